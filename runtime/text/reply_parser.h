@@ -1,0 +1,62 @@
+// ReplyParser: the streamed text of one reply -> reasoning, content and tool-call deltas; finds stop strings, also across
+// pieces. Tolerant of what GLM models really write (fact sheet, section 6.4). The sum of the deltas does not depend on
+// how the text is cut into pieces. One per generation; one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace runtime {
+
+// A declared tool: its name and how its arguments' values are read back.
+struct ToolSignature {
+    struct Parameter {
+        std::string name;
+        bool is_string = false;  // schema says string (and nothing else): the raw text is the value
+        bool required = false;
+    };
+    std::string name;
+    std::vector<Parameter> parameters;
+};
+
+struct ReplyParserOptions {
+    bool starts_in_reasoning = true;      // the prompt ended with <think>
+    std::vector<ToolSignature> tools;     // empty: tool-call markup is content
+    std::vector<std::string> stop;        // the stop string itself is not part of the output
+};
+
+// One piece of a reply. Exactly one of the texts is in use, by kind.
+struct ReplyDelta {
+    enum class Kind { reasoning, content, tool_call_begin, tool_argument, tool_call_end };
+    Kind kind = Kind::content;
+    std::string text;     // reasoning, content: the characters; tool_call_begin: the tool's name; tool_argument: its value
+    int call_index = 0;   // tool_*: which call of this reply, from 0
+    std::string key;      // tool_argument: the argument's name, once per argument, value whole
+    bool is_string = false;  // tool_argument: value is a string (else JSON text)
+};
+
+class ReplyParser {
+public:
+    explicit ReplyParser(ReplyParserOptions options);
+    ~ReplyParser();
+
+    // Whole UTF-8 characters in; what is certain comes out. After stopped() further text is ignored.
+    std::vector<ReplyDelta> add(std::string_view text);
+    // At the end of the generation: what was held back for a marker or stop string that never came. `complete` is false
+    // when a limit cut the reply: an unfinished tool call is then given as far as it is whole.
+    std::vector<ReplyDelta> finish(bool complete);
+
+    bool stopped() const;                  // a stop string was found
+    const std::string& stop_string() const;
+    bool in_reasoning() const;
+    int tool_calls() const;                // calls begun so far
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace runtime
