@@ -18,8 +18,11 @@ class RequestError : public std::runtime_error {
 public:
     enum class Kind { invalid, too_long, queue_full, unavailable };
 
-    RequestError(Kind kind, const std::string& message, std::string param = "", std::string code = "")
-        : std::runtime_error(message), kind(kind), param(std::move(param)), code(std::move(code)) {}
+    RequestError(Kind what_kind, const std::string& message, std::string field = "", std::string api_code = "")
+        : std::runtime_error(message),
+          kind(what_kind),
+          param(std::move(field)),
+          code(std::move(api_code)) {}
 
     Kind kind;
     std::string param;
