@@ -1,6 +1,5 @@
-// Model: configuration, weights and activations on a backend; forward() is the network. Owned and
-// used by the engine thread. Everything is allocated once, at loading; a forward pass allocates
-// nothing.
+// Model: configuration, weights and activations on a backend; forward() is the network. Owned and used by the engine
+// thread. Everything is allocated once, at loading; a forward pass allocates nothing.
 #pragma once
 
 #include <cstdint>
@@ -18,25 +17,20 @@ namespace runtime {
 
 class KvCache;
 
-// Loading progress: bytes done and to do; return false to give up (load then throws ModelError
-// "cancelled").
+// Loading progress: bytes done and to do; return false to give up (load then throws ModelError "cancelled").
 using LoadProgress = std::function<bool(int64_t done_bytes, int64_t total_bytes)>;
 
 class Model {
 public:
-    // Binds and shape-checks every tensor. max_batch_tokens: the largest Batch that forward() will
-    // see.
-    Model(std::shared_ptr<const GgufFile> file,
-          kernels::Backend& backend,
-          int64_t max_batch_tokens,
+    // Binds and shape-checks every tensor. max_batch_tokens: the largest Batch that forward() will see.
+    Model(std::shared_ptr<const GgufFile> file, kernels::Backend& backend, int64_t max_batch_tokens,
           const LoadProgress& progress = {});
     ~Model();
 
     const ModelConfig& config() const;
 
-    // Runs the batch's tokens through all layers, storing their K rows in `cache`, and returns the
-    // logits [batch.logit_rows.size(), W] of the rows asked for, in host memory valid until the
-    // next call.
+    // Runs the batch's tokens through all layers, storing their K rows in `cache`, and returns the logits
+    // [batch.logit_rows.size(), W] of the rows asked for, in host memory valid until the next call.
     std::span<const float> forward(const Batch& batch, KvCache& cache);
 
     // For tests: called with the residual stream after each layer, host memory [T, D].
