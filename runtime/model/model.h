@@ -1,5 +1,6 @@
-// Model: configuration, weights and activations on a backend; forward() is the network. Owned and used by the engine
-// thread. Everything is allocated once, at loading; a forward pass allocates nothing.
+// Model: configuration, weights and activations on a backend; forward() is the network. Owned and
+// used by the engine thread. Everything is allocated once, at loading; a forward pass allocates
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -17,20 +18,29 @@ namespace runtime {
 
 class KvCache;
 
-// Loading progress: bytes done and to do; return false to give up (load then throws ModelError "cancelled").
+// Loading progress: bytes done and to do; return false to give up (load then throws ModelError
+// "cancelled").
 using LoadProgress = std::function<bool(int64_t done_bytes, int64_t total_bytes)>;
 
 class Model {
 public:
-    // Binds and shape-checks every tensor. max_batch_tokens: the largest Batch that forward() will see.
-    Model(std::shared_ptr<const GgufFile> file, kernels::Backend& backend, int64_t max_batch_tokens,
+    // Binds and shape-checks every tensor before it reads the first byte of one, then reads them
+    // in. max_batch_tokens: the largest Batch that forward() will see. Throws ModelError,
+    // DeviceError.
+    Model(std::shared_ptr<const GgufFile> file,
+          kernels::Backend& backend,
+          int64_t max_batch_tokens,
           const LoadProgress& progress = {});
     ~Model();
 
-    const ModelConfig& config() const;
+    const ModelConfig& config() const;  // its warnings include what was odd about the tensors
 
-    // Runs the batch's tokens through all layers, storing their K rows in `cache`, and returns the logits
-    // [batch.logit_rows.size(), W] of the rows asked for, in host memory valid until the next call.
+    // Bytes of a backend's compute memory that a Model allocates for itself.
+    static int64_t activation_bytes(const ModelConfig& config, int64_t max_batch_tokens);
+
+    // Runs the batch's tokens through all layers, storing their K rows in `cache`, and returns the
+    // logits [batch.logit_rows.size(), W] of the rows asked for, in host memory valid until the
+    // next call.
     std::span<const float> forward(const Batch& batch, KvCache& cache);
 
     // For tests: called with the residual stream after each layer, host memory [T, D].
@@ -38,6 +48,9 @@ public:
 
 private:
     struct Data;
+    // [rows.size(), W]: the head on these rows of the residual stream.
+    std::span<const float> logits(std::span<const int32_t> rows, const kernels::TensorView& x);
+
     std::unique_ptr<Data> data_;
 };
 

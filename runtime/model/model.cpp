@@ -1,0 +1,171 @@
+#include "runtime/model/model.h"
+
+#include <algorithm>
+
+#include "kernels/check.h"
+#include "runtime/cache/kv_cache.h"
+#include "runtime/error.h"
+#include "runtime/model/weights.h"
+
+namespace runtime {
+namespace {
+
+using kernels::DType;
+using kernels::TensorView;
+
+// Rows of logits computed at a time: one row of 154,880 takes 605 KiB, so all rows of a long prompt
+// (which only `keyhole eval` asks for) are done in groups.
+constexpr int64_t kLogitRows = 32;
+constexpr int64_t kAlignment = 64;  // bytes; a cache line, and what vector loads like
+
+// Activations, all F32.
+struct Activations {
+    TensorView x;         // [T, D]      residual stream
+    TensorView q_latent;  // [T, Q]
+    TensorView kv;        // [T, L+R]    before the norm and rotation
+    TensorView q;         // [T, H, N+R]
+    TensorView heads;     // [T, H, V]
+    TensorView logits;    // [kLogitRows, W]
+
+    // Lays the arrays out one behind the other from `memory` (null: only counts) and returns the
+    // bytes they take.
+    int64_t place(std::byte* memory, const ModelConfig& c, int64_t T) {
+        int64_t bytes = 0;
+        const auto put = [&](TensorView& view, std::initializer_list<int64_t> size) {
+            view = {nullptr, DType::f32, size};
+            view.data = memory == nullptr ? nullptr : memory + bytes;
+            bytes += (view.bytes() + kAlignment - 1) / kAlignment * kAlignment;
+        };
+        put(x, {T, c.hidden});
+        put(q_latent, {T, c.q_lora_rank});
+        put(kv, {T, c.k_row_elements()});
+        put(q, {T, c.n_heads, c.qk_nope_head_dim + c.qk_rope_head_dim});
+        put(heads, {T, c.n_heads, c.v_head_dim});
+        put(logits, {std::min(T, kLogitRows), c.vocab});
+        return bytes;
+    }
+};
+
+}  // namespace
+
+struct Model::Data {
+    std::shared_ptr<const GgufFile> file;  // first: the weights point into it
+    kernels::Backend& backend;
+    ModelConfig config;
+    Weights weights;
+    int64_t max_batch_tokens;
+    kernels::Buffer memory;
+    Activations activations;
+    std::vector<float> host_logits;
+};
+
+Model::Model(std::shared_ptr<const GgufFile> file,
+             kernels::Backend& backend,
+             int64_t max_batch_tokens,
+             const LoadProgress& progress) {
+    ENSURE(max_batch_tokens > 0, max_batch_tokens);
+    ModelConfig config = ModelConfig::from(*file);
+    Weights weights = Weights::load(*file, config, backend, progress);
+    config.warnings.insert(config.warnings.end(), weights.warnings.begin(), weights.warnings.end());
+    data_ = std::make_unique<Data>(Data{std::move(file),
+                                        backend,
+                                        std::move(config),
+                                        std::move(weights),
+                                        max_batch_tokens,
+                                        {},
+                                        {},
+                                        {}});
+    Data& d = *data_;
+    d.memory =
+        backend.allocate(activation_bytes(d.config, max_batch_tokens), kernels::MemoryUse::compute);
+    d.activations.place(d.memory.data(), d.config, max_batch_tokens);
+    d.host_logits.resize(static_cast<size_t>(d.activations.logits.elements()));
+}
+
+Model::~Model() = default;
+
+const ModelConfig& Model::config() const {
+    return data_->config;
+}
+
+int64_t Model::activation_bytes(const ModelConfig& config, int64_t max_batch_tokens) {
+    return Activations{}.place(nullptr, config, max_batch_tokens);
+}
+
+// The network (DeepSeek-V2, arXiv 2405.04434, section 2; routing as in DeepSeek-V3, arXiv
+// 2412.19437, section 2.1.2):
+//
+//   x = embedding
+//   per layer:  x += attn_output . MLA( norm(x) )
+//               x += FFN( norm(x) )           dense in the first layers, then routed experts +
+//               shared expert
+//   logits = output . norm(x)
+std::span<const float> Model::forward(const Batch& batch, KvCache& cache) {
+    Data& d = *data_;
+    const ModelConfig& c = d.config;
+    kernels::Backend& backend = d.backend;
+    const int64_t T = batch.n_tokens();
+    ENSURE(T <= d.max_batch_tokens, T, " tokens, room for ", d.max_batch_tokens);
+    if (T == 0) {
+        ENSURE(batch.logit_rows.empty(), "logits of an empty batch");
+        return {};
+    }
+    const TensorView x = d.activations.x.first(T);
+    const TensorView q_latent = d.activations.q_latent.first(T);
+    const TensorView kv = d.activations.kv.first(T);
+    const TensorView q = d.activations.q.first(T);
+    const TensorView heads = d.activations.heads.first(T);
+    const TensorView heads_in_a_row = heads.reshaped({T, c.n_heads * c.v_head_dim});
+    const kernels::PagedBatch paged = batch.paged();
+    const kernels::Rope rope{c.rope_freq_base};
+    const kernels::MoeRouting routing{c.n_experts_used, c.expert_weights_norm,
+                                      c.expert_weights_scale};
+    const float eps = c.rms_norm_eps;
+
+    backend.embed(x, d.weights.token_embd, batch.token_ids);
+    for (int64_t i = 0; i < c.n_layers; i++) {
+        const LayerWeights& w = d.weights.layers[static_cast<size_t>(i)];
+        const kernels::KPages pages = cache.layer(i);
+
+        const kernels::Product down[] = {{q_latent, w.q_a}, {kv, w.kv_a}};
+        backend.norm_matmul(down, x, w.attn_norm, eps);
+        backend.mla_query_and_store(q, q_latent, w.q_a_norm, w.q_b, kv, w.kv_a_norm, pages, paged,
+                                    rope, eps);
+        backend.mla_attend(heads, q, w.k_b, w.v_b, pages, paged, c.attention_scale());
+        backend.matmul_add(x, heads_in_a_row, w.attn_output);
+
+        if (w.routed) {
+            backend.moe_ffn(x, w.ffn_norm, w.router, w.router_bias, routing, w.experts, w.shared,
+                            eps);
+        } else {
+            backend.dense_ffn(x, w.ffn_norm, w.dense, eps);
+        }
+        if (on_layer) {
+            std::vector<float> host(static_cast<size_t>(x.elements()));
+            backend.download(host.data(), x);
+            on_layer(i, host);
+        }
+    }
+    return logits(batch.logit_rows, x);
+}
+
+std::span<const float> Model::logits(std::span<const int32_t> rows, const kernels::TensorView& x) {
+    Data& d = *data_;
+    const auto n = static_cast<int64_t>(rows.size());
+    const auto size = static_cast<size_t>(n * d.config.vocab);
+    if (d.host_logits.size() < size) {
+        d.host_logits.resize(size);  // a caller that wants more rows than one group
+    }
+    const int64_t group = d.activations.logits.size[0];
+    for (int64_t done = 0; done < n; done += group) {
+        const int64_t count = std::min(group, n - done);
+        const TensorView out = d.activations.logits.first(count);
+        const kernels::Product head[] = {{out, d.weights.output}};
+        d.backend.norm_matmul(head, x, d.weights.output_norm, d.config.rms_norm_eps,
+                              rows.subspan(static_cast<size_t>(done), static_cast<size_t>(count)));
+        d.backend.download(d.host_logits.data() + done * d.config.vocab, out);
+    }
+    return {d.host_logits.data(), size};
+}
+
+}  // namespace runtime
