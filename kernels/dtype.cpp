@@ -8,7 +8,7 @@ namespace kernels {
 namespace {
 
 constexpr DTypeInfo kTypes[] = {
-#define KERNELS_X(name, text, id, elements, bytes) {DType::name, text, id, elements, bytes},
+#define KERNELS_X(name, text, id, elements, bytes, ...) {DType::name, text, id, elements, bytes},
     KERNELS_DTYPES(KERNELS_X)
 #undef KERNELS_X
 };
