@@ -1,5 +1,5 @@
 // ChatFormat: a conversation -> the prompt GLM-4.7-Flash was trained on. Equal byte for byte to the model's Jinja template
-// (as shown in tests/golden/chat), written by hand. Knows no JSON library: tools and argument values come as text that the
+// (tests/golden/text/chat_template.jinja), written by hand. Knows no JSON library: tools and argument values come as text that the
 // caller has already rendered the way Python's json.dumps(ensure_ascii=False) does. Immutable: any thread.
 #pragma once
 
@@ -23,6 +23,7 @@ struct ToolCall {
     std::vector<ToolArgument> arguments;  // in the order given
 };
 
+// The template drops messages of any other role; so must the caller.
 enum class Role { system, user, assistant, tool };
 
 struct ChatMessage {
@@ -47,7 +48,8 @@ public:
                               const ChatOptions& options);
 
     // The same prompt as tokens: the format's own markers become special tokens, whatever people wrote stays text.
-    // Decoding the result gives render() back, byte for byte.
+    // Decoding the result (show_special) gives render() back, byte for byte. Text between two markers is encoded in one
+    // piece; a marker that the vocabulary lacks is text.
     static std::vector<TokenId> encode(const Tokenizer& tokenizer, const std::vector<ChatMessage>& messages,
                                        const std::vector<std::string>& tools, const ChatOptions& options);
 };
