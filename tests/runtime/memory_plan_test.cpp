@@ -1,0 +1,154 @@
+#include "runtime/cache/memory_plan.h"
+
+#include <cmath>
+
+#include "runtime/error.h"
+#include "runtime/model/model.h"
+#include "tests/support/catch.h"
+
+using kernels::DType;
+using runtime::MemoryPlan;
+using runtime::MemoryRequest;
+using runtime::plan_memory;
+
+namespace {
+
+constexpr int64_t kGiB = int64_t{1} << 30;
+constexpr int64_t kWeights = 18'130'000'000;  // a Q4_K_M file
+
+runtime::ModelConfig glm_flash() {
+    runtime::ModelConfig c;
+    c.n_layers = 47;
+    c.n_dense_layers = 1;
+    c.hidden = 2048;
+    c.n_heads = 20;
+    c.q_lora_rank = 768;
+    c.kv_lora_rank = 512;
+    c.qk_nope_head_dim = 192;
+    c.qk_rope_head_dim = 64;
+    c.v_head_dim = 256;
+    c.dense_ff = 10240;
+    c.expert_ff = c.shared_ff = 1536;
+    c.n_experts = 64;
+    c.n_experts_used = 4;
+    c.vocab = 154880;
+    c.context_length = 202752;
+    return c;
+}
+
+MemoryRequest on_card(int64_t bytes, int64_t ctx_size = 0, DType type = DType::f16) {
+    MemoryRequest r;
+    r.device = "card";
+    r.total_bytes = r.free_bytes = bytes;
+    r.ctx_size = ctx_size;
+    r.cache_type = type;
+    return r;
+}
+
+double mib(int64_t bytes) {
+    return std::round(static_cast<double>(bytes) / 1048576.0 * 100) / 100;
+}
+
+void check_sums(const MemoryPlan& plan) {
+    REQUIRE(plan.fits);
+    CHECK(plan.problem.empty());
+    CHECK(plan.v_bytes == 0);
+    REQUIRE(plan.devices.size() == 1);
+    const MemoryPlan::Device& d = plan.devices[0];
+    CHECK(d.free_bytes >= 0);
+    CHECK(d.total_bytes == d.weights_bytes + d.kv_bytes + d.compute_bytes + d.other_bytes + d.free_bytes);
+    CHECK(d.kv_bytes == plan.k_bytes);
+    CHECK(plan.k_bytes == plan.pool_pages * 64 * plan.bytes_per_token);
+    CHECK(plan.ctx_size <= plan.max_ctx_size);
+    CHECK(plan.pool_pages * 64 >= plan.ctx_size);
+}
+
+}  // namespace
+
+TEST_CASE("the published figures of GLM-4.7-Flash") {
+    const MemoryPlan plan = plan_memory(glm_flash(), kWeights, on_card(80 * kGiB, 200192));
+    check_sums(plan);
+    CHECK(plan.bytes_per_token == 54144);
+    CHECK(plan.ctx_size == 200192);
+    CHECK(mib(plan.k_bytes) == Approx(10337.06));
+    CHECK(mib(plan.with_v_bytes) == Approx(19525.56));
+    CHECK(plan.max_ctx_size == 202752);
+    CHECK(plan.compute_bytes == runtime::Model::activation_bytes(glm_flash(), 512));
+    CHECK(plan.compute_bytes > 0);
+    CHECK(plan.compute_bytes < kGiB / 2);
+    CHECK(plan_memory(glm_flash(), kWeights, on_card(80 * kGiB, 32768)).k_bytes == int64_t{32768} * 54144);
+}
+
+TEST_CASE("context 0 takes what fits, and one page more does not fit") {
+    for (const DType type : {DType::f16, DType::q8_0, DType::q4_0}) {
+        for (const int64_t gib : {18, 20, 24}) {
+            const MemoryPlan plan = plan_memory(glm_flash(), kWeights, on_card(gib * kGiB, 0, type));
+            check_sums(plan);
+            CHECK(plan.ctx_size == plan.max_ctx_size);
+            if (plan.ctx_size < 202752) {
+                CHECK(plan.devices[0].free_bytes < 64 * plan.bytes_per_token);
+                CHECK_FALSE(plan_memory(glm_flash(), kWeights, on_card(gib * kGiB, plan.ctx_size + 64, type)).fits);
+            }
+            CHECK(plan_memory(glm_flash(), kWeights, on_card(gib * kGiB, plan.ctx_size, type)).fits);
+        }
+    }
+    CHECK(plan_memory(glm_flash(), kWeights, on_card(80 * kGiB)).ctx_size == 202752);
+}
+
+TEST_CASE("what does not fit is refused with changes that do fit") {
+    const MemoryPlan plan = plan_memory(glm_flash(), kWeights, on_card(24 * kGiB, 200000));
+    CHECK_FALSE(plan.fits);
+    REQUIRE(plan.suggestions.size() >= 2);
+    CHECK(plan.suggestions.size() <= 3);
+    CHECK(plan.suggestions[0] == "-ctk q8_0");
+    CHECK(plan.suggestions[1] == "-c " + std::to_string(plan.max_ctx_size));
+    CHECK_THAT(plan.problem, ContainsSubstring("24.00 GiB") && ContainsSubstring("-ctk q8_0"));
+    CHECK(plan_memory(glm_flash(), kWeights, on_card(24 * kGiB, 200000, DType::q8_0)).fits);
+    CHECK(plan_memory(glm_flash(), kWeights, on_card(24 * kGiB, plan.max_ctx_size)).fits);
+
+    const MemoryPlan hopeless = plan_memory(glm_flash(), kWeights, on_card(12 * kGiB));
+    CHECK_FALSE(hopeless.fits);
+    CHECK(hopeless.max_ctx_size == 0);
+    CHECK_THAT(hopeless.problem, ContainsSubstring("a smaller quantisation"));
+    CHECK(plan_memory(glm_flash(), 11 * kGiB, on_card(12 * kGiB)).fits);
+}
+
+TEST_CASE("a context is whole pages, at most what the model was trained for") {
+    CHECK(plan_memory(glm_flash(), kWeights, on_card(80 * kGiB, 1000)).ctx_size == 1024);
+    const MemoryPlan cut = plan_memory(glm_flash(), kWeights, on_card(80 * kGiB, 1'000'000));
+    CHECK(cut.ctx_size == 202752);
+    CHECK(cut.notes.size() == 1);
+    runtime::ModelConfig odd = glm_flash();
+    odd.context_length = 1000;
+    const MemoryPlan plan = plan_memory(odd, kWeights, on_card(80 * kGiB, 1000));
+    CHECK(plan.ctx_size == 1000);
+    CHECK(plan.pool_pages == 16);
+}
+
+TEST_CASE("a small model's pool holds several contexts") {
+    runtime::ModelConfig small = glm_flash();
+    small.n_layers = 4;
+    small.context_length = 4096;
+    const MemoryPlan plan = plan_memory(small, kGiB, on_card(8 * kGiB));
+    check_sums(plan);
+    CHECK(plan.ctx_size == 4096);
+    CHECK(plan.pool_pages == 8 * 64);
+    CHECK(plan_memory(small, kGiB, on_card(8 * kGiB, 4096)).pool_pages == 64);
+}
+
+TEST_CASE("mapped weights beyond the memory leave a quarter to the rest") {
+    MemoryRequest r = on_card(16 * kGiB);
+    r.weights_may_page = true;
+    const MemoryPlan plan = plan_memory(glm_flash(), kWeights, r);
+    check_sums(plan);
+    CHECK(plan.notes.size() == 2);
+    CHECK(plan.k_bytes + plan.compute_bytes <= 4 * kGiB);
+}
+
+TEST_CASE("a cache type the rows do not fit is refused by plan_memory") {
+    runtime::ModelConfig odd = glm_flash();
+    odd.kv_lora_rank = 24;
+    odd.qk_rope_head_dim = 16;
+    CHECK_THROWS_AS(plan_memory(odd, kWeights, on_card(80 * kGiB, 0, DType::q8_0)), runtime::ModelError);
+    CHECK(plan_memory(odd, kWeights, on_card(80 * kGiB)).fits);
+}
