@@ -20,18 +20,22 @@ constexpr int64_t kPageInChunk = 32 << 20;  // between two looks at the progress
 
 class Loader {
 public:
-    Loader(const GgufFile& file, const ModelConfig& config, kernels::Backend& backend)
-        : file_(file), c_(config), backend_(backend) {}
+    Loader(const GgufFile& file, const ModelConfig& config) : file_(file), c_(config) {}
 
-    // First every name, shape and type is checked, which reads nothing but the header; then the
-    // tensors are read.
-    Weights load(const LoadProgress& progress) {
+    // Every name, shape and type, which reads nothing but the header.
+    std::vector<std::string> check() {
         weights_.layers.resize(static_cast<size_t>(c_.n_layers));
         bind_model();
         for (int64_t i = 0; i < c_.n_layers; i++) {
             bind_layer(i);
         }
         find_unused();
+        return weights_.warnings;
+    }
+
+    // The tensors themselves, after check().
+    Weights load(kernels::Backend& backend, const LoadProgress& progress) {
+        backend_ = &backend;
         adopt(progress);
         return std::move(weights_);
     }
@@ -243,9 +247,9 @@ private:
     TensorView keep(DType type, const Shape& shape, const void* values) {
         TensorView tensor = view({nullptr, type, {0}}, shape);
         weights_.converted.push_back(
-            backend_.allocate(tensor.bytes(), kernels::MemoryUse::weights));
+            backend_->allocate(tensor.bytes(), kernels::MemoryUse::weights));
         tensor.data = weights_.converted.back().data();
-        backend_.upload(tensor, values);
+        backend_->upload(tensor, values);
         return tensor;
     }
 
@@ -295,7 +299,7 @@ private:
             } else {
                 report(tensor.host.bytes());
             }
-            tensor.place(tensor.convert ? tensor.host : backend_.adopt_weight(tensor.host));
+            tensor.place(tensor.convert ? tensor.host : backend_->adopt_weight(tensor.host));
         }
         if (weights_.output.empty()) {
             weights_.output = weights_.token_embd;
@@ -329,7 +333,7 @@ private:
 
     const GgufFile& file_;
     const ModelConfig& c_;
-    kernels::Backend& backend_;
+    kernels::Backend* backend_ = nullptr;
     Weights weights_;
     std::vector<Pending> pending_;
     std::unordered_set<std::string_view> used_;
@@ -341,7 +345,13 @@ Weights Weights::load(const GgufFile& file,
                       const ModelConfig& config,
                       kernels::Backend& backend,
                       const LoadProgress& progress) {
-    return Loader(file, config, backend).load(progress);
+    Loader loader(file, config);
+    loader.check();
+    return loader.load(backend, progress);
+}
+
+std::vector<std::string> Weights::check(const GgufFile& file, const ModelConfig& config) {
+    return Loader(file, config).check();
 }
 
 }  // namespace runtime

@@ -50,6 +50,9 @@ struct Weights {
                         const ModelConfig& config,
                         kernels::Backend& backend,
                         const LoadProgress& progress);
+
+    // The checks of load() without reading a tensor. Returns the warnings, throws as load() does.
+    static std::vector<std::string> check(const GgufFile& file, const ModelConfig& config);
 };
 
 }  // namespace runtime
