@@ -1,0 +1,399 @@
+// Attention over the paged K rows, absorbed form, and the rows' way into the cache.
+//
+// Work is cut into (group of up to 4 tokens of a sequence, split of 128 positions): a thread turns
+// each page of the split into floats once and uses it for all heads of the group. The parts' sums
+// are then merged in the order of the positions. Decoding one token at a long context and
+// prefilling a short prompt both have enough parts for all cores, and the order of every sum
+// depends on the token's position alone.
+#include "kernels/cpu/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/check.h"
+#include "kernels/quants/quants.h"
+
+namespace kernels::cpu {
+namespace {
+
+constexpr int64_t kGroupTokens = 4;
+// Tokens whose absorbed queries and mixed latents are held at a time.
+constexpr int64_t kAbsorbTokens = 128;
+// Parts per thread between two merges: bounds the memory of unmerged sums at any context length.
+constexpr int64_t kPartsPerThread = 8;
+
+void check_pages(const KPages& pages) {
+    ENSURE(pages.pages != nullptr && pages.latent > 0 && pages.rotary >= 0 &&
+               pages.rotary % 2 == 0 && pages.layer_offset_bytes >= 0,
+           "K rows of ", pages.latent, " + ", pages.rotary);
+    ENSURE(pages.row_bytes >= row_bytes(pages.dtype, pages.latent + pages.rotary), "K row of ",
+           pages.row_bytes, " bytes for ", pages.latent, " + ", pages.rotary, " ",
+           name(pages.dtype));
+}
+
+void check_batch(const PagedBatch& batch, int64_t tokens, const KPages& pages) {
+    ENSURE(batch.n_tokens == tokens, batch.n_tokens, " tokens in the batch, ", tokens, " rows");
+    int64_t row = 0;
+    for (const SequenceSpan& span : batch.spans) {
+        ENSURE(span.first_row == row && span.n_tokens >= 0 && span.start >= 0, "span at ",
+               span.first_row, ", ", span.n_tokens, " tokens from ", span.start);
+        row += span.n_tokens;
+        const int64_t used =
+            span.n_tokens == 0 ? 0 : (span.start + span.n_tokens + kPageTokens - 1) / kPageTokens;
+        ENSURE(static_cast<int64_t>(span.page_table.size()) >= used, span.page_table.size(),
+               " pages for ", span.start + span.n_tokens, " tokens");
+        for (int64_t i = 0; i < used; i++) {
+            const int32_t page = span.page_table[static_cast<size_t>(i)];
+            ENSURE(page >= 0 && pages.pages[page] != nullptr, "page ", page, " has no memory");
+        }
+    }
+    ENSURE(row == tokens, row, " tokens in spans, ", tokens, " rows");
+}
+
+std::byte* k_row(const KPages& pages, const SequenceSpan& span, int64_t position) {
+    const int32_t page = span.page_table[static_cast<size_t>(position / kPageTokens)];
+    return pages.pages[page] + pages.layer_offset_bytes + position % kPageTokens * pages.row_bytes;
+}
+
+void rotate(float* pairs, const float* cos_sin, int64_t n) {
+    for (int64_t i = 0; i < n; i += 2) {
+        const float a = pairs[i], b = pairs[i + 1], c = cos_sin[i], s = cos_sin[i + 1];
+        pairs[i] = a * c - b * s;
+        pairs[i + 1] = b * c + a * s;
+    }
+}
+
+}  // namespace
+
+struct CpuBackend::Group {
+    const SequenceSpan* span = nullptr;
+    int64_t first = 0;  // token of the span
+    int64_t count = 0;
+    int64_t local = 0;  // row of the absorbed queries
+    int64_t splits = 0;
+    int64_t parts_before = 0;  // of the groups before this one
+};
+
+void CpuBackend::mla_query_and_store(const TensorView& q,
+                                     const TensorView& q_latent,
+                                     const TensorView& q_norm,
+                                     const TensorView& q_b,
+                                     const TensorView& kv,
+                                     const TensorView& kv_norm,
+                                     const KPages& pages,
+                                     const PagedBatch& batch,
+                                     const Rope& rope,
+                                     float eps) {
+    check_pages(pages);
+    q.f32();
+    q_latent.f32();
+    kv.f32();
+    const int64_t count = q.size[0], latent = pages.latent, rotary = pages.rotary;
+    ENSURE(q.rank == 3 && q.size[2] >= rotary &&
+               (q.size[1] <= 1 || q.stride_bytes[1] == q.size[2] * 4),
+           q.describe());
+    const int64_t heads = q.size[1], head = q.size[2];
+    ENSURE(q_latent.rank == 2 && q_latent.size[0] == count && q_b.rank == 2 &&
+               q_b.size[0] == heads * head && q_b.size[1] == q_latent.size[1] && q_norm.rank == 1 &&
+               q_norm.size[0] == q_latent.size[1],
+           q.describe(), " = ", q_b.describe(), " . norm ", q_norm.describe(), " ",
+           q_latent.describe());
+    ENSURE(kv.rank == 2 && kv.size[0] == count && kv.size[1] == latent + rotary &&
+               kv_norm.rank == 1 && kv_norm.size[0] == latent,
+           kv.describe(), ", norm ", kv_norm.describe());
+    check_batch(batch, count, pages);
+    use_threads_for(count);
+
+    const float* q_weight = vector(q_norm, Slot::vector);
+    TensorView flat = q;  // [T, H * (N+R)]
+    flat.rank = 2;
+    flat.size[1] = heads * head;
+    const Product product{flat, q_b};
+    const unsigned format = 1U << static_cast<int>(activation_format(q_b.dtype));
+    for (int64_t first = 0; first < count; first += kBlockTokens) {
+        const int64_t n = std::min(kBlockTokens, count - first);
+        multiply({&product, 1}, first, n,
+                 norm_and_pack(q_latent, first, n, {}, q_weight, eps, format));
+    }
+
+    // Angles in double precision: at position 200,000 a float would leave only five bits behind the
+    // point.
+    auto* frequency = scratch_.get<double>(Slot::indices, rotary / 2 + 1);
+    for (int64_t i = 0; i < rotary / 2; i++) {
+        frequency[i] = std::pow(static_cast<double>(rope.freq_base),
+                                -2.0 * static_cast<double>(i) / static_cast<double>(rotary));
+    }
+    auto* positions = scratch_.get<const SequenceSpan*>(Slot::rows, count);
+    for (const SequenceSpan& span : batch.spans) {
+        std::fill_n(positions + span.first_row, span.n_tokens, &span);
+    }
+    const float* kv_weight = vector(kv_norm, Slot::vector_2);
+    const int64_t stride = padded(latent + rotary) + padded(rotary);
+    auto* temporary = scratch_.get<float>(Slot::worker, stride * active_);
+    parallel(count, 4, [&](int64_t begin, int64_t end, int worker) {
+        float* row = temporary + worker * stride;
+        float* cos_sin = row + padded(latent + rotary);
+        for (int64_t t = begin; t < end; t++) {
+            const SequenceSpan& span = *positions[t];
+            const int64_t position = span.start + t - span.first_row;
+            for (int64_t i = 0; i < rotary / 2; i++) {
+                const double angle = static_cast<double>(position) * frequency[i];
+                cos_sin[2 * i] = static_cast<float>(std::cos(angle));
+                cos_sin[2 * i + 1] = static_cast<float>(std::sin(angle));
+            }
+            auto* queries = reinterpret_cast<float*>(q.data + t * q.stride_bytes[0]);
+            for (int64_t h = 0; h < heads; h++) {
+                rotate(queries + h * head + head - rotary, cos_sin, rotary);
+            }
+            const auto* src = reinterpret_cast<const float*>(kv.data + t * kv.stride_bytes[0]);
+            rows_.norm(row, src, kv_weight, eps, latent);
+            std::memcpy(row + latent, src + latent, static_cast<size_t>(rotary) * sizeof(float));
+            rotate(row + latent, cos_sin, rotary);
+            quantize_row(pages.dtype, row, k_row(pages, span, position), latent + rotary);
+        }
+    });
+}
+
+void CpuBackend::Attention::read_page(const RowKernels& kernels,
+                                      const SequenceSpan& span,
+                                      int64_t page,
+                                      int64_t count,
+                                      float* tile) const {
+    const int64_t n = latent() + rotary();
+    for (int64_t r = 0; r < count; r++, tile += row()) {
+        const std::byte* src = k_row(pages, span, page * kPageTokens + r);
+        if (pages.dtype == DType::f16 && kernels.widen_f16 != nullptr) {
+            kernels.widen_f16(tile, src, n);
+        } else if (pages.dtype == DType::q8_0 && kernels.widen_q8_0 != nullptr) {
+            kernels.widen_q8_0(tile, src, n);
+        } else {
+            dequantize_row(pages.dtype, src, tile, n);
+        }
+        std::fill(tile + n, tile + row(), 0.0F);
+    }
+}
+
+void CpuBackend::mla_attend(const TensorView& heads,
+                            const TensorView& q,
+                            const TensorView& k_b,
+                            const TensorView& v_b,
+                            const KPages& pages,
+                            const PagedBatch& batch,
+                            float scale) {
+    check_pages(pages);
+    heads.f32();
+    q.f32();
+    ENSURE(q.rank == 3 && heads.rank == 3 && k_b.rank == 3 && v_b.rank == 3 && scale > 0, scale);
+    const int64_t count = q.size[0], n_heads = q.size[1], latent = pages.latent;
+    ENSURE(heads.size[0] == count && heads.size[1] == n_heads && k_b.size[0] == n_heads &&
+               v_b.size[0] == n_heads && k_b.size[1] == latent &&
+               k_b.size[2] + pages.rotary == q.size[2] && v_b.size[1] == heads.size[2] &&
+               v_b.size[2] == latent,
+           heads.describe(), " from q ", q.describe(), ", k_b ", k_b.describe(), ", v_b ",
+           v_b.describe());
+    check_batch(batch, count, pages);
+    use_threads_for(count);
+
+    const Attention a{heads, q, k_b, v_b, pages, scale};
+    size_t begin = 0;  // spans before `begin` are done
+    for (size_t i = 0; i <= batch.spans.size(); i++) {
+        if (i == batch.spans.size() || batch.spans[i].n_tokens >= kExpandFromTokens) {
+            attend_absorbed(a, batch.spans.subspan(begin, i - begin));
+            if (i < batch.spans.size()) {
+                attend_expanded(a, batch.spans[i]);
+            }
+            begin = i + 1;
+        }
+    }
+}
+
+void CpuBackend::attend_absorbed(const Attention& a, std::span<const SequenceSpan> spans) {
+    auto* groups = scratch_.get<Group>(Slot::indices, kAbsorbTokens);
+    int64_t n_groups = 0, n = 0, first_row = 0;
+    for (const SequenceSpan& span : spans) {
+        for (int64_t t = 0; t < span.n_tokens;) {
+            const int64_t count = std::min({kGroupTokens, span.n_tokens - t, kAbsorbTokens - n});
+            if (n == 0) {
+                first_row = span.first_row + t;
+            }
+            groups[n_groups] = {
+                &span,
+                t,
+                count,
+                n,
+                (span.start + t + count + kSplitTokens - 1) / kSplitTokens,
+                n_groups == 0 ? 0
+                              : groups[n_groups - 1].parts_before + groups[n_groups - 1].splits};
+            n_groups++;
+            n += count;
+            t += count;
+            if (n == kAbsorbTokens) {
+                attend_groups(a, groups, n_groups, first_row, n);
+                n_groups = n = 0;
+            }
+        }
+    }
+    if (n > 0) {
+        attend_groups(a, groups, n_groups, first_row, n);
+    }
+}
+
+void CpuBackend::attend_groups(
+    const Attention& a, const Group* groups, int64_t n_groups, int64_t first_row, int64_t n) {
+    const int64_t heads = a.n_heads(), nope = a.nope(), latent = a.latent(), value = a.value();
+    const int64_t row = a.row(), mix = padded(latent);
+
+    // Absorbed queries [n, H, row]: k_b q_nope, then the rotary part, then zeros.
+    auto* queries = scratch_.get<float>(Slot::queries, n * heads * row);
+    const ActivationFormat k_format = activation_format(a.k_b.dtype),
+                           v_format = activation_format(a.v_b.dtype);
+    const int64_t k_size = (activation_row_bytes(k_format, nope) + 63) / 64 * 64;
+    const int64_t v_size = (activation_row_bytes(v_format, latent) + 63) / 64 * 64;
+    std::byte* packed = scratch_.bytes(Slot::packed_f32, n * heads * std::max(k_size, v_size));
+    auto** pointers =
+        scratch_.get<const std::byte*>(Slot::pointers, 2 * n * heads);  // [H, n] of k, then of v
+    for (int64_t i = 0; i < n * heads; i++) {
+        pointers[i] = packed + i * k_size;
+        pointers[n * heads + i] = packed + i * v_size;
+    }
+    parallel(n * heads, 16, [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; i++) {
+            const int64_t h = i / n, t = i % n;
+            const float* q = a.query(first_row + t, h);
+            pack_activation(k_format, q, nope, packed + i * k_size);
+            float* dst = queries + (t * heads + h) * row;
+            std::copy_n(q + nope, a.rotary(), dst + latent);
+            std::fill(dst + latent + a.rotary(), dst + row, 0.0F);
+        }
+    });
+    // Rows [begin, end) of [H, m] rows of weights, head by head.
+    const auto per_head = [&](int64_t begin, int64_t end, int64_t m, const auto& body) {
+        while (begin < end) {
+            const int64_t h = begin / m, last = std::min(end, (h + 1) * m);
+            body(h, begin - h * m, last - h * m);
+            begin = last;
+        }
+    };
+    parallel(heads * latent, std::max<int64_t>(16, 32768 / (nope * n)),
+             [&](int64_t begin, int64_t end, int) {
+                 per_head(begin, end, latent, [&](int64_t h, int64_t m0, int64_t m1) {
+                     matmul_rows(queries + h * row + m0, heads * row, a.k_b[h], m0, m1,
+                                 pointers + h * n, n);
+                 });
+             });
+
+    // Attention of every group over every split. A part holds, per token and head, the mixed
+    // latents [mix], the largest score and the sum of the weights.
+    const int64_t part_row = mix + kLanes, part_size = kGroupTokens * heads * part_row;
+    const int64_t total = groups[n_groups - 1].parts_before + groups[n_groups - 1].splits;
+    const int64_t wave = std::min(total, kPartsPerThread * active_);
+    auto* parts = scratch_.get<float>(Slot::partials, wave * part_size);
+    auto* mixed = scratch_.get<float>(Slot::mixed, n * heads * part_row);
+    const int64_t tile_size = kPageTokens * row, private_size = tile_size + heads * kPageTokens;
+    auto* private_rows = scratch_.get<float>(Slot::worker, private_size * active_);
+    for (int64_t wave_begin = 0; wave_begin < total; wave_begin += wave) {
+        const int64_t wave_end = std::min(wave_begin + wave, total);
+        parallel(wave_end - wave_begin, 1, [&](int64_t begin, int64_t end, int worker) {
+            float* tile = private_rows + worker * private_size;
+            for (int64_t i = wave_begin + begin; i < wave_begin + end; i++) {
+                const Group& group = *(std::upper_bound(groups, groups + n_groups, i,
+                                                        [](int64_t part, const Group& g) {
+                                                            return part < g.parts_before;
+                                                        }) -
+                                       1);
+                attend_split(a, group, i - group.parts_before, queries, tile, tile + tile_size,
+                             parts + (i - wave_begin) * part_size);
+            }
+        });
+        parallel(n * heads, 16, [&](int64_t begin, int64_t end, int) {
+            const Group* group = groups;
+            for (int64_t i = begin; i < end; i++) {
+                const int64_t t = i / heads, h = i % heads;
+                while (t >= group->local + group->count) {
+                    group++;
+                }
+                const int64_t in_group = t - group->local;
+                const int64_t position = group->span->start + group->first + in_group;
+                const int64_t splits =
+                    position / kSplitTokens + 1;  // the later ones hold no position it sees
+                const int64_t from = std::max(group->parts_before, wave_begin);
+                const int64_t to = std::min(group->parts_before + splits, wave_end);
+                float* sum = mixed + i * part_row;
+                for (int64_t p = from; p < to; p++) {
+                    const float* part =
+                        parts + (p - wave_begin) * part_size + (in_group * heads + h) * part_row;
+                    if (p == group->parts_before) {
+                        std::copy_n(part, mix + 2, sum);
+                    } else {
+                        rows_.merge(sum, sum + mix, sum + mix + 1, part, part[mix], part[mix + 1],
+                                    mix);
+                    }
+                }
+            }
+        });
+    }
+
+    parallel(n * heads, 16, [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; i++) {
+            const int64_t h = i / n, t = i % n;
+            float* sum = mixed + (t * heads + h) * part_row;
+            rows_.multiply(sum, sum, 1.0F / sum[mix + 1], latent);
+            pack_activation(v_format, sum, latent, packed + i * v_size);
+        }
+    });
+    parallel(heads * value, std::max<int64_t>(16, 32768 / (latent * n)),
+             [&](int64_t begin, int64_t end, int) {
+                 per_head(begin, end, value, [&](int64_t h, int64_t m0, int64_t m1) {
+                     matmul_rows(a.result(first_row, h) + m0, a.heads.stride_bytes[0] / 4, a.v_b[h],
+                                 m0, m1, pointers + (heads + h) * n, n);
+                 });
+             });
+}
+
+// Scores, running softmax and mixed latents of one group's tokens over the positions of one split.
+void CpuBackend::attend_split(const Attention& a,
+                              const Group& group,
+                              int64_t split,
+                              const float* queries,
+                              float* tile,
+                              float* scores,
+                              float* part) const {
+    const int64_t heads = a.n_heads(), row = a.row(), mix = padded(a.latent()),
+                  part_row = mix + kLanes;
+    const int64_t first = group.span->start + group.first;  // position of the group's first token
+    const int64_t begin = split * kSplitTokens,
+                  end = std::min(begin + kSplitTokens, first + group.count);
+    for (int64_t i = 0; i < group.count * heads; i++) {
+        float* sum = part + i * part_row;
+        std::fill(sum, sum + mix, 0.0F);
+        sum[mix] = -INFINITY;
+        sum[mix + 1] = 0;
+    }
+    for (int64_t position = begin; position < end; position += kPageTokens) {
+        a.read_page(rows_, *group.span, position / kPageTokens,
+                    std::min(kPageTokens, end - position), tile);
+        for (int64_t t = 0; t < group.count; t++) {
+            // A token never sees rows behind its own, not even with weight zero: they may hold
+            // anything.
+            const int64_t seen = std::min(kPageTokens, first + t + 1 - position);
+            if (seen <= 0) {
+                continue;
+            }
+            float* sums = part + t * heads * part_row;
+            rows_.dot(scores, kPageTokens, queries + (group.local + t) * heads * row, row, heads,
+                      tile, row, seen, row);
+            for (int64_t h = 0; h < heads; h++) {
+                float* sum = sums + h * part_row;
+                const float factor = rows_.softmax_step(scores + h * kPageTokens, seen, a.scale,
+                                                        sum + mix, sum + mix + 1);
+                if (factor != 1.0F) {
+                    rows_.multiply(sum, sum, factor, mix);
+                }
+            }
+            rows_.mix(sums, part_row, scores, kPageTokens, heads, tile, row, seen, mix);
+        }
+    }
+}
+
+}  // namespace kernels::cpu
