@@ -1,6 +1,17 @@
 // ReplyParser: the streamed text of one reply -> reasoning, content and tool-call deltas; finds stop strings, also across
 // pieces. Tolerant of what GLM models really write (fact sheet, section 6.4). The sum of the deltas does not depend on
-// how the text is cut into pieces. One per generation; one thread at a time.
+// how the text is cut into pieces. One per generation; one thread at a time. Linear in the text.
+//
+// Whether a reply begins with reasoning is told by the request, never guessed from the text.
+//   - <think> at the very start is dropped; so is, where the reply starts with content, </think> there or after that.
+//   - Reasoning ends at </think>, or at a tool call; the </think> that then follows later is dropped. Line ends at the
+//     start of reasoning, at its end and at the start of content are dropped, as the prompt of the next turn drops them.
+//   - A tool call is given whole once it is closed, as begin, arguments, end (tool_call_reader.h tells what is repaired).
+//     What is not a call of a declared tool stays text, markup included, where it stood: in reasoning or in content.
+//     With tools declared, white space (ASCII) just before a call and all of it after one, up to further text, is dropped.
+//   - A value is a string where the schema says so; else it is the JSON text it looks like, else a string.
+//   - Stop strings are looked for in content only, after all that was dropped, and not across a tool call. The match that
+//     ends first wins, of several that end together the longest.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +36,8 @@ struct ToolSignature {
 struct ReplyParserOptions {
     bool starts_in_reasoning = true;      // the prompt ended with <think>
     std::vector<ToolSignature> tools;     // empty: tool-call markup is content
-    std::vector<std::string> stop;        // the stop string itself is not part of the output
+    std::vector<std::string> stop;        // the stop string itself is not part of the output; empty ones are ignored
+    bool plain = false;                   // nothing but stop strings is looked for: every character is content
 };
 
 // One piece of a reply. Exactly one of the texts is in use, by kind.
@@ -46,7 +58,8 @@ public:
     // Whole UTF-8 characters in; what is certain comes out. After stopped() further text is ignored.
     std::vector<ReplyDelta> add(std::string_view text);
     // At the end of the generation: what was held back for a marker or stop string that never came. `complete` is false
-    // when a limit cut the reply: an unfinished tool call is then given as far as it is whole.
+    // when a limit cut the reply: an unfinished tool call is then given as far as it is whole, without its end. When the
+    // model itself ended the reply, a call lacking no more than </tool_call> and no required argument is whole.
     std::vector<ReplyDelta> finish(bool complete);
 
     bool stopped() const;                  // a stop string was found
