@@ -195,6 +195,12 @@ private:
             config_.n_layers = blocks - static_cast<int64_t>(nextn);
             config_.n_mtp_layers = static_cast<int64_t>(nextn);
         }
+        const int64_t behind = config_.n_layers + config_.n_mtp_layers;
+        if (file_.tensor(block(behind, "attn_norm.weight")) != nullptr) {
+            fail("key '" + key("block_count") + "' is " + std::to_string(blocks) +
+                 ", but tensors of block " + std::to_string(behind) +
+                 " are there too; the file is damaged");
+        }
     }
 
     // Networks that share the architecture name but compute something else.
