@@ -13,11 +13,12 @@ namespace {
 
 using kernels::kPageTokens;
 
-constexpr int64_t kSmallPoolBytes = int64_t{1} << 30;  // what several full contexts of a small model may take
+constexpr int64_t kSmallPoolBytes = int64_t{1}
+                                    << 30;  // what several full contexts of a small model may take
 constexpr int64_t kMinUbatchTokens = 64;
 
-// What is left for the K cache. Weights in a mapped file can be read again from disk, so on such a device they never
-// take the last quarter of the memory from the rest.
+// What is left for the K cache. Weights in a mapped file can be read again from disk, so on such a
+// device they never take the last quarter of the memory from the rest.
 int64_t room_for_cache(const MemoryRequest& r, int64_t weights, int64_t compute) {
     const int64_t room = r.free_bytes - weights;
     return (r.weights_may_page ? std::max(room, r.free_bytes / 4) : room) - compute;
@@ -25,7 +26,8 @@ int64_t room_for_cache(const MemoryRequest& r, int64_t weights, int64_t compute)
 
 // The largest context in `room` bytes: whole pages, at most what the model was trained for.
 int64_t largest_context(const ModelConfig& config, const KvLayout& layout, int64_t room) {
-    return std::min(std::max<int64_t>(room / layout.page_bytes(), 0) * kPageTokens, config.context_length);
+    return std::min(std::max<int64_t>(room / layout.page_bytes(), 0) * kPageTokens,
+                    config.context_length);
 }
 
 std::string lower(std::string_view text) {
@@ -35,14 +37,17 @@ std::string lower(std::string_view text) {
 }
 
 // Single changes that would make the plan fit, the ones that take least from the user first.
-std::vector<std::string> what_would_fit(const ModelConfig& config, int64_t weights, const MemoryRequest& request,
+std::vector<std::string> what_would_fit(const ModelConfig& config,
+                                        int64_t weights,
+                                        const MemoryRequest& request,
                                         int64_t ctx_size) {
     std::vector<std::string> found;
     const auto room = [&](int64_t ubatch) {
         return room_for_cache(request, weights, Model::activation_bytes(config, ubatch));
     };
     const auto layout_of = [&](kernels::DType type) -> std::optional<KvLayout> {
-        if ((config.kv_lora_rank + config.qk_rope_head_dim) % kernels::info(type).block_elements != 0) {
+        if ((config.kv_lora_rank + config.qk_rope_head_dim) % kernels::info(type).block_elements !=
+            0) {
             return std::nullopt;
         }
         return KvLayout(config, type);
@@ -55,9 +60,11 @@ std::vector<std::string> what_would_fit(const ModelConfig& config, int64_t weigh
             break;
         }
     }
-    for (const kernels::DType type : {kernels::DType::f16, kernels::DType::q8_0, kernels::DType::q4_0}) {
+    for (const kernels::DType type :
+         {kernels::DType::f16, kernels::DType::q8_0, kernels::DType::q4_0}) {
         const std::optional<KvLayout> layout = layout_of(type);
-        if (layout && layout->row_bytes() < now.row_bytes() && pages * layout->page_bytes() <= room(request.ubatch_tokens)) {
+        if (layout && layout->row_bytes() < now.row_bytes() &&
+            pages * layout->page_bytes() <= room(request.ubatch_tokens)) {
             found.push_back("-ctk " + lower(kernels::name(type)));
             break;
         }
@@ -70,11 +77,12 @@ std::vector<std::string> what_would_fit(const ModelConfig& config, int64_t weigh
         const int64_t compute = Model::activation_bytes(config, kMinUbatchTokens);
         const int64_t ctx = largest_context(config, layout.value_or(now), room(kMinUbatchTokens));
         if (ctx > 0) {
-            found.push_back(std::string(layout ? "-ctk q4_0 " : "") + "-ub " + std::to_string(kMinUbatchTokens) +
-                            " -c " + std::to_string(ctx));
+            found.push_back(std::string(layout ? "-ctk q4_0 " : "") + "-ub " +
+                            std::to_string(kMinUbatchTokens) + " -c " + std::to_string(ctx));
         } else {
             const int64_t most = request.free_bytes - compute - now.page_bytes();
-            found.push_back(most > 0 ? "a smaller quantisation of the model (weights of at most " + format_bytes(most) + ")"
+            found.push_back(most > 0 ? "a smaller quantisation of the model (weights of at most " +
+                                           format_bytes(most) + ")"
                                      : "a device with more memory");
         }
     }
@@ -116,8 +124,9 @@ int64_t weights_bytes(const GgufFile& file, const ModelConfig& config) {
 }
 
 MemoryPlan plan_memory(const ModelConfig& config, int64_t weights, const MemoryRequest& request) {
-    ENSURE(request.ctx_size >= 0 && request.ubatch_tokens > 0 && request.parallel > 0 && weights >= 0,
-           request.ctx_size, " ", request.ubatch_tokens, " ", request.parallel);
+    ENSURE(
+        request.ctx_size >= 0 && request.ubatch_tokens > 0 && request.parallel > 0 && weights >= 0,
+        request.ctx_size, " ", request.ubatch_tokens, " ", request.parallel);
     const KvLayout layout(config, request.cache_type);
     MemoryPlan plan;
     plan.cache_type = lower(kernels::name(request.cache_type));
@@ -131,19 +140,23 @@ MemoryPlan plan_memory(const ModelConfig& config, int64_t weights, const MemoryR
         plan.ctx_size = std::max(plan.max_ctx_size, std::min(kPageTokens, config.context_length));
         plan.pool_pages = KvLayout::pages_for(plan.ctx_size);
         const int64_t small_pool = std::min(kSmallPoolBytes, room) / layout.page_bytes();
-        plan.pool_pages = std::max(plan.pool_pages, std::min(request.parallel * plan.pool_pages, small_pool));
+        plan.pool_pages =
+            std::max(plan.pool_pages, std::min(request.parallel * plan.pool_pages, small_pool));
         if (plan.max_ctx_size < config.context_length && plan.max_ctx_size > 0) {
-            plan.notes.push_back("context of " + std::to_string(plan.ctx_size) + " tokens: what fits; the model was trained for " +
+            plan.notes.push_back("context of " + std::to_string(plan.ctx_size) +
+                                 " tokens: what fits; the model was trained for " +
                                  std::to_string(config.context_length));
         }
     } else {
         // Whole pages are what is allocated anyway.
-        plan.ctx_size = std::min(KvLayout::pages_for(std::min(request.ctx_size, config.context_length)) * kPageTokens,
-                                 config.context_length);
+        plan.ctx_size = std::min(
+            KvLayout::pages_for(std::min(request.ctx_size, config.context_length)) * kPageTokens,
+            config.context_length);
         plan.pool_pages = KvLayout::pages_for(plan.ctx_size);
         if (request.ctx_size > config.context_length) {
-            plan.notes.push_back("the model was trained for " + std::to_string(config.context_length) +
-                                 " tokens: -c " + std::to_string(request.ctx_size) + " is cut to that");
+            plan.notes.push_back("the model was trained for " +
+                                 std::to_string(config.context_length) + " tokens: -c " +
+                                 std::to_string(request.ctx_size) + " is cut to that");
         }
     }
     plan.k_bytes = plan.pool_pages * layout.page_bytes();
@@ -158,17 +171,21 @@ MemoryPlan plan_memory(const ModelConfig& config, int64_t weights, const MemoryR
     device.compute_bytes = plan.compute_bytes;
     device.free_bytes = request.free_bytes - weights - plan.k_bytes - plan.compute_bytes;
     plan.fits = plan.k_bytes <= room;
-    if (plan.fits && device.free_bytes < 0) {  // mapped weights beyond the memory: read from disk as they are needed
-        plan.notes.push_back("the weights (" + format_bytes(weights) + ") are larger than the free memory: " +
-                             format_bytes(-device.free_bytes) + " of them will be read from disk again and again");
+    if (plan.fits &&
+        device.free_bytes <
+            0) {  // mapped weights beyond the memory: read from disk as they are needed
+        plan.notes.push_back(
+            "the weights (" + format_bytes(weights) + ") are larger than the free memory: " +
+            format_bytes(-device.free_bytes) + " of them will be read from disk again and again");
         device.weights_bytes += device.free_bytes;
         device.free_bytes = 0;
     }
     if (!plan.fits) {
         plan.suggestions = what_would_fit(config, weights, request, plan.ctx_size);
-        plan.problem = "needs " + format_bytes(weights + plan.k_bytes + plan.compute_bytes) + " (weights " +
-                       format_bytes(weights) + ", K cache " + format_bytes(plan.k_bytes) + " for " +
-                       std::to_string(plan.ctx_size) + " tokens, compute " + format_bytes(plan.compute_bytes) + "), but " +
+        plan.problem = "needs " + format_bytes(weights + plan.k_bytes + plan.compute_bytes) +
+                       " (weights " + format_bytes(weights) + ", K cache " +
+                       format_bytes(plan.k_bytes) + " for " + std::to_string(plan.ctx_size) +
+                       " tokens, compute " + format_bytes(plan.compute_bytes) + "), but " +
                        request.device + " has " + format_bytes(request.free_bytes) + " free of " +
                        format_bytes(request.total_bytes) + "; would fit: ";
         for (size_t i = 0; i < plan.suggestions.size(); i++) {

@@ -56,7 +56,8 @@ void check_sums(const MemoryPlan& plan) {
     REQUIRE(plan.devices.size() == 1);
     const MemoryPlan::Device& d = plan.devices[0];
     CHECK(d.free_bytes >= 0);
-    CHECK(d.total_bytes == d.weights_bytes + d.kv_bytes + d.compute_bytes + d.other_bytes + d.free_bytes);
+    CHECK(d.total_bytes ==
+          d.weights_bytes + d.kv_bytes + d.compute_bytes + d.other_bytes + d.free_bytes);
     CHECK(d.kv_bytes == plan.k_bytes);
     CHECK(plan.k_bytes == plan.pool_pages * 64 * plan.bytes_per_token);
     CHECK(plan.ctx_size <= plan.max_ctx_size);
@@ -76,20 +77,25 @@ TEST_CASE("the published figures of GLM-4.7-Flash") {
     CHECK(plan.compute_bytes == runtime::Model::activation_bytes(glm_flash(), 512));
     CHECK(plan.compute_bytes > 0);
     CHECK(plan.compute_bytes < kGiB / 2);
-    CHECK(plan_memory(glm_flash(), kWeights, on_card(80 * kGiB, 32768)).k_bytes == int64_t{32768} * 54144);
+    CHECK(plan_memory(glm_flash(), kWeights, on_card(80 * kGiB, 32768)).k_bytes ==
+          int64_t{32768} * 54144);
 }
 
 TEST_CASE("context 0 takes what fits, and one page more does not fit") {
     for (const DType type : {DType::f16, DType::q8_0, DType::q4_0}) {
         for (const int64_t gib : {18, 20, 24}) {
-            const MemoryPlan plan = plan_memory(glm_flash(), kWeights, on_card(gib * kGiB, 0, type));
+            const MemoryPlan plan =
+                plan_memory(glm_flash(), kWeights, on_card(gib * kGiB, 0, type));
             check_sums(plan);
             CHECK(plan.ctx_size == plan.max_ctx_size);
             if (plan.ctx_size < 202752) {
                 CHECK(plan.devices[0].free_bytes < 64 * plan.bytes_per_token);
-                CHECK_FALSE(plan_memory(glm_flash(), kWeights, on_card(gib * kGiB, plan.ctx_size + 64, type)).fits);
+                CHECK_FALSE(plan_memory(glm_flash(), kWeights,
+                                        on_card(gib * kGiB, plan.ctx_size + 64, type))
+                                .fits);
             }
-            CHECK(plan_memory(glm_flash(), kWeights, on_card(gib * kGiB, plan.ctx_size, type)).fits);
+            CHECK(
+                plan_memory(glm_flash(), kWeights, on_card(gib * kGiB, plan.ctx_size, type)).fits);
         }
     }
     CHECK(plan_memory(glm_flash(), kWeights, on_card(80 * kGiB)).ctx_size == 202752);
@@ -149,6 +155,7 @@ TEST_CASE("a cache type the rows do not fit is refused by plan_memory") {
     runtime::ModelConfig odd = glm_flash();
     odd.kv_lora_rank = 24;
     odd.qk_rope_head_dim = 16;
-    CHECK_THROWS_AS(plan_memory(odd, kWeights, on_card(80 * kGiB, 0, DType::q8_0)), runtime::ModelError);
+    CHECK_THROWS_AS(plan_memory(odd, kWeights, on_card(80 * kGiB, 0, DType::q8_0)),
+                    runtime::ModelError);
     CHECK(plan_memory(odd, kWeights, on_card(80 * kGiB)).fits);
 }

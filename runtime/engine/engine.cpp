@@ -1,0 +1,196 @@
+#include "runtime/engine/engine.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "kernels/check.h"
+#include "runtime/error.h"
+
+namespace runtime {
+
+Engine::Engine(Setup setup)
+    : setup_(std::move(setup)), scheduler_(setup_.limits, setup_.cache, setup_.hash_seed) {
+    ENSURE(setup_.ctx_size > 0 && setup_.limits.pool_pages >= KvLayout::pages_for(setup_.ctx_size),
+           "a context of ", setup_.ctx_size, " tokens in ", setup_.limits.pool_pages, " pages");
+}
+
+Engine::~Engine() {
+    fail_all("the engine was closed");
+}
+
+void Engine::check(const GenerationRequest& request, int64_t vocab, int64_t ctx_size) {
+    using Kind = RequestError::Kind;
+    const auto n = static_cast<int64_t>(request.prompt.size());
+    if (n == 0) {
+        throw RequestError(Kind::invalid, "the prompt is empty", "messages");
+    }
+    if (n + 1 > ctx_size) {
+        throw RequestError(Kind::too_long,
+                           "This model's maximum context length is " + std::to_string(ctx_size) +
+                               " tokens. However, your messages resulted in " + std::to_string(n) +
+                               " tokens.",
+                           "messages", "context_length_exceeded");
+    }
+    for (const TokenId id : request.prompt) {
+        if (id < 0 || id >= vocab) {
+            throw RequestError(Kind::invalid,
+                               "token id " + std::to_string(id) + " is outside the vocabulary of " +
+                                   std::to_string(vocab) + " tokens",
+                               "prompt");
+        }
+    }
+    Sampler::check(request.sampling, vocab);
+}
+
+void Engine::add(std::unique_ptr<Sequence> sequence) {
+    counters_.prompt_tokens += static_cast<uint64_t>(sequence->prompt_tokens);
+    scheduler_.add(std::move(sequence));
+}
+
+void Engine::end(const Sequence& sequence, End how) {
+    (how == End::finished    ? counters_.finished
+     : how == End::cancelled ? counters_.cancelled
+                             : counters_.failed)++;
+    scheduler_.remove(sequence);
+}
+
+// Cancelled, out of time, or with nothing to generate.
+void Engine::drop_what_is_over() {
+    const auto now = Sequence::Clock::now();
+    std::vector<Sequence*> all;
+    for (const auto& s : scheduler_.running()) {
+        all.push_back(s.get());
+    }
+    for (const auto& s : scheduler_.waiting()) {
+        all.push_back(s.get());
+    }
+    for (Sequence* s : all) {
+        const auto limit = s->request.time_limit;
+        if (s->channel->cancelled()) {
+            s->cancel();
+            end(*s, End::cancelled);
+        } else if (s->request.max_tokens == 0) {
+            s->finish(FinishReason::length, false);
+            end(*s, End::finished);
+        } else if (limit.count() > 0 && now - s->submitted >= limit) {
+            if (s->generated() > 0) {
+                s->finish(FinishReason::length, false);
+                end(*s, End::finished);
+            } else {
+                s->fail("the time limit of " + std::to_string(limit.count()) +
+                        " ms passed before the first token");
+                end(*s, End::failed);
+            }
+        }
+    }
+}
+
+bool Engine::step() {
+    drop_what_is_over();
+    if (running() + waiting() == 0) {
+        return false;
+    }
+    last_work_ = std::chrono::steady_clock::now();
+    const std::vector<Scheduler::Part> parts = scheduler_.next(batch_);
+    if (Sequence* s = scheduler_.starved(); s != nullptr && parts.empty()) {
+        s->fail("out of memory for the K cache after " + std::to_string(s->computed) +
+                " tokens of this request (" + std::to_string(scheduler_.pool().reserved()) +
+                " pages of 64 tokens): use a shorter context or a smaller cache type");
+        end(*s, End::failed);
+        return true;
+    }
+    if (parts.empty()) {
+        return false;
+    }
+    const std::span<const float> logits = setup_.forward(batch_);
+    const auto columns = static_cast<size_t>(setup_.vocabulary->size);
+    ENSURE(logits.size() == batch_.logit_rows.size() * columns, logits.size(), " logits for ",
+           batch_.logit_rows.size(), " rows");
+    counters_.steps++;
+    scheduler_.advance(parts);
+    for (const auto& s : scheduler_.running()) {
+        s->emit_progress();
+    }
+    size_t row = 0;
+    for (const Scheduler::Part& part : parts) {
+        Sequence& s = *part.sequence;
+        if (s.remaining() == 0) {
+            take_token(s, logits.subspan(row * columns, columns));
+            row++;
+        }
+    }
+    return true;
+}
+
+void Engine::take_token(Sequence& s, std::span<const float> logits) {
+    const TokenId id = s.sampler.sample(logits, s.length());
+    if (!s.request.ignore_end_of_turn && setup_.tokenizer->is_end_of_turn(id)) {
+        s.finish(FinishReason::stop, true);
+        end(s, End::finished);
+        return;
+    }
+    counters_.generated_tokens++;
+    if (s.append(id)) {
+        s.finish(FinishReason::stop, true);
+        end(s, End::finished);
+    } else if ((s.request.max_tokens > 0 && s.generated() >= s.request.max_tokens) ||
+               s.length() >= setup_.ctx_size) {
+        s.finish(FinishReason::length, false);
+        end(s, End::finished);
+    }
+}
+
+void Engine::fail_all(const std::string& error) {
+    const auto fail = [&](const std::unique_ptr<Sequence>& first) {
+        first->fail(error);
+        end(*first, End::failed);
+    };
+    while (!scheduler_.running().empty()) {
+        fail(scheduler_.running().back());
+    }
+    while (!scheduler_.waiting().empty()) {
+        fail(scheduler_.waiting().back());
+    }
+}
+
+void Engine::tidy() {
+    scheduler_.tidy(std::chrono::steady_clock::now() - last_work_, setup_.keep_cached);
+}
+
+EngineCounters Engine::counters() const {
+    EngineCounters c = counters_;
+    c.prefix_cache_hit_tokens = scheduler_.prefix_hit_tokens();
+    c.prompt_tokens_computed = scheduler_.computed_prompt_tokens();
+    return c;
+}
+
+MemorySnapshot Engine::snapshot() const {
+    const PagePool& pool = scheduler_.pool();
+    MemorySnapshot m;
+    m.loaded = true;
+    m.ctx_size = setup_.ctx_size;
+    m.kv_cache.type = kernels::name(setup_.layout.type);
+    std::ranges::transform(m.kv_cache.type, m.kv_cache.type.begin(),
+                           [](unsigned char c) { return std::tolower(c); });
+    m.kv_cache.bytes_per_token = setup_.layout.bytes_per_token();
+    m.kv_cache.page_tokens = kernels::kPageTokens;
+    m.kv_cache.pages_used = pool.used();
+    m.kv_cache.pages_shared = pool.shared();
+    m.kv_cache.pages_cached = pool.cached();
+    m.kv_cache.pages_reserved = pool.reserved();
+    m.kv_cache.pages_limit = pool.limit();
+    m.kv_cache.k_bytes = pool.used() * setup_.layout.page_bytes();
+    m.kv_cache.saved_bytes = pool.used() * kernels::kPageTokens * setup_.layout.v_bytes_per_token();
+    for (const auto& s : scheduler_.running()) {
+        MemorySnapshot::Sequence& out = m.sequences.emplace_back();
+        out.id = s->id();
+        out.owner = s->request.owner;
+        out.tokens = s->length();
+        out.prompt_tokens = s->prompt_tokens;
+        out.cached_tokens = s->cached_tokens;
+        out.pages = static_cast<int64_t>(s->pages.size());
+    }
+    return m;
+}
+
+}  // namespace runtime

@@ -1,0 +1,279 @@
+#include "runtime/engine/sampler.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+
+#include "kernels/check.h"
+#include "runtime/error.h"
+
+namespace runtime {
+namespace {
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+uint64_t mix(uint64_t x) {  // splitmix64
+    x += 0x9E3779B97F4A7C15U;
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9U;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBU;
+    return x ^ (x >> 31);
+}
+
+uint64_t random_seed() {
+    std::random_device device;
+    return (static_cast<uint64_t>(device()) << 32) ^ device();
+}
+
+// e^x for x <= 0 within 2e-7 of its value: Cody-Waite reduction to |r| <= ln2/2, then the Taylor
+// polynomial of degree 7. Branch-free, so that the loop over 154,880 logits is vectorised; std::exp
+// there costs four times as much.
+inline float exp_negative(float x) {
+    const float clamped = x < -87.0F ? -87.0F : x;
+    const float n = static_cast<float>(static_cast<int32_t>(clamped * 1.44269504F - 0.5F));
+    const float r = (clamped - n * 0.693359375F) + n * 2.12194440e-4F;
+    float p = 1.0F / 5040;
+    p = p * r + 1.0F / 720;
+    p = p * r + 1.0F / 120;
+    p = p * r + 1.0F / 24;
+    p = p * r + 1.0F / 6;
+    p = p * r + 0.5F;
+    p = p * r + 1.0F;
+    p = p * r + 1.0F;
+    const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
+    float scale = 0;
+    static_assert(sizeof scale == sizeof bits);
+    __builtin_memcpy(&scale, &bits, sizeof scale);
+    return x < -87.0F ? 0.0F : p * scale;
+}
+
+// Weights come from an approximation that need not be monotone in its last bit; logits are exact.
+template <typename Candidate>
+bool better(const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+void require(bool good, const char* field, const char* range) {
+    if (!good) {
+        throw RequestError(RequestError::Kind::invalid, std::string(field) + " must be " + range,
+                           field);
+    }
+}
+
+}  // namespace
+
+SampledVocabulary::SampledVocabulary(const Tokenizer& tokenizer, int64_t columns) : size(columns) {
+    lowest = -1;
+    for (int64_t id = 0; id < columns; id++) {
+        if (!tokenizer.can_be_sampled(static_cast<TokenId>(id))) {
+            excluded.push_back(static_cast<TokenId>(id));
+        } else if (lowest < 0) {
+            lowest = static_cast<TokenId>(id);
+        }
+    }
+    if (lowest < 0) {
+        throw ModelError("the vocabulary has no token that can be sampled");
+    }
+}
+
+double uniform_from(uint64_t seed, uint64_t position) {
+    return static_cast<double>(mix(mix(seed) ^ mix(position ^ 0xD1B54A32D192ED03U)) >> 11) *
+           0x1.0p-53;
+}
+
+void Sampler::check(const SamplingParams& p, int64_t vocab) {
+    require(std::isfinite(p.temperature) && p.temperature >= 0, "temperature",
+            "a number of at least 0");
+    require(p.top_p > 0 && p.top_p <= 1, "top_p", "above 0 and at most 1");
+    require(p.top_k >= 0, "top_k", "at least 0 (0: all)");
+    require(p.min_p >= 0 && p.min_p <= 1, "min_p", "between 0 and 1");
+    require(std::isfinite(p.repetition_penalty) && p.repetition_penalty > 0, "repetition_penalty",
+            "above 0");
+    require(std::isfinite(p.frequency_penalty), "frequency_penalty", "a finite number");
+    require(std::isfinite(p.presence_penalty), "presence_penalty", "a finite number");
+    for (const auto& [id, bias] : p.logit_bias) {
+        require(id >= 0 && id < vocab, "logit_bias", "for token ids of the vocabulary");
+        require(!std::isnan(bias), "logit_bias", "made of numbers");
+    }
+}
+
+Sampler::Sampler(const SamplingParams& params, std::shared_ptr<const SampledVocabulary> vocabulary)
+    : params_(params),
+      vocabulary_(std::move(vocabulary)),
+      seed_(params.seed ? *params.seed : random_seed()),
+      penalties_(params.repetition_penalty != 1 || params.frequency_penalty != 0 ||
+                 params.presence_penalty != 0) {
+    check(params_, vocabulary_->size);
+}
+
+void Sampler::see_prompt(std::span<const TokenId> tokens) {
+    if (params_.repetition_penalty != 1) {
+        for (const TokenId id : tokens) {
+            seen_[id].prompt = true;
+        }
+    }
+}
+
+TokenId Sampler::sample(std::span<const float> logits, int64_t position) {
+    ENSURE(static_cast<int64_t>(logits.size()) == vocabulary_->size, logits.size(), " logits for ",
+           vocabulary_->size);
+    adjust(logits);
+    const TokenId id = choose(position);
+    if (penalties_) {
+        seen_[id].in_reply++;
+    }
+    return id;
+}
+
+void Sampler::adjust(std::span<const float> logits) {
+    logits_.resize(logits.size());
+    constexpr float kMost = std::numeric_limits<float>::max();
+    for (size_t i = 0; i < logits.size(); i++) {
+        const float l = logits[i] >= kNever ? logits[i] : kNever;  // NaN compares false
+        logits_[i] = l < kMost ? l : kMost;
+    }
+    for (const auto& [id, bias] : params_.logit_bias) {
+        float& l = logits_[static_cast<size_t>(id)];
+        if (l != kNever) {
+            l = std::min(l + bias, kMost);
+        }
+    }
+    if (penalties_) {
+        for (const auto& [id, seen] : seen_) {
+            float& l = logits_[static_cast<size_t>(id)];
+            l = l > 0 ? l / params_.repetition_penalty : l * params_.repetition_penalty;
+            l -= params_.frequency_penalty * static_cast<float>(seen.in_reply);
+            l -= seen.in_reply > 0 ? params_.presence_penalty : 0;
+            l = std::isnan(l) ? kNever : std::min(l, kMost);
+        }
+    }
+    for (const TokenId id : vocabulary_->excluded) {
+        logits_[static_cast<size_t>(id)] = kNever;
+    }
+}
+
+TokenId Sampler::choose(int64_t position) {
+    const auto best = std::max_element(logits_.begin(), logits_.end());  // the first of equals
+    if (*best == kNever) {
+        return vocabulary_->lowest;
+    }
+    if (params_.temperature == 0 || params_.top_k == 1) {
+        return static_cast<TokenId>(best - logits_.begin());
+    }
+    const float top = *best;
+    const float inverse = 1.0F / params_.temperature;
+    weights_.resize(logits_.size());
+    for (size_t i = 0; i < logits_.size(); i++) {
+        const float x = (logits_[i] - top) * inverse;
+        weights_[i] =
+            exp_negative(x <= 0 ? x : 0.0F);  // 0 * inf, of an extreme temperature, is NaN
+    }
+    const double u = uniform_from(seed_, static_cast<uint64_t>(position));
+    if (params_.top_p >= 1 && params_.top_k == 0 && params_.min_p == 0) {
+        return draw_any(u);
+    }
+    candidates_.clear();
+    const auto k = static_cast<size_t>(params_.top_k);
+    const double total = k > 0 && k < logits_.size() ? gather_top_k(k) : gather_top_p();
+    return draw(total, u);
+}
+
+// From the whole distribution, in the order of the ids: nothing needs to be sorted.
+TokenId Sampler::draw_any(double u) const {
+    double total = 0;
+    for (const float w : weights_) {
+        total += w;
+    }
+    const double target = u * total;
+    double sum = 0;
+    size_t last = 0;
+    for (size_t i = 0; i < weights_.size(); i++) {
+        if (weights_[i] > 0) {
+            sum += weights_[i];
+            last = i;
+            if (sum > target) {
+                break;
+            }
+        }
+    }
+    return static_cast<TokenId>(last);
+}
+
+// The k best among those min_p keeps; returns their weight. A heap of k, its worst on top: one
+// pass, and for the usual k hardly anything after the first few hundred logits gets into it.
+double Sampler::gather_top_k(size_t k) {
+    for (size_t i = 0; i < logits_.size(); i++) {
+        const Candidate c{logits_[i], static_cast<TokenId>(i), weights_[i]};
+        if (c.weight < params_.min_p || c.weight == 0) {
+            continue;
+        }
+        if (candidates_.size() < k) {
+            candidates_.push_back(c);
+            std::push_heap(candidates_.begin(), candidates_.end(), better<Candidate>);
+        } else if (better(c, candidates_.front())) {
+            std::pop_heap(candidates_.begin(), candidates_.end(), better<Candidate>);
+            candidates_.back() = c;
+            std::push_heap(candidates_.begin(), candidates_.end(), better<Candidate>);
+        }
+    }
+    double total = 0;
+    for (const Candidate& c : candidates_) {
+        total += c.weight;
+    }
+    return total;
+}
+
+// All that min_p keeps and top_p may keep; returns the weight of all that min_p keeps. The weight
+// is first counted in intervals of the logit, from the best downwards: the interval where top_p is
+// reached bounds what must be sorted, usually a few hundred of 154,880.
+double Sampler::gather_top_p() {
+    constexpr int kIntervals = 256;
+    constexpr float kPerUnit = 8;  // logits of e^-32 and less share the last one
+    const float top = *std::max_element(logits_.begin(), logits_.end());
+    const float scale = kPerUnit / params_.temperature;
+    const auto interval = [&](float logit) {
+        const float x = (top - logit) * scale;
+        return x < kIntervals - 1 ? static_cast<int>(x) : x >= kIntervals - 1 ? kIntervals - 1 : 0;
+    };
+    std::array<double, kIntervals> mass{};
+    double total = 0;
+    for (size_t i = 0; i < logits_.size(); i++) {
+        if (weights_[i] >= params_.min_p && weights_[i] > 0) {
+            mass[static_cast<size_t>(interval(logits_[i]))] += weights_[i];
+            total += weights_[i];
+        }
+    }
+    int last = 0;
+    for (double sum = mass[0]; last < kIntervals - 1 && sum < total * params_.top_p;
+         sum += mass[static_cast<size_t>(last)]) {
+        last++;
+    }
+    for (size_t i = 0; i < logits_.size(); i++) {
+        if (weights_[i] >= params_.min_p && weights_[i] > 0 && interval(logits_[i]) <= last) {
+            candidates_.push_back({logits_[i], static_cast<TokenId>(i), weights_[i]});
+        }
+    }
+    return total;
+}
+
+TokenId Sampler::draw(double total, double u) {
+    std::sort(candidates_.begin(), candidates_.end(), better<Candidate>);
+    double kept = 0;
+    size_t count = 0;
+    while (count < candidates_.size() && (count == 0 || kept < total * params_.top_p)) {
+        kept += candidates_[count++].weight;
+    }
+    const double target = u * kept;
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += candidates_[i].weight;
+        if (sum > target) {
+            return candidates_[i].id;
+        }
+    }
+    return candidates_[count - 1].id;
+}
+
+}  // namespace runtime

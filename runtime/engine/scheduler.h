@@ -1,0 +1,103 @@
+// Scheduler: which sequences take part in the next pass, with how many tokens, and which pages hold
+// them. Owns the sequences that wait and run, and the page bookkeeping. Computes nothing. Engine
+// thread only.
+//
+// A pass takes one token of every sequence that decodes, then pieces of prompts:
+//   alone            up to max_tokens: the larger a piece, the fewer times the weights are read
+//   beside decoding  up to prefill_beside_decode tokens in all, so that a long prompt lengthens
+//   each step of the others
+//                    by a bounded time. 128: with 4 of 64 experts per token each expert already
+//                    gets 8 rows
+// Several prompts share that evenly; what one does not need goes to the others, in order of
+// arrival.
+//
+// Pages are taken as tokens arrive: a free one; else the cache grows; else the oldest cached page
+// is evicted; else the youngest sequence, if younger than the one in need, is preempted: it gives
+// up its pages and waits, keeps its tokens, and is computed again when there is room (its reader
+// sees a pause). The oldest sequence can thus always go on, so all end; it fails only if it alone
+// does not fit the memory there is.
+//
+// A sequence that begins like another one which is being computed waits for its pages instead of
+// computing the same.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "runtime/cache/kv_cache.h"
+#include "runtime/cache/page_pool.h"
+#include "runtime/engine/batch.h"
+#include "runtime/engine/sequence.h"
+
+namespace runtime {
+
+struct SchedulerLimits {
+    int64_t pool_pages = 0;
+    int parallel = 8;          // sequences that run at once
+    int64_t max_tokens = 512;  // of one pass; at least `parallel`
+    int64_t prefill_beside_decode = 128;
+};
+
+class Scheduler {
+public:
+    // One sequence's part in a pass: rows [first_row, first_row + n_tokens).
+    struct Part {
+        Sequence* sequence = nullptr;
+        int64_t n_tokens = 0;
+        int64_t first_row = 0;
+    };
+
+    // cache: null where pages have no memory (tests).
+    Scheduler(const SchedulerLimits& limits, KvCache* cache, uint64_t hash_seed);
+    ~Scheduler();
+
+    void add(std::unique_ptr<Sequence> sequence);
+    // Takes the sequence out and releases its pages; full ones stay in the cache for later.
+    std::unique_ptr<Sequence> remove(const Sequence& sequence);
+
+    // Fills `batch`; the parts, in its order. None: nothing runs, or starved() says why.
+    std::vector<Part> next(Batch& batch);
+    // The sequence that cannot go on although it is alone with the memory: to be failed.
+    Sequence* starved() const { return starved_; }
+    // The pass was computed: the rows of these parts are in the cache.
+    void advance(const std::vector<Part>& parts);
+
+    // Gives back memory nobody needs: chunks past the last page in use at once; after `keep`,
+    // cached pages too.
+    void tidy(std::chrono::steady_clock::duration idle, std::chrono::steady_clock::duration keep);
+
+    const std::vector<std::unique_ptr<Sequence>>& running() const { return running_; }
+    const std::deque<std::unique_ptr<Sequence>>& waiting() const { return waiting_; }
+    const PagePool& pool() const { return pool_; }
+
+    // Counters since the start.
+    uint64_t prefix_hit_tokens() const { return prefix_hit_tokens_; }
+    uint64_t computed_prompt_tokens() const { return computed_prompt_tokens_; }
+    uint64_t preemptions() const { return preemptions_; }
+
+private:
+    void admit();
+    std::vector<Part> share_out();
+    void start_following(Sequence& sequence);
+    bool waits_for_another(Sequence& sequence);
+    void extend_from_cache(Sequence& sequence);
+    void found_in_cache(Sequence& sequence, int64_t tokens);
+    int64_t grant(Sequence& sequence, int64_t tokens, std::vector<Part>& parts);
+    std::optional<PagePool::PageId> take_page();
+    bool preempt_for(const Sequence& sequence, std::vector<Part>& parts);
+    int64_t capacity_pages() const;
+
+    SchedulerLimits limits_;
+    KvCache* cache_;
+    PagePool pool_;
+    bool device_full_ = false;                        // the device refused to grow the cache
+    std::deque<std::unique_ptr<Sequence>> waiting_;   // in order of arrival
+    std::vector<std::unique_ptr<Sequence>> running_;  // in order of arrival
+    Sequence* starved_ = nullptr;
+    uint64_t prefix_hit_tokens_ = 0, computed_prompt_tokens_ = 0, preemptions_ = 0;
+};
+
+}  // namespace runtime
