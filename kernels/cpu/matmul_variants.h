@@ -6,14 +6,13 @@
 //   block b of 32 weights: an exact integer I = sum q[i] x[i], or with factors per 16 weights
 //                          sub[0] sum q[i] x[i] + sub[1] sum q[16 + i] x[16 + i]
 //   lane[b % 8] += float(I) * (scale[b] * x.scale[b])
-//   lane[b % 8] += minimum[b] * x.weighted_sum[b]                      formats with a minimum
-//   lane[b % 8] += float(M) * (minimum[b] * x.scale[b])                the same with factors per
-//   16:
+//   lane[b % 8] += minimum[b] * x.weighted_sum[b]           with a minimum
+//   lane[b % 8] += float(M) * (minimum[b] * x.scale[b])     with a minimum and factors per 16:
 //                          M = sub_minimum[0] x.sum[0] + sub_minimum[1] x.sum[1]
 //   result = ((l0 + l4) + (l2 + l6)) + ((l1 + l5) + (l3 + l7))
 //
 // b ascends; blocks past the end of the row do nothing. As I is exact, a variant may sum within a
-// block as it likes: along the row for few activation rows, down 8 or 16 weight rows at once for
+// block as it likes: along the row for few activation rows, down several weight rows at once for
 // many.
 //
 // Float types: lane[k % W] += w[k] * x[k], k ascending, W = 8 or 16 of the variant; zeros pad the

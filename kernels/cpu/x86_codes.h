@@ -1,0 +1,327 @@
+// 256 weights of a row at a time, unpacked to bytes in registers: the formats of kernels/quants for
+// the AVX2 and AVX-512 products. Codes are unsigned here, q + kOffset, as the byte products of
+// these processors want one unsigned operand; the layouts are drawn in kernels/quants/<type>.h.
+//
+// Included by files compiled for wider instruction sets: everything is in an anonymous namespace,
+// and no inline function of another header is called (see matmul_variants.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include <immintrin.h>
+
+#include "kernels/quants/blocks.h"
+
+namespace kernels::cpu {
+namespace {
+
+// Eight parts of 32 weights. Fields a format does not have are not set.
+struct Group {
+    __m256i codes[8];     // 32 unsigned bytes each
+    __m256 scale;         // one per part
+    __m256 minimum;       // one per part
+    __m128i sub_scale;    // 16 int8
+    __m128i sub_minimum;  // 16 int8
+};
+
+inline __m256i load_32(const void* src) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(src));
+}
+
+inline __m128i load_16(const void* src) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(src));
+}
+
+inline uint32_t load_word(const void* src) {
+    uint32_t word;
+    std::memcpy(&word, src, 4);
+    return word;
+}
+
+inline float load_half(const void* src) {
+    uint16_t half;
+    std::memcpy(&half, src, 2);
+    return _cvtsh_ss(half);
+}
+
+inline __m256i low_nibbles(__m256i bytes) {
+    return _mm256_and_si256(bytes, _mm256_set1_epi8(15));
+}
+
+inline __m256i high_nibbles(__m256i bytes) {
+    return low_nibbles(_mm256_srli_epi16(bytes, 4));
+}
+
+// 16 bytes -> their 16 low nibbles, then their 16 high ones.
+inline __m256i nibbles_16(const void* src) {
+    const __m128i bytes = load_16(src);
+    return low_nibbles(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes));
+}
+
+// Bits `shift` and `shift + 1` of each byte.
+template <int shift>
+__m256i bit_pairs(__m256i bytes) {
+    return _mm256_and_si256(_mm256_srli_epi16(bytes, shift), _mm256_set1_epi8(3));
+}
+
+// `value` in the bytes that have bit `bit` set, else 0.
+inline __m256i where_bit(__m256i bytes, int bit, int value) {
+    const __m256i mask = _mm256_set1_epi8(static_cast<char>(1 << bit));
+    const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, mask), mask);
+    return _mm256_and_si256(set, _mm256_set1_epi8(static_cast<char>(value)));
+}
+
+// 32 bits -> 32 bytes, 16 where the bit is set.
+inline __m256i fifth_bits(const void* src) {
+    const __m256i word = _mm256_set1_epi32(static_cast<int>(load_word(src)));
+    const __m256i spread = _mm256_shuffle_epi8(
+        word, _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+    const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201U));
+    const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+    return _mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+
+inline __m256i look_up(const int8_t* table, int offset, __m256i codes) {
+    const __m128i values = _mm_add_epi8(load_16(table), _mm_set1_epi8(static_cast<char>(offset)));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values), codes);
+}
+
+// The half at byte `at` of eight blocks `size` apart.
+template <size_t size>
+__m256 halves_of_8(const std::byte* src, size_t at) {
+    const auto half = [&](size_t i) {
+        int16_t bits;
+        std::memcpy(&bits, src + i * size + at, 2);
+        return bits;
+    };
+    return _mm256_cvtph_ps(
+        _mm_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7)));
+}
+
+// Codes<Block>: kOffset, kLargest (the largest code), and for blocks of 32 codes(), scale() and
+// minimum() of eight blocks; for blocks of 256 load() of all.
+template <typename Block>
+struct Codes;
+
+template <typename Block>
+struct Codes32 {
+    static __m256 scale(const std::byte* src) { return halves_of_8<sizeof(Block)>(src, 0); }
+    static __m256 minimum(const std::byte* src) { return halves_of_8<sizeof(Block)>(src, 2); }
+};
+
+template <>
+struct Codes<BlockQ8_0> : Codes32<BlockQ8_0> {
+    static constexpr int kOffset = 128, kLargest = 255;
+    static __m256i codes(const std::byte* src) {
+        return _mm256_xor_si256(load_32(src + 2), _mm256_set1_epi8(static_cast<char>(0x80)));
+    }
+};
+
+template <>
+struct Codes<BlockQ4_0> : Codes32<BlockQ4_0> {
+    static constexpr int kOffset = 8, kLargest = 15;
+    static __m256i codes(const std::byte* src) { return nibbles_16(src + 2); }
+};
+
+template <>
+struct Codes<BlockQ4_1> : Codes32<BlockQ4_1> {
+    static constexpr int kOffset = 0, kLargest = 15;
+    static __m256i codes(const std::byte* src) { return nibbles_16(src + 4); }
+};
+
+template <>
+struct Codes<BlockQ5_0> : Codes32<BlockQ5_0> {
+    static constexpr int kOffset = 16, kLargest = 31;
+    static __m256i codes(const std::byte* src) {
+        return _mm256_or_si256(nibbles_16(src + 6), fifth_bits(src + 2));
+    }
+};
+
+template <>
+struct Codes<BlockQ5_1> : Codes32<BlockQ5_1> {
+    static constexpr int kOffset = 0, kLargest = 31;
+    static __m256i codes(const std::byte* src) {
+        return _mm256_or_si256(nibbles_16(src + 8), fifth_bits(src + 4));
+    }
+};
+
+template <>
+struct Codes<BlockIQ4_NL> : Codes32<BlockIQ4_NL> {
+    static constexpr int kOffset = 128, kLargest = 255;
+    static __m256i codes(const std::byte* src) {
+        return look_up(kIq4Values, kOffset, nibbles_16(src + 2));
+    }
+};
+
+template <>
+struct Codes<BlockMXFP4> {
+    static constexpr int kOffset = 12, kLargest = 24;
+    static __m256i codes(const std::byte* src) {
+        return look_up(kFp4Values, kOffset, nibbles_16(src + 1));
+    }
+    static __m256 scale(const std::byte* src) {
+        const auto e = [&](int i) { return static_cast<int>(src[17 * i]); };
+        const __m256i power = _mm256_setr_epi32(e(0), e(1), e(2), e(3), e(4), e(5), e(6), e(7));
+        const __m256i one = _mm256_set1_epi32(1);
+        const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(power, one), 23);
+        const __m256i denormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), power);
+        return _mm256_castsi256_ps(
+            _mm256_blendv_epi8(denormal, normal, _mm256_cmpgt_epi32(power, one)));
+    }
+};
+
+template <typename Block>
+void load_group(const std::byte* src, Group& group) {
+    using Format = Codes<Block>;
+    if constexpr (Block::kElements == 32) {
+        for (int j = 0; j < 8; j++) {
+            group.codes[j] = Format::codes(src + static_cast<size_t>(j) * sizeof(Block));
+        }
+        group.scale = Format::scale(src);
+        if constexpr (Block::kMinimum) {
+            group.minimum = Format::minimum(src);
+        }
+    } else {
+        Format::load(reinterpret_cast<const uint8_t*>(src), group);
+    }
+}
+
+inline __m256 floats_of_bytes(__m128i bytes) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+}
+
+// scale_min_6bit.h, all eight pairs.
+inline void load_scales_6bit(const uint8_t* src, Group& group) {
+    const float d = load_half(src), dmin = load_half(src + 2);
+    const uint32_t a = load_word(src + 4), b = load_word(src + 8), c = load_word(src + 12);
+    const auto scales = static_cast<int64_t>(
+        (a & 0x3F3F3F3FU) | static_cast<uint64_t>((c & 0x0F0F0F0FU) | (a >> 6 & 0x03030303U) << 4)
+                                << 32);
+    const auto minima = static_cast<int64_t>(
+        (b & 0x3F3F3F3FU) |
+        static_cast<uint64_t>((c >> 4 & 0x0F0F0F0FU) | (b >> 6 & 0x03030303U) << 4) << 32);
+    group.scale = _mm256_mul_ps(_mm256_set1_ps(d), floats_of_bytes(_mm_cvtsi64_si128(scales)));
+    group.minimum =
+        _mm256_mul_ps(_mm256_set1_ps(-dmin), floats_of_bytes(_mm_cvtsi64_si128(minima)));
+}
+
+template <>
+struct Codes<BlockQ4_K> {
+    static constexpr int kOffset = 0, kLargest = 15;
+    static void load(const uint8_t* src, Group& group) {
+        load_scales_6bit(src, group);
+        for (int c = 0; c < 4; c++) {
+            const __m256i bytes = load_32(src + 16 + 32 * c);
+            group.codes[2 * c] = low_nibbles(bytes);
+            group.codes[2 * c + 1] = high_nibbles(bytes);
+        }
+    }
+};
+
+template <>
+struct Codes<BlockQ5_K> {
+    static constexpr int kOffset = 0, kLargest = 31;
+    static void load(const uint8_t* src, Group& group) {
+        load_scales_6bit(src, group);
+        const __m256i high = load_32(src + 16);
+        for (int c = 0; c < 4; c++) {
+            const __m256i bytes = load_32(src + 48 + 32 * c);
+            group.codes[2 * c] = _mm256_or_si256(low_nibbles(bytes), where_bit(high, 2 * c, 16));
+            group.codes[2 * c + 1] =
+                _mm256_or_si256(high_nibbles(bytes), where_bit(high, 2 * c + 1, 16));
+        }
+    }
+};
+
+template <>
+struct Codes<BlockIQ4_XS> {
+    static constexpr int kOffset = 128, kLargest = 255;
+    static void load(const uint8_t* src, Group& group) {
+        const __m256i low =
+            _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_word(src + 4))),
+                              _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+        const __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_word(src))),
+                                               _mm256_setr_epi32(16, 18, 20, 22, 24, 26, 28, 30));
+        const __m256i scale =
+            _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
+                            _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4));
+        group.scale =
+            _mm256_mul_ps(_mm256_set1_ps(load_half(src)),
+                          _mm256_cvtepi32_ps(_mm256_sub_epi32(scale, _mm256_set1_epi32(32))));
+        for (int j = 0; j < 8; j++) {
+            group.codes[j] = look_up(kIq4Values, kOffset, nibbles_16(src + 8 + 16 * j));
+        }
+    }
+};
+
+template <>
+struct Codes<BlockQ6_K> {
+    static constexpr int kOffset = 32, kLargest = 63;
+    static void load(const uint8_t* src, Group& group) {
+        group.scale = _mm256_set1_ps(load_half(src + 208));
+        group.sub_scale = load_16(src + 192);
+        for (int half = 0; half < 2; half++) {
+            const __m256i first = load_32(src + 64 * half);
+            const __m256i second = load_32(src + 64 * half + 32);
+            const __m256i high = load_32(src + 128 + 32 * half);
+            const auto join = [](__m256i low, __m256i two_bits) {
+                return _mm256_or_si256(low, _mm256_slli_epi16(two_bits, 4));
+            };
+            group.codes[4 * half] = join(low_nibbles(first), bit_pairs<0>(high));
+            group.codes[4 * half + 1] = join(low_nibbles(second), bit_pairs<2>(high));
+            group.codes[4 * half + 2] = join(high_nibbles(first), bit_pairs<4>(high));
+            group.codes[4 * half + 3] = join(high_nibbles(second), bit_pairs<6>(high));
+        }
+    }
+};
+
+template <>
+struct Codes<BlockQ3_K> {
+    static constexpr int kOffset = 4, kLargest = 7;
+    static void load(const uint8_t* src, Group& group) {
+        group.scale = _mm256_set1_ps(load_half(src + 108));
+        const uint32_t a = load_word(src + 96), b = load_word(src + 100), c = load_word(src + 104);
+        const auto word = [](uint32_t low, uint32_t high) {
+            return static_cast<int>((low & 0x0F0F0F0FU) | (high & 0x03030303U) << 4);
+        };
+        group.sub_scale = _mm_sub_epi8(
+            _mm_setr_epi32(word(a, c), word(b, c >> 2), word(a >> 4, c >> 4), word(b >> 4, c >> 6)),
+            _mm_set1_epi8(32));
+        const __m256i third = load_32(src);
+        for (int half = 0; half < 2; half++) {
+            const __m256i low = load_32(src + 32 + 32 * half);
+            const auto join = [&](int part, __m256i two_bits) {
+                group.codes[4 * half + part] =
+                    _mm256_or_si256(two_bits, where_bit(third, 4 * half + part, 4));
+            };
+            join(0, bit_pairs<0>(low));
+            join(1, bit_pairs<2>(low));
+            join(2, bit_pairs<4>(low));
+            join(3, bit_pairs<6>(low));
+        }
+    }
+};
+
+template <>
+struct Codes<BlockQ2_K> {
+    static constexpr int kOffset = 0, kLargest = 3;
+    static void load(const uint8_t* src, Group& group) {
+        group.scale = _mm256_set1_ps(load_half(src + 80));
+        group.minimum = _mm256_set1_ps(-load_half(src + 82));
+        const __m128i pairs = load_16(src);
+        group.sub_scale = _mm_and_si128(pairs, _mm_set1_epi8(15));
+        group.sub_minimum = _mm_and_si128(_mm_srli_epi16(pairs, 4), _mm_set1_epi8(15));
+        for (int half = 0; half < 2; half++) {
+            const __m256i low = load_32(src + 16 + 32 * half);
+            group.codes[4 * half] = bit_pairs<0>(low);
+            group.codes[4 * half + 1] = bit_pairs<2>(low);
+            group.codes[4 * half + 2] = bit_pairs<4>(low);
+            group.codes[4 * half + 3] = bit_pairs<6>(low);
+        }
+    }
+};
+
+}  // namespace
+}  // namespace kernels::cpu
