@@ -11,7 +11,8 @@
 //
 // Batch invariance, which callers rely on: row t of every result depends on row t of the inputs (and the cached rows of
 // its own sequence) alone: not on T, not on the other rows, not on the number of threads. The same request gives the
-// same bits alone or among others.
+// same bits alone or among others. One exception: mla_attend may take another form, which rounds differently, for a span
+// of more than 512 tokens (the CPU: from 1,024, see cpu/attention.h); chunks of up to 512 keep the promise.
 // Every operation checks the shapes it is given and throws std::logic_error (ENSURE) where they do not fit.
 #pragma once
 
