@@ -80,6 +80,6 @@ bool supported() {
 
 }  // namespace
 
-const MatmulVariant kMatmulAvx2 = {"AVX2", supported, pack_q8_32, product_of<Avx2>};
+const MatmulVariant kMatmulAvx2 = {"AVX2", supported, pack_with_avx2, product_of<Avx2>};
 
 }  // namespace kernels::cpu

@@ -71,6 +71,6 @@ bool supported() {
 
 }  // namespace
 
-const MatmulVariant kMatmulAvx512 = {"AVX-512 VNNI", supported, pack_q8_32, product_of<Avx512>};
+const MatmulVariant kMatmulAvx512 = {"AVX-512 VNNI", supported, pack_with_avx2, product_of<Avx512>};
 
 }  // namespace kernels::cpu

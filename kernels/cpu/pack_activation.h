@@ -1,6 +1,6 @@
-// Rounding of an activation row to the q8_32 format of matmul_variants.h. Written once, for the
-// compiler to vectorise: every variant includes it and gets code for its own instruction set with
-// the same results.
+// Rounding of an activation row to the q8_32 format of matmul_variants.h: the definition, which the
+// x86 variants follow with vectors and fall back to for parts with extreme values. In an anonymous
+// namespace because they include it (see matmul_variants.h).
 #pragma once
 
 #include <cstddef>
@@ -61,22 +61,24 @@ inline void pack_part(
     weighted_sum = scale * static_cast<float>(low + high);
 }
 
+// Zeros from part `parts` of the row to its end.
+inline void pad_row(const PackedRow& row, int64_t parts) {
+    const auto rest = static_cast<size_t>((parts + 7) / 8 * 8 - parts);
+    std::memset(const_cast<int8_t*>(row.q) + 32 * parts, 0, 32 * rest);
+    std::memset(const_cast<float*>(row.scale) + parts, 0, 4 * rest);
+    std::memset(const_cast<float*>(row.weighted_sum) + parts, 0, 4 * rest);
+    std::memset(const_cast<int16_t*>(row.sum) + 2 * parts, 0, 4 * rest);
+}
+
 [[maybe_unused]] void pack_q8_32(const float* src, int64_t cols, std::byte* dst) {
     const PackedRow row = packed_row(dst, cols);
-    auto* q = const_cast<int8_t*>(row.q);
-    auto* scale = const_cast<float*>(row.scale);
-    auto* weighted_sum = const_cast<float*>(row.weighted_sum);
-    auto* sum = const_cast<int16_t*>(row.sum);
     const int64_t parts = cols / 32;
-    const int64_t padded = (parts + 7) / 8 * 8;
     for (int64_t p = 0; p < parts; p++) {
-        pack_part(src + 32 * p, q + 32 * p, scale[p], weighted_sum[p], sum + 2 * p);
+        pack_part(src + 32 * p, const_cast<int8_t*>(row.q) + 32 * p,
+                  const_cast<float*>(row.scale)[p], const_cast<float*>(row.weighted_sum)[p],
+                  const_cast<int16_t*>(row.sum) + 2 * p);
     }
-    const auto rest = static_cast<size_t>(padded - parts);
-    std::memset(q + 32 * parts, 0, 32 * rest);
-    std::memset(scale + parts, 0, 4 * rest);
-    std::memset(weighted_sum + parts, 0, 4 * rest);
-    std::memset(sum + 2 * parts, 0, 4 * rest);
+    pad_row(row, parts);
 }
 
 }  // namespace

@@ -432,6 +432,60 @@ void float_rows(const MatmulJob& job, int64_t m) {
     }
 }
 
+// --- activations
+
+// pack_q8_32 of pack_activation.h with the same results; parts with extreme values go there.
+[[maybe_unused]] void pack_with_avx2(const float* src, int64_t cols, std::byte* dst) {
+    const PackedRow row = packed_row(dst, cols);
+    auto* q = const_cast<int8_t*>(row.q);
+    auto* scale = const_cast<float*>(row.scale);
+    auto* weighted_sum = const_cast<float*>(row.weighted_sum);
+    auto* sum = const_cast<int16_t*>(row.sum);
+    const int64_t parts = cols / 32;
+    for (int64_t p = 0; p < parts; p++) {
+        const float* part = src + 32 * p;
+        __m256 v[4];
+        __m256i most = _mm256_setzero_si256();
+        for (int i = 0; i < 4; i++) {
+            v[i] = _mm256_loadu_ps(part + 8 * i);
+            const __m256i magnitude =
+                _mm256_and_si256(_mm256_castps_si256(v[i]), _mm256_set1_epi32(0x7FFFFFFF));
+            most = _mm256_max_epu32(most, magnitude);
+        }
+        __m128i four =
+            _mm_max_epu32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+        four = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0x4E));
+        four = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0xB1));
+        const float largest = _mm_cvtss_f32(_mm_castsi128_ps(four));
+        if (!(largest >= 0x1p-100F && largest <= 0x1.fffffep127F)) {
+            pack_part(part, q + 32 * p, scale[p], weighted_sum[p], sum + 2 * p);
+            continue;
+        }
+        const __m256 inverse = _mm256_set1_ps(127.0F / largest);
+        __m256i codes[4];
+        for (int i = 0; i < 4; i++) {
+            codes[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
+        }
+        // The packing works within halves: words come out as 0 2 4 6 1 3 5 7.
+        const __m256i mixed = _mm256_packs_epi16(_mm256_packs_epi32(codes[0], codes[1]),
+                                                 _mm256_packs_epi32(codes[2], codes[3]));
+        const __m256i bytes =
+            _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + 32 * p), bytes);
+        const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
+        __m256i sums = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+        sums = _mm256_hadd_epi32(sums, sums);
+        sums = _mm256_hadd_epi32(sums, sums);
+        const int low = _mm_cvtsi128_si32(_mm256_castsi256_si128(sums));
+        const int high = _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1));
+        sum[2 * p] = static_cast<int16_t>(low);
+        sum[2 * p + 1] = static_cast<int16_t>(high);
+        scale[p] = largest / 127.0F;
+        weighted_sum[p] = scale[p] * static_cast<float>(low + high);
+    }
+    pad_row(row, parts);
+}
+
 // --- the functions of a variant
 
 template <typename Simd, typename Block>
