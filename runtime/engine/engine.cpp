@@ -141,15 +141,9 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
 }
 
 void Engine::fail_all(const std::string& error) {
-    const auto fail = [&](const std::unique_ptr<Sequence>& first) {
-        first->fail(error);
-        end(*first, End::failed);
-    };
-    while (!scheduler_.running().empty()) {
-        fail(scheduler_.running().back());
-    }
-    while (!scheduler_.waiting().empty()) {
-        fail(scheduler_.waiting().back());
+    for (const auto& sequence : scheduler_.take_all()) {
+        sequence->fail(error);
+        counters_.failed++;
     }
 }
 

@@ -45,6 +45,7 @@ public:
     // One forward pass and what follows from it. false: there is nothing to do.
     // An exception of the forward function leaves the engine for fail_all() and nothing else.
     bool step();
+    // Ends every request. The engine is of no further use: after an exception its bookkeeping may be broken.
     void fail_all(const std::string& error);
     // While there is nothing to do, every second or so: gives memory back.
     void tidy();

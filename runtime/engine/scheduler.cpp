@@ -1,6 +1,8 @@
 #include "runtime/engine/scheduler.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "kernels/check.h"
 
@@ -66,6 +68,13 @@ std::unique_ptr<Sequence> Scheduler::remove(const Sequence& sequence) {
         starved_ = nullptr;
     }
     return taken;
+}
+
+std::vector<std::unique_ptr<Sequence>> Scheduler::take_all() {
+    std::vector<std::unique_ptr<Sequence>> all = std::exchange(running_, {});
+    std::ranges::move(waiting_, std::back_inserter(all));
+    waiting_.clear();
+    return all;
 }
 
 int64_t Scheduler::capacity_pages() const {

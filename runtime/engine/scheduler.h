@@ -57,6 +57,8 @@ public:
     void add(std::unique_ptr<Sequence> sequence);
     // Takes the sequence out and releases its pages; full ones stay in the cache for later.
     std::unique_ptr<Sequence> remove(const Sequence& sequence);
+    // All of them, without touching the pages: for an engine that is given up.
+    std::vector<std::unique_ptr<Sequence>> take_all();
 
     // Fills `batch`; the parts, in its order. None: nothing runs, or starved() says why.
     std::vector<Part> next(Batch& batch);

@@ -1,0 +1,113 @@
+#include "runtime/engine/direct_run.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "runtime/engine/model_instance.h"
+#include "runtime/error.h"
+
+namespace runtime {
+
+struct DirectRun::Data {
+    ModelInstance instance;
+    std::vector<int32_t> page_table;  // 0, 1, 2, ...: one sequence needs no bookkeeping
+    int64_t position = 0;
+    int64_t peak_kv_bytes = 0;
+    Batch batch;
+    std::vector<float> logits;
+};
+
+DirectRun::DirectRun(const std::string& path, const EngineOptions& options)
+    : data_(std::make_unique<Data>()) {
+    data_->instance = load_model(path, options);
+    data_->page_table.resize(static_cast<size_t>(data_->instance.plan.pool_pages));
+    std::iota(data_->page_table.begin(), data_->page_table.end(), 0);
+}
+
+DirectRun::~DirectRun() = default;
+
+const LoadedModel& DirectRun::model() const {
+    return *data_->instance.info;
+}
+
+std::span<const float> DirectRun::forward(std::span<const TokenId> tokens, bool all_rows) {
+    Data& d = *data_;
+    const LoadedModel& info = model();
+    const auto n = static_cast<int64_t>(tokens.size());
+    if (n == 0) {
+        throw RequestError(RequestError::Kind::invalid, "no tokens to compute", "tokens");
+    }
+    for (const TokenId id : tokens) {
+        if (id < 0 || id >= info.config.vocab) {
+            throw RequestError(RequestError::Kind::invalid,
+                               "token id " + std::to_string(id) + " is outside the vocabulary of " +
+                                   std::to_string(info.config.vocab) + " tokens",
+                               "tokens");
+        }
+    }
+    if (d.position + n > info.ctx_size) {
+        throw RequestError(RequestError::Kind::too_long,
+                           std::to_string(d.position + n) + " tokens do not fit a context of " +
+                               std::to_string(info.ctx_size),
+                           "tokens", "context_length_exceeded");
+    }
+    if (!d.instance.cache->reserve(KvLayout::pages_for(d.position + n))) {
+        throw RequestError(RequestError::Kind::too_long,
+                           "out of memory for the K cache at " + std::to_string(d.position + n) +
+                               " tokens: use a smaller cache type",
+                           "tokens");
+    }
+    d.peak_kv_bytes = std::max(d.peak_kv_bytes, kv_bytes());
+    d.logits.clear();
+    std::span<const float> last;
+    for (int64_t done = 0; done < n;) {
+        const int64_t count = std::min(n - done, d.instance.ubatch_tokens);
+        const auto part = tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(count));
+        d.batch.token_ids.assign(part.begin(), part.end());
+        d.batch.spans = {{0, count, d.position, d.page_table}};
+        d.batch.logit_rows.clear();
+        done += count;
+        if (all_rows) {
+            d.batch.logit_rows.resize(static_cast<size_t>(count));
+            std::iota(d.batch.logit_rows.begin(), d.batch.logit_rows.end(), 0);
+        } else if (done == n) {
+            d.batch.logit_rows.push_back(static_cast<int32_t>(count - 1));
+        }
+        last = d.instance.model->forward(d.batch, *d.instance.cache);
+        d.position += count;
+        if (all_rows) {
+            d.logits.insert(d.logits.end(), last.begin(), last.end());
+        }
+    }
+    return all_rows ? std::span<const float>(d.logits) : last;
+}
+
+void DirectRun::reset() {
+    data_->position = 0;
+}
+
+int64_t DirectRun::position() const {
+    return data_->position;
+}
+
+std::string DirectRun::description() const {
+    return data_->instance.backend->description();
+}
+
+int64_t DirectRun::bytes_per_token() const {
+    return data_->instance.cache->layout().bytes_per_token();
+}
+
+int64_t DirectRun::kv_bytes() const {
+    return data_->instance.cache->reserved_bytes();
+}
+
+int64_t DirectRun::peak_kv_bytes() const {
+    return data_->peak_kv_bytes;
+}
+
+MemorySnapshot::Device DirectRun::device() const {
+    return data_->instance.device();
+}
+
+}  // namespace runtime

@@ -1,0 +1,41 @@
+// DirectRun: one model and one sequence without scheduler or sampler, for `keyhole eval` and
+// `keyhole bench`: tokens in, logits out. One thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/engine/engine_thread.h"
+
+namespace runtime {
+
+class DirectRun {
+public:
+    // Throws ModelError, DeviceError.
+    DirectRun(const std::string& path, const EngineOptions& options);
+    ~DirectRun();
+
+    const LoadedModel& model() const;
+
+    // Computes these tokens after those before. Logits of the last one [W], or of all [n, W]; valid
+    // until the next call. Throws RequestError (too_long, invalid) where they do not fit the
+    // context or the vocabulary.
+    std::span<const float> forward(std::span<const TokenId> tokens, bool all_rows = false);
+    void reset();              // forgets all tokens
+    int64_t position() const;  // tokens so far
+
+    std::string description() const;  // of the device: "CPU, 8 threads, AVX2"
+    int64_t bytes_per_token() const;
+    int64_t kv_bytes() const;  // backed by memory now
+    int64_t peak_kv_bytes() const;
+    MemorySnapshot::Device device() const;
+
+private:
+    struct Data;
+    std::unique_ptr<Data> data_;
+};
+
+}  // namespace runtime
