@@ -26,7 +26,8 @@
 namespace kernels::cpu {
 namespace {
 
-constexpr int kFewRows = 3;     // measured: from four rows on the tile wins
+// Measured with Q4_K, Q8_0 and Q6_K on an EPYC (Zen 4): from about four rows on the tile is faster.
+constexpr int kFewRows = 3;
 constexpr int kTileGroups = 4;  // 1024 weights of each row in a tile: 16 KiB for AVX-512
 constexpr int kTileRows = 64;   // activation rows that share one unpacking of a tile
 
