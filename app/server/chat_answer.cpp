@@ -1,0 +1,190 @@
+#include "app/server/chat_answer.h"
+
+#include "app/server/server_context.h"
+
+namespace app {
+
+Json ChoiceAnswer::call_delta(size_t position, const std::string& piece) const {
+    Json call;
+    call["index"] = position;
+    call["function"]["arguments"] = piece;
+    Json delta;
+    delta["tool_calls"] = Json::array({call});
+    return delta;
+}
+
+std::vector<Json> ChoiceAnswer::add(const std::vector<runtime::ReplyDelta>& deltas) {
+    using Kind = runtime::ReplyDelta::Kind;
+    std::vector<Json> out;
+    for (const runtime::ReplyDelta& piece : deltas) {
+        const bool of_call = piece.kind != Kind::content && piece.kind != Kind::reasoning;
+        if (too_many_calls_ || (of_call && piece.call_index >= max_calls_)) {
+            too_many_calls_ = true;
+            continue;
+        }
+        switch (piece.kind) {
+            case Kind::reasoning:
+                if (!piece.text.empty()) {
+                    reasoning_ += piece.text;
+                    out.push_back({{"reasoning_content", piece.text}});
+                }
+                break;
+            case Kind::content:
+                if (!piece.text.empty()) {
+                    content_ += piece.text;
+                    out.push_back({{"content", piece.text}});
+                }
+                break;
+            case Kind::tool_call_begin: {
+                // id, type and name once, in the first delta: SDKs concatenate names, and some
+                // insist on the type.
+                calls_.push_back({random_id("call_"), piece.text, "", false});
+                Json delta = call_delta(calls_.size() - 1, "");
+                Json call;
+                call["index"] = calls_.size() - 1;
+                call["id"] = calls_.back().id;
+                call["type"] = "function";
+                call["function"]["name"] = piece.text;
+                call["function"]["arguments"] = "";
+                delta["tool_calls"] = Json::array({call});
+                out.push_back(std::move(delta));
+                break;
+            }
+            case Kind::tool_argument: {
+                if (calls_.empty()) {
+                    break;
+                }
+                Call& call = calls_.back();
+                const std::string text =
+                    (call.open ? ", " : "{") + to_text(Json(piece.key)) + ": " +
+                    schemas_.value(call.name, piece.key, piece.text, piece.is_string);
+                call.open = true;
+                call.arguments += text;
+                out.push_back(call_delta(calls_.size() - 1, text));
+                break;
+            }
+            case Kind::tool_call_end: {
+                if (calls_.empty()) {
+                    break;
+                }
+                Call& call = calls_.back();
+                const std::string text = call.open ? "}" : "{}";
+                call.open = false;
+                call.arguments += text;
+                out.push_back(call_delta(calls_.size() - 1, text));
+                break;
+            }
+        }
+    }
+    return out;
+}
+
+Json ChoiceAnswer::message() const {
+    Json message;
+    message["role"] = "assistant";
+    message["content"] = content_.empty() && !calls_.empty() ? Json(nullptr) : Json(content_);
+    if (!reasoning_.empty()) {
+        message["reasoning_content"] = reasoning_;
+    }
+    if (!calls_.empty()) {
+        Json list = Json::array();
+        for (const Call& call : calls_) {
+            Json entry;
+            entry["id"] = call.id;
+            entry["type"] = "function";
+            entry["function"]["name"] = call.name;
+            entry["function"]["arguments"] = call.arguments;
+            list.push_back(std::move(entry));
+        }
+        message["tool_calls"] = std::move(list);
+    }
+    return message;
+}
+
+std::string_view to_string(runtime::FinishReason reason) {
+    switch (reason) {
+        case runtime::FinishReason::stop:
+            return "stop";
+        case runtime::FinishReason::length:
+            return "length";
+        case runtime::FinishReason::tool_calls:
+            return "tool_calls";
+    }
+    return "stop";
+}
+
+Json usage_json(const runtime::Usage& usage) {
+    Json out;
+    out["prompt_tokens"] = usage.prompt_tokens;
+    out["completion_tokens"] = usage.completion_tokens;
+    out["total_tokens"] = usage.prompt_tokens + usage.completion_tokens;
+    out["prompt_tokens_details"]["cached_tokens"] = usage.cached_tokens;
+    out["completion_tokens_details"]["reasoning_tokens"] = usage.reasoning_tokens;
+    return out;
+}
+
+Json timings_json(const runtime::Usage& usage, const runtime::Timings& timings) {
+    const auto per_second = [](int64_t tokens, double ms) {
+        return ms > 0 ? static_cast<double>(tokens) * 1000 / ms : 0.0;
+    };
+    const int64_t computed = usage.prompt_tokens - usage.cached_tokens;
+    Json out;
+    out["cache_n"] = usage.cached_tokens;
+    out["prompt_n"] = computed;
+    out["prompt_ms"] = timings.prompt_ms;
+    out["prompt_per_second"] = per_second(computed, timings.prompt_ms);
+    out["predicted_n"] = usage.completion_tokens;
+    out["predicted_ms"] = timings.generation_ms;
+    out["predicted_per_second"] = per_second(usage.completion_tokens, timings.generation_ms);
+    out["queued_ms"] = timings.queued_ms;
+    return out;
+}
+
+namespace {
+
+Json head_json(const AnswerHead& head, const char* object) {
+    Json out;
+    out["id"] = head.id;
+    out["object"] = object;
+    out["created"] = head.created;
+    out["model"] = head.model;
+    return out;
+}
+
+}  // namespace
+
+Json chunk_json(const AnswerHead& head, int choice, Json delta, const Json& finish_reason) {
+    Json entry;
+    entry["index"] = choice;
+    entry["delta"] = std::move(delta);
+    entry["logprobs"] = nullptr;
+    entry["finish_reason"] = finish_reason;
+    Json out = head_json(head, "chat.completion.chunk");
+    out["choices"] = Json::array({entry});
+    return out;
+}
+
+Json usage_chunk_json(const AnswerHead& head, const runtime::Usage& usage) {
+    Json out = head_json(head, "chat.completion.chunk");
+    out["choices"] = Json::array();
+    out["usage"] = usage_json(usage);
+    return out;
+}
+
+Json choice_json(int choice, const Json& message, std::string_view finish_reason) {
+    Json out;
+    out["index"] = choice;
+    out["message"] = message;
+    out["logprobs"] = nullptr;
+    out["finish_reason"] = finish_reason;
+    return out;
+}
+
+Json answer_json(const AnswerHead& head, Json choices, const runtime::Usage& usage) {
+    Json out = head_json(head, "chat.completion");
+    out["choices"] = std::move(choices);
+    out["usage"] = usage_json(usage);
+    return out;
+}
+
+}  // namespace app

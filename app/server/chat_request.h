@@ -1,0 +1,43 @@
+// ChatRequest: the body of POST /v1/chat/completions, checked whole before anything is computed.
+// Knows OpenAI's fields and what of them Keyhole honours; what it cannot honour is refused with
+// 400, never quietly loosened.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/json/json.h"
+#include "app/server/tool_schema.h"
+#include "runtime/engine/generation.h"
+#include "runtime/text/chat_format.h"
+
+namespace app {
+
+struct ChatRequest {
+    std::vector<runtime::ChatMessage> messages;
+    std::vector<std::string> tools;  // each as the template writes it
+    ToolSchemas schemas;             // empty where tool_choice is "none"
+    runtime::ChatOptions format;
+
+    runtime::SamplingParams sampling;  // seed is that of the first choice
+    std::vector<std::string> stop;
+    int64_t max_tokens = -1;
+    int choices = 1;
+    bool parallel_tool_calls = true;
+
+    bool stream = false;
+    bool include_usage = false;
+
+    // Throws ApiError (400). `vocab_size` bounds the ids of logit_bias.
+    static ChatRequest parse(const Json& body, int64_t vocab_size);
+
+    // messages, tools and the template's switches alone: what /apply-template takes.
+    static ChatRequest parse_prompt(const Json& body);
+};
+
+// temperature, top_p, penalties, ...: shared with /v1/completions.
+runtime::SamplingParams parse_sampling(const Json& body, int64_t vocab_size);
+std::vector<std::string> parse_stop(const Json& body);
+
+}  // namespace app

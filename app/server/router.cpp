@@ -1,0 +1,49 @@
+#include "app/server/router.h"
+
+namespace app {
+
+void Router::get(const std::string& path, httplib::Server::Handler handler) {
+    routes_.push_back({"GET", path});
+    server_.Get(pattern(path), std::move(handler));
+}
+
+void Router::post(const std::string& path, httplib::Server::Handler handler) {
+    routes_.push_back({"POST", path});
+    server_.Post(pattern(path), std::move(handler));
+}
+
+std::string Router::methods(std::string_view path) const {
+    std::string list;
+    for (const Route& route : routes_) {
+        if (matches(route, path)) {
+            list += (list.empty() ? "" : ", ") +
+                    (route.method == "GET" ? std::string("GET, HEAD") : route.method);
+        }
+    }
+    return list.empty() ? list : list + ", OPTIONS";
+}
+
+bool Router::answers(std::string_view method, std::string_view path) const {
+    for (const Route& route : routes_) {
+        if (matches(route, path) &&
+            (route.method == method || (route.method == "GET" && method == "HEAD"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool Router::matches(const Route& route, std::string_view path) {
+    if (route.path.ends_with("/*")) {
+        const auto folder = std::string_view(route.path).substr(0, route.path.size() - 1);
+        return path.starts_with(folder) && path.size() > folder.size();
+    }
+    return path == route.path;
+}
+
+// Our paths hold letters, '/', '-' and '_' only, so nothing needs escaping.
+std::string Router::pattern(const std::string& path) {
+    return path.ends_with("/*") ? path.substr(0, path.size() - 1) + "(.+)" : path;
+}
+
+}  // namespace app
