@@ -1,0 +1,184 @@
+// keyhole bench: tokens per second of the model alone, without sampling: prompt processing (ppN)
+// and generation (tgN), each behind `depth` tokens that are in the cache already.
+#include <algorithm>
+#include <chrono>
+#include <cinttypes>
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "app/cli/commands.h"
+#include "app/cli/start.h"
+#include "app/cli/terminal.h"
+#include "app/json/json.h"
+#include "runtime/engine/direct_run.h"
+
+namespace app {
+namespace {
+
+struct Result {
+    std::string test;
+    int64_t depth = 0;
+    double mean = 0;
+    double stddev = 0;
+};
+
+// Any tokens do, but the same ones every time.
+std::vector<runtime::TokenId> random_tokens(const runtime::Tokenizer& tokenizer, int64_t count) {
+    std::mt19937 random(1);
+    std::uniform_int_distribution<runtime::TokenId> any(
+        0, static_cast<runtime::TokenId>(tokenizer.vocab_size() - 1));
+    std::vector<runtime::TokenId> tokens;
+    while (static_cast<int64_t>(tokens.size()) < count) {
+        const runtime::TokenId id = any(random);
+        if (tokenizer.can_be_sampled(id)) {
+            tokens.push_back(id);
+        }
+    }
+    return tokens;
+}
+
+class Bench {
+public:
+    Bench(runtime::DirectRun& run, int64_t repetitions, int64_t longest)
+        : run_(run),
+          repetitions_(repetitions),
+          tokens_(random_tokens(*run.model().tokenizer, longest)) {}
+
+    Result prompt(int64_t count, int64_t depth) {
+        return measure("pp" + std::to_string(count), count, depth, [this, count, depth] {
+            run_.forward(
+                std::span(tokens_).subspan(static_cast<size_t>(depth), static_cast<size_t>(count)));
+        });
+    }
+
+    Result generate(int64_t count, int64_t depth) {
+        return measure("tg" + std::to_string(count), count, depth, [this, count, depth] {
+            for (int64_t i = 0; i < count; i++) {
+                run_.forward(std::span(tokens_).subspan(static_cast<size_t>(depth + i), 1));
+            }
+        });
+    }
+
+private:
+    template <typename Work>
+    Result measure(std::string test, int64_t count, int64_t depth, Work work) {
+        ProgressBar bar(test + " @ " + std::to_string(depth));
+        std::vector<double> speeds;
+        // The first run warms caches and page tables and does not count.
+        for (int64_t i = -1; i < repetitions_; i++) {
+            bar.update(i + 1, repetitions_ + 1);
+            run_.reset();
+            if (depth > 0) {
+                run_.forward(std::span(tokens_).first(static_cast<size_t>(depth)));
+            }
+            const auto start = std::chrono::steady_clock::now();
+            work();
+            const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+            if (i >= 0) {
+                speeds.push_back(static_cast<double>(count) / taken.count());
+            }
+        }
+        Result result{std::move(test), depth, 0, 0};
+        for (const double speed : speeds) {
+            result.mean += speed / static_cast<double>(speeds.size());
+        }
+        for (const double speed : speeds) {
+            result.stddev += (speed - result.mean) * (speed - result.mean);
+        }
+        if (speeds.size() > 1) {
+            result.stddev = std::sqrt(result.stddev / static_cast<double>(speeds.size() - 1));
+        }
+        return result;
+    }
+
+    runtime::DirectRun& run_;
+    const int64_t repetitions_;
+    const std::vector<runtime::TokenId> tokens_;
+};
+
+// "CPU, 8 threads, AVX2" -> 8: what was used where 0 was asked for.
+int64_t thread_count(const std::string& description, int asked) {
+    const size_t at = description.find(" thread");
+    size_t begin = at;
+    while (at != std::string::npos && begin > 0 &&
+           std::isdigit(static_cast<unsigned char>(description[begin - 1])) != 0) {
+        begin--;
+    }
+    if (at != std::string::npos && begin < at) {
+        return std::stoll(description.substr(begin, at - begin));
+    }
+    return asked > 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
+}
+
+void print_json(const runtime::DirectRun& run,
+                const Options& options,
+                const std::vector<Result>& results) {
+    Json list = Json::array();
+    for (const Result& result : results) {
+        Json entry;
+        entry["test"] = result.test;
+        entry["depth"] = result.depth;
+        entry["tokens_per_second"] = result.mean;
+        entry["stddev"] = result.stddev;
+        list.push_back(std::move(entry));
+    }
+    Json out;
+    out["model"] = run.model().config.name;
+    out["device"] = run.description();
+    out["threads"] = thread_count(run.description(), options.engine.threads);
+    out["results"] = std::move(list);
+    out["kv_cache"]["bytes_per_token"] = run.bytes_per_token();
+    out["kv_cache"]["v_bytes"] = 0;
+    out["kv_cache"]["peak_bytes"] = run.peak_kv_bytes();
+    std::printf("%s\n", to_text(out).c_str());
+}
+
+void print_table(const runtime::DirectRun& run, const std::vector<Result>& results) {
+    std::printf("%s, %s, %s\n\n", printable(run.model().config.name).c_str(),
+                printable(run.model().config.file_type).c_str(),
+                printable(run.description()).c_str());
+    std::printf("| test | depth | tokens/s | +- |\n| --- | ---: | ---: | ---: |\n");
+    for (const Result& result : results) {
+        std::printf("| %s | %" PRId64 " | %.2f | %.2f |\n", result.test.c_str(), result.depth,
+                    result.mean, result.stddev);
+    }
+    std::printf("\nK cache: %" PRId64 " bytes a token, %s at most, V 0\n", run.bytes_per_token(),
+                human_bytes(run.peak_kv_bytes()).c_str());
+}
+
+}  // namespace
+
+int run_bench(const Options& options) {
+    check_device(options);
+    const int64_t deepest =
+        *std::max_element(options.bench_depths.begin(), options.bench_depths.end());
+    const int64_t longest = deepest + std::max(options.bench_prompt, options.bench_generate);
+    runtime::EngineOptions engine = options.engine;
+    if (!options.ctx_size_given) {
+        engine.ctx_size = longest;
+    }
+    runtime::DirectRun run(choose_model(options), engine);
+    Bench bench(run, options.bench_repetitions, longest);
+    std::vector<Result> results;
+    for (const int64_t depth : options.bench_depths) {
+        if (options.bench_prompt > 0) {
+            results.push_back(bench.prompt(options.bench_prompt, depth));
+        }
+        if (options.bench_generate > 0) {
+            results.push_back(bench.generate(options.bench_generate, depth));
+        }
+    }
+    if (options.output == "json") {
+        print_json(run, options, results);
+    } else {
+        print_table(run, results);
+    }
+    return 0;
+}
+
+}  // namespace app

@@ -1,0 +1,128 @@
+// keyhole plan: the engine's own memory plan, before anything is loaded.
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include <unistd.h>
+
+#include "app/cli/commands.h"
+#include "app/cli/terminal.h"
+#include "app/json/json.h"
+#include "runtime/cache/memory_plan.h"
+#include "runtime/model/gguf.h"
+#include "runtime/model/model_config.h"
+
+namespace app {
+namespace {
+
+// What the kernel would hand out now without swapping, page cache included; physical memory where
+// it does not say.
+int64_t available_bytes(int64_t total_bytes) {
+    std::ifstream meminfo("/proc/meminfo");
+    std::string key;
+    int64_t kib = 0;
+    for (std::string unit; meminfo >> key >> kib; std::getline(meminfo, unit)) {
+        if (key == "MemAvailable:") {
+            return std::min(kib * 1024, total_bytes);
+        }
+    }
+    return total_bytes;
+}
+
+Json plan_json(const runtime::MemoryPlan& plan) {
+    Json devices = Json::array();
+    for (const auto& device : plan.devices) {
+        devices.push_back({{"name", device.name},
+                           {"total_bytes", device.total_bytes},
+                           {"weights_bytes", device.weights_bytes},
+                           {"kv_bytes", device.kv_bytes},
+                           {"compute_bytes", device.compute_bytes},
+                           {"other_bytes", device.other_bytes},
+                           {"free_bytes", device.free_bytes}});
+    }
+    return {{"model", {{"weights_bytes", plan.weights_bytes}, {"mla", true}}},
+            {"kv_cache",
+             {{"type", plan.cache_type},
+              {"bytes_per_token", plan.bytes_per_token},
+              {"k_bytes", plan.k_bytes},
+              {"v_bytes", plan.v_bytes},
+              {"with_v_bytes", plan.with_v_bytes}}},
+            {"devices", devices},
+            {"ctx_size", plan.ctx_size},
+            {"max_ctx_size", plan.max_ctx_size},
+            {"fits", plan.fits}};
+}
+
+void print_row(const char* name, int64_t bytes, const std::string& remark = "") {
+    std::printf("  %-22s %14" PRId64 " bytes %12.2f MiB  %s\n", name, bytes,
+                static_cast<double>(bytes) / (1024.0 * 1024.0), remark.c_str());
+}
+
+void print_table(const runtime::ModelConfig& config, const runtime::MemoryPlan& plan) {
+    std::printf("%s, %s, %" PRId64 " layers\n", printable(config.name).c_str(),
+                printable(config.file_type).c_str(), config.n_layers);
+    std::printf("context %" PRId64 " tokens (at most %" PRId64 " fit), %" PRId64
+                " bytes a token in %s\n\n",
+                plan.ctx_size, plan.max_ctx_size, plan.bytes_per_token, plan.cache_type.c_str());
+    print_row("weights", plan.weights_bytes);
+    print_row("K cache", plan.k_bytes);
+    print_row("V cache", plan.v_bytes, "MLA: V is part of the K rows");
+    print_row("compute", plan.compute_bytes);
+    print_row("K cache with V beside", plan.with_v_bytes, "what it would take elsewhere");
+    for (const auto& device : plan.devices) {
+        std::printf("\n%s\n", printable(device.name).c_str());
+        print_row("total", device.total_bytes);
+        print_row("weights", device.weights_bytes);
+        print_row("K cache", device.kv_bytes);
+        print_row("compute", device.compute_bytes);
+        print_row("held by others", device.other_bytes);
+        print_row("free", device.free_bytes);
+    }
+    for (const std::string& note : plan.notes) {
+        std::printf("\nnote: %s\n", printable(note, 1000).c_str());
+    }
+}
+
+}  // namespace
+
+int run_plan(const Options& options) {
+    const auto file = runtime::GgufFile::open(options.model);
+    const auto config = runtime::ModelConfig::from(*file);
+
+    runtime::MemoryRequest request;
+    request.ctx_size = options.engine.ctx_size;
+    request.cache_type = options.engine.cache_type;
+    request.ubatch_tokens = options.engine.ubatch_tokens;
+    request.parallel = options.engine.parallel;
+    if (options.engine.device != "cpu") {
+        request.device =
+            options.engine.device == "cuda" ? "CUDA" : "CUDA " + options.engine.device.substr(5);
+    }
+    if (options.engine.vram_bytes > 0) {
+        request.total_bytes = options.engine.vram_bytes;
+        request.free_bytes = options.engine.vram_bytes;
+    } else {
+        request.total_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+        request.free_bytes = available_bytes(request.total_bytes);
+        request.weights_may_page = options.engine.mmap;
+    }
+    const auto plan = runtime::plan_memory(config, runtime::weights_bytes(*file, config), request);
+    if (options.json) {
+        std::printf("%s\n", to_text(plan_json(plan)).c_str());
+    } else {
+        print_table(config, plan);
+    }
+    // Planning succeeded even where the plan does not fit: that is the answer, and standard error
+    // says why.
+    if (!plan.fits) {
+        std::string line = plan.problem;
+        for (const std::string& suggestion : plan.suggestions) {
+            line += "; would fit: " + suggestion;
+        }
+        std::fprintf(stderr, "keyhole: %s\n", printable(line, 2000).c_str());
+    }
+    return 0;
+}
+
+}  // namespace app

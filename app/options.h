@@ -1,0 +1,102 @@
+// Options: what a command line says. One table of flags (options.cpp) drives parsing, --help and
+// the suggestions for a mistyped flag. Knows nothing of models; opens no file. Values are checked
+// for form and range here, so the commands rely on them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/dtype.h"
+#include "runtime/engine/engine_thread.h"
+
+namespace app {
+
+enum class Command { window, serve, chat, inspect, plan, eval, bench, synth, pack, pull };
+
+std::string_view to_string(Command command);
+
+// Wrong usage: exit status 2. The text names the flag and, where one is near, the flag that was
+// probably meant.
+class UsageError : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+struct Options {
+    Command command = Command::window;
+    bool show_help = false;
+    bool show_version = false;
+
+    std::string model;                 // -m or the positional one; empty: none was named
+    std::vector<std::string> folders;  // window: what to add to the first conversation
+
+    runtime::EngineOptions engine;  // -c -ctk -t -tb -b -ub -np --device --vram --no-mmap
+    bool ctx_size_given = false;
+    std::string gpu_layers;      // -ngl as given: "auto", "all" or a number; empty: not given
+    int64_t cpu_moe_layers = 0;  // -ncmoe
+    std::string log_level;       // checked; already applied by main
+
+    // serve, window
+    std::string host = "127.0.0.1";
+    int port = 8080;
+    bool port_given = false;
+    std::vector<std::string>
+        api_keys;  // --api-key; KEYHOLE_API_KEY is added by whoever starts the server
+    std::vector<std::string> allow_origins;
+    std::vector<std::string> allow_hosts;
+    std::string alias;
+
+    // chat
+    std::optional<std::string> prompt;  // -p
+    std::string prompt_file;            // -f; "-" is standard input
+    std::vector<std::string> contexts;  // --context
+    std::string system;
+    bool think = true;
+    int64_t max_tokens = -1;           // -n
+    runtime::SamplingParams sampling;  // --temp --top-p --top-k --min-p --seed
+
+    // eval
+    std::string tokens_file;
+    std::string logits_file;
+    int64_t greedy = 0;
+
+    // bench
+    int64_t bench_prompt = 512;
+    int64_t bench_generate = 128;
+    std::vector<int64_t> bench_depths = {0};
+    int64_t bench_repetitions = 5;
+
+    std::string output;  // bench: "md" or "json"; pack: a file; synth: the positional file
+
+    // synth
+    std::string preset = "small";
+    std::string weight_type = "q4_k_m";
+    uint64_t synth_seed = 1;
+
+    // pack, plan
+    bool json = false;
+    bool list = false;
+    std::string pack_folder;
+
+    std::string pull_name;
+};
+
+// `arguments` without the program's name. Throws UsageError.
+Options parse_options(const std::vector<std::string>& arguments);
+
+// What `keyhole COMMAND --help` prints; for the window, the overview of all commands.
+std::string help_text(Command command);
+
+// "24GiB", "24G", "24g", "1.5G" are binary; "24GB" is decimal; a bare number is bytes. Nothing: not
+// a size.
+std::optional<int64_t> parse_size(std::string_view text);
+
+// The word of `candidates` that a person probably meant: at most a third of its letters off. Empty:
+// none.
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
+
+}  // namespace app
