@@ -1,0 +1,326 @@
+// The program as a script sees it: exit statuses, one clear line on standard error, and the figures
+// that `eval` and `plan` promise. Runs the real executable.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/model/gguf.h"
+#include "tests/support/catch.h"
+#include "tests/support/check_close.h"
+#include "tests/support/gguf_writer.h"
+#include "tests/support/golden_vectors.h"
+#include "tests/support/temp_folder.h"
+
+namespace {
+
+struct Outcome {
+    int status = -1;
+    std::string out, err;
+};
+
+std::string read_file(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string quoted(const std::string& word) {
+    return "'" + word + "'";
+}
+
+// Runs keyhole without a display, with its own home.
+Outcome keyhole(const std::vector<std::string>& arguments) {
+    const tests::TempFolder folder;
+    std::string command =
+        "env -u DISPLAY -u WAYLAND_DISPLAY KEYHOLE_HOME=" + quoted(folder.path("home")) +
+        " timeout 120 " + quoted(KEYHOLE_BINARY);
+    for (const std::string& argument : arguments) {
+        command += " " + quoted(argument);
+    }
+    command +=
+        " >" + quoted(folder.path("out")) + " 2>" + quoted(folder.path("err")) + " </dev/null";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(folder.path("out")),
+            read_file(folder.path("err"))};
+}
+
+std::string golden(const std::string& name) {
+    return TESTS_DIR "/golden/model/" + name;
+}
+
+int64_t lines(const std::string& text) {
+    return std::count(text.begin(), text.end(), '\n');
+}
+
+// All rows' logits of prompt + greedy tokens through `keyhole eval`.
+std::vector<float> eval_logits(const std::string& model,
+                               const tests::GoldenVectors& want,
+                               const std::string& cache_type) {
+    const tests::TempFolder folder;
+    std::ofstream tokens(folder.path("tokens"));
+    for (const int32_t id : want["prompt"].i32) {
+        tokens << id << '\n';
+    }
+    const auto& greedy = want["greedy"].i32;
+    for (size_t i = 0; i + 1 < greedy.size(); i++) {
+        tokens << greedy[i] << ' ';
+    }
+    tokens.close();
+    const Outcome run = keyhole({"eval", "-m", golden(model), "--tokens", folder.path("tokens"),
+                                 "--logits", folder.path("logits"), "-ctk", cache_type});
+    INFO(run.err);
+    REQUIRE(run.status == 0);
+    const std::string bytes = read_file(folder.path("logits"));
+    std::vector<float> logits(bytes.size() / sizeof(float));
+    std::memcpy(logits.data(), bytes.data(), bytes.size());
+    return logits;
+}
+
+std::string greedy_tokens(const std::string& model, const tests::GoldenVectors& want) {
+    const tests::TempFolder folder;
+    std::ofstream tokens(folder.path("tokens"));
+    for (const int32_t id : want["prompt"].i32) {
+        tokens << id << ' ';
+    }
+    tokens.close();
+    const Outcome run =
+        keyhole({"eval", "-m", golden(model), "--tokens", folder.path("tokens"), "--greedy",
+                 std::to_string(want["greedy"].i32.size()), "-ctk", "f32"});
+    REQUIRE(run.status == 0);
+    return run.out;
+}
+
+// A file with every tensor of GLM-4.7-Flash at its real size in F16 and no data: a hole of 55 GiB
+// that takes no room.
+void write_real_shape(const std::string& path) {
+    auto image = tests::GgufImage::of(golden("nano-f32.gguf"));
+    const auto matrix = [&](const std::string& name, std::vector<uint64_t> ne) {
+        image.tensors.push_back({name, std::move(ne), 1, {}});
+    };
+    const auto vector = [&](const std::string& name, uint64_t n) {
+        image.tensors.push_back({name, {n}, 0, {}});
+    };
+    image.tensors.clear();
+    matrix("token_embd.weight", {2048, 154880});
+    vector("output_norm.weight", 2048);
+    matrix("output.weight", {2048, 154880});
+    for (int i = 0; i < 47; i++) {
+        const std::string p = "blk." + std::to_string(i) + ".";
+        vector(p + "attn_norm.weight", 2048);
+        vector(p + "ffn_norm.weight", 2048);
+        matrix(p + "attn_q_a.weight", {2048, 768});
+        vector(p + "attn_q_a_norm.weight", 768);
+        matrix(p + "attn_q_b.weight", {768, 5120});
+        matrix(p + "attn_kv_a_mqa.weight", {2048, 576});
+        vector(p + "attn_kv_a_norm.weight", 512);
+        matrix(p + "attn_k_b.weight", {192, 512, 20});
+        matrix(p + "attn_v_b.weight", {512, 256, 20});
+        matrix(p + "attn_output.weight", {5120, 2048});
+        if (i == 0) {
+            matrix(p + "ffn_gate.weight", {2048, 10240});
+            matrix(p + "ffn_up.weight", {2048, 10240});
+            matrix(p + "ffn_down.weight", {10240, 2048});
+            continue;
+        }
+        image.tensors.push_back({p + "ffn_gate_inp.weight", {2048, 64}, 0, {}});
+        vector(p + "exp_probs_b.bias", 64);
+        matrix(p + "ffn_gate_exps.weight", {2048, 1536, 64});
+        matrix(p + "ffn_up_exps.weight", {2048, 1536, 64});
+        matrix(p + "ffn_down_exps.weight", {1536, 2048, 64});
+        matrix(p + "ffn_gate_shexp.weight", {2048, 1536});
+        matrix(p + "ffn_up_shexp.weight", {2048, 1536});
+        matrix(p + "ffn_down_shexp.weight", {1536, 2048});
+    }
+    uint64_t at = 0;
+    for (auto& t : image.tensors) {
+        t.offset = static_cast<int64_t>(at);
+        uint64_t bytes = t.type == 0 ? 4 : 2;
+        for (const uint64_t n : t.ne) {
+            bytes *= n;
+        }
+        at += (bytes + 31) / 32 * 32;
+    }
+    for (const auto& [key, value] : std::initializer_list<std::pair<const char*, uint32_t>>{
+             {"block_count", 47},
+             {"context_length", 202752},
+             {"embedding_length", 2048},
+             {"feed_forward_length", 10240},
+             {"attention.head_count", 20},
+             {"attention.q_lora_rank", 768},
+             {"attention.kv_lora_rank", 512},
+             {"attention.key_length", 576},
+             {"attention.value_length", 512},
+             {"attention.key_length_mla", 256},
+             {"attention.value_length_mla", 256},
+             {"rope.dimension_count", 64},
+             {"expert_count", 64},
+             {"expert_used_count", 4},
+             {"expert_feed_forward_length", 1536},
+             {"vocab_size", 154880}}) {
+        image.set_u32(std::string("deepseek2.") + key, value);
+    }
+    std::vector<std::string> tokens;
+    std::string types =
+        tests::GgufImage::pack(uint32_t{5}) + tests::GgufImage::pack(uint64_t{154880});
+    for (int i = 0; i < 154880; i++) {
+        tokens.push_back("t" + std::to_string(i));
+        types += tests::GgufImage::pack(int32_t{1});
+    }
+    image.set_string_array("tokenizer.ggml.tokens", tokens);
+    image.set("tokenizer.ggml.token_type", 9, types);
+    std::ofstream out(path, std::ios::binary);
+    const std::string head = image.bytes();
+    out << head;
+    out.close();
+    std::filesystem::resize_file(path, head.size() + at);
+}
+
+}  // namespace
+
+TEST_CASE("eval gives the oracle's logits and greedy continuation for F32 weights") {
+    const tests::GoldenVectors want(golden("nano-f32.vec"));
+    const auto& logits = want["logits"];
+    CHECK(tests::difference(eval_logits("nano-f32.gguf", want, "f32"), logits.f32,
+                            {1e-3, 0, 0.999999}, logits.shape[1]) == "");
+    CHECK(tests::difference(eval_logits("nano-f32.gguf", want, "f16"), logits.f32,
+                            {1e-2, 0, 0.9999}, logits.shape[1]) == "");
+    std::ostringstream greedy;
+    for (size_t i = 0; i < want["greedy"].i32.size(); i++) {
+        greedy << (i > 0 ? " " : "") << want["greedy"].i32[i];
+    }
+    CHECK(greedy_tokens("nano-f32.gguf", want) == greedy.str() + "\n");
+}
+
+TEST_CASE("eval of quantised weights stays within what 8-bit activations explain") {
+    for (const std::string name : {"nano-q8_0", "tiny-q4_k_m"}) {
+        CAPTURE(name);
+        const tests::GoldenVectors want(golden(name + ".vec"));
+        const auto& logits = want["logits"];
+        const auto got = eval_logits(name + ".gguf", want, "f16");
+        REQUIRE(got.size() == logits.f32.size());
+        const int64_t columns = logits.shape[1];
+        const int64_t layers = want["router_margin"].shape[1];
+        for (int64_t r = 0; r < logits.shape[0]; r++) {
+            float margin = INFINITY;
+            for (int64_t i = 0; i < layers; i++) {
+                margin = std::min(margin,
+                                  want["router_margin"].f32[static_cast<size_t>(r * layers + i)]);
+            }
+            if (margin < 0.02F) {
+                continue;  // any rounding may choose the other expert, and the row is then another
+                           // one
+            }
+            CAPTURE(r);
+            const auto row = std::span(got).subspan(static_cast<size_t>(r * columns),
+                                                    static_cast<size_t>(columns));
+            CHECK(tests::difference(row, logits.row(r), {INFINITY, 0, 0.999}) == "");
+            if (want["greedy_gap"].f32[static_cast<size_t>(r)] > 0.1F) {
+                const auto top = std::max_element(row.begin(), row.end()) - row.begin();
+                CHECK(top ==
+                      want["top_ids"].i32[static_cast<size_t>(r * want["top_ids"].shape[1])]);
+            }
+        }
+    }
+}
+
+TEST_CASE("plan of the real dimensions: 54,144 bytes a token, no V, and what V would have taken") {
+    const tests::TempFolder folder;
+    const std::string model = folder.path("glm-4.7-flash real shape.gguf");
+    write_real_shape(model);
+    const Outcome run = keyhole({"plan", model, "-c", "200192", "--vram", "80GiB", "--json"});
+    INFO(run.err);
+    REQUIRE(run.status == 0);
+    const auto plan = nlohmann::json::parse(run.out);
+    CHECK(plan["model"]["mla"] == true);
+    CHECK(plan["kv_cache"]["type"] == "f16");
+    CHECK(plan["kv_cache"]["bytes_per_token"] == 54144);
+    CHECK(plan["kv_cache"]["v_bytes"] == 0);
+    CHECK(plan["kv_cache"]["k_bytes"] == int64_t{54144} * 200192);        // 10337.06 MiB
+    CHECK(plan["kv_cache"]["with_v_bytes"] == int64_t{102272} * 200192);  // 19525.56 MiB
+    CHECK(plan["ctx_size"] == 200192);
+    int64_t parts = 0;
+    for (const auto& device : plan["devices"]) {
+        parts += device["weights_bytes"].get<int64_t>() + device["kv_bytes"].get<int64_t>() +
+                 device["compute_bytes"].get<int64_t>() + device["free_bytes"].get<int64_t>() +
+                 device.value("other_bytes", int64_t{0});
+        CHECK(parts == device["total_bytes"]);
+    }
+    const Outcome table = keyhole({"plan", model, "-c", "200192", "--vram", "80GiB"});
+    CHECK_THAT(table.out, ContainsSubstring("10337.06 MiB"));
+    CHECK_THAT(table.out, ContainsSubstring("19525.56 MiB"));
+    CHECK_THAT(keyhole({"inspect", model}).out, ContainsSubstring("MLA"));
+}
+
+TEST_CASE("failures say one clear line and exit with 1, wrong usage with 2") {
+    const tests::TempFolder folder;
+    std::ofstream(folder.path("not a model.gguf")) << "hello";
+    for (const auto& arguments : std::vector<std::vector<std::string>>{
+             {"chat", "-m", folder.path("absent.gguf"), "-p", "hi"},
+             {"inspect", folder.path("not a model.gguf")},
+             {"plan", folder.path("absent.gguf")},
+             {"eval", "-m", golden("nano-f32.gguf"), "--tokens", folder.path("absent"), "--greedy",
+              "1"},
+             {"serve", "-m", folder.path("not a model.gguf"), "--port", "0"}}) {
+        const Outcome run = keyhole(arguments);
+        CAPTURE(arguments[0], run.err, run.out);
+        CHECK(run.status == 1);
+        CHECK(run.err.find(".gguf") + run.err.find("absent") != 2 * std::string::npos);
+        CHECK(lines(run.err) == 1);
+    }
+    for (const auto& arguments : std::vector<std::vector<std::string>>{{"chat", "--no-such-flag"},
+                                                                       {"serve", "--port", "many"},
+                                                                       {"plan"},
+                                                                       {"bench", "-p", "-3"}}) {
+        const Outcome run = keyhole(arguments);
+        CAPTURE(arguments[0], run.err, run.out);
+        CHECK(run.status == 2);
+        CHECK(lines(run.err) >= 1);
+        CHECK(run.out.empty());
+    }
+    for (const std::string command :
+         {"serve", "chat", "plan", "inspect", "eval", "bench", "synth"}) {
+        const Outcome run = keyhole({command, "--help"});
+        CAPTURE(command);
+        CHECK(run.status == 0);
+        CHECK_THAT(run.out, ContainsSubstring("--"));
+    }
+    CHECK(keyhole({"--version"}).status == 0);
+}
+
+TEST_CASE("synth writes a model that inspect, plan and chat take, and never overwrites") {
+    const tests::TempFolder folder;
+    const std::string model = folder.path("tiny.gguf");
+    REQUIRE(
+        keyhole({"synth", model, "--preset", "tiny", "--type", "q4_k_m", "--seed", "7"}).status ==
+        0);
+    CHECK(keyhole({"inspect", model}).status == 0);
+    CHECK(keyhole({"plan", model}).status == 0);
+    const Outcome chat = keyhole({"chat", "-m", model, "-p", "hello", "-n", "8", "--temp", "0"});
+    INFO(chat.err);
+    CHECK(chat.status == 0);
+    CHECK(keyhole({"synth", model, "--preset", "tiny"}).status == 1);
+}
+
+TEST_CASE("bench prints the fields scripts rely on, V bytes zero") {
+    const Outcome run = keyhole({"bench", "-m", golden("nano-f32.gguf"), "-p", "32", "-n", "8",
+                                 "-d", "0,64", "-r", "2", "-o", "json"});
+    INFO(run.err);
+    REQUIRE(run.status == 0);
+    const auto bench = nlohmann::json::parse(run.out);
+    REQUIRE(bench["results"].size() == 4);
+    for (const auto& result : bench["results"]) {
+        CHECK(result["tokens_per_second"].get<double>() > 0);
+    }
+    CHECK(bench["kv_cache"]["v_bytes"] == 0);
+    CHECK(bench["kv_cache"]["bytes_per_token"] == 3 * (32 + 16) * 2);
+    CHECK(bench["kv_cache"]["peak_bytes"].get<int64_t>() > 0);
+}
