@@ -1,0 +1,82 @@
+// Conversation: what a person sees - turns, what was attached to them, what each answer cost. Plain
+// data; the main thread owns it, a worker gets copies. ChatMessages for the model are made from it
+// here and nowhere else.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/text/chat_format.h"
+
+namespace app {
+
+struct AttachedFile {
+    std::string path;
+    std::string reason;  // not empty: why it is not shown to the model in full
+    int64_t tokens = 0;
+    bool included = true;
+};
+
+// A dropped folder or file, as it was when it was dropped.
+struct Attachment {
+    std::string name;  // "keyhole/"
+    std::string text;  // what the model reads
+    int64_t tokens = 0;
+    std::vector<AttachedFile> files;
+};
+
+struct AnswerStats {
+    int64_t prompt_tokens = 0;
+    int64_t cached_tokens = 0;
+    int64_t completion_tokens = 0;
+    int64_t reasoning_tokens = 0;
+    double first_token_ms = 0;  // from sending to the first token
+    double generation_ms = 0;   // first token to last
+    double thinking_ms = 0;
+
+    double tokens_per_second() const;
+};
+
+enum class MessageState { complete, streaming, stopped, cut, failed };  // cut: a limit ended it
+
+struct Message {
+    int64_t id = 0;  // 0: not stored yet
+    runtime::Role role = runtime::Role::user;
+    std::string content;
+    std::string reasoning;
+    std::vector<runtime::ToolCall> tool_calls;
+    std::vector<Attachment> attachments;
+    MessageState state = MessageState::complete;
+    std::string error;       // failed
+    AnswerStats stats;       // assistant
+    int64_t created_at = 0;  // seconds since 1970
+    uint64_t revision = 0;   // grows with every change of what is shown; not stored
+};
+
+struct Conversation {
+    int64_t id = 0;
+    std::string title;
+    int64_t created_at = 0;
+    int64_t updated_at = 0;
+    std::vector<Message> messages;
+};
+
+// The line of a list: no messages.
+struct ConversationSummary {
+    int64_t id = 0;
+    std::string title;
+    int64_t updated_at = 0;
+    int64_t tokens = 0;  // of the last answer's prompt and reply; 0: none yet
+};
+
+// Attached texts come before the words of the message they belong to: documents first, question
+// last. Failed answers without any text are left out; a system prompt leads when it is not empty.
+std::vector<runtime::ChatMessage> to_chat(const Conversation& conversation,
+                                          std::string_view system_prompt = {});
+
+// The first words of a message, cut at a word, one line.
+std::string title_from(std::string_view text, size_t max_characters = 48);
+
+}  // namespace app

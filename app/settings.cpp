@@ -1,0 +1,116 @@
+#include "app/settings.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace app {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+bool read(const Json& json, std::string& value) {
+    return json.is_string() && (value = json.get<std::string>(), true);
+}
+bool read(const Json& json, bool& value) {
+    return json.is_boolean() && (value = json.get<bool>(), true);
+}
+bool read(const Json& json, int64_t& value) {
+    return json.is_number_integer() && (value = json.get<int64_t>(), true);
+}
+bool read(const Json& json, double& value) {
+    return json.is_number() && std::isfinite(json.get<double>()) &&
+           (value = json.get<double>(), true);
+}
+bool read(const Json& json, std::vector<std::string>& value) {
+    if (!json.is_array() ||
+        !std::all_of(json.begin(), json.end(), [](const Json& item) { return item.is_string(); })) {
+        return false;
+    }
+    value = json.get<std::vector<std::string>>();
+    return true;
+}
+
+void keep_in_range(Settings& settings) {
+    const Settings standard;
+    const auto within = [](auto& value, auto low, auto high, auto otherwise) {
+        if (value < low || value > high) {
+            value = otherwise;
+        }
+    };
+    within(settings.temperature, 0.0, 5.0, standard.temperature);
+    within(settings.top_p, 0.0, 1.0, standard.top_p);
+    within(settings.answer_reserve_tokens, int64_t{16}, int64_t{1} << 20,
+           standard.answer_reserve_tokens);
+    within(settings.zoom, 0.5, 3.0, standard.zoom);
+    within(settings.window_width, int64_t{400}, int64_t{16384}, standard.window_width);
+    within(settings.window_height, int64_t{300}, int64_t{16384}, standard.window_height);
+}
+
+}  // namespace
+
+Settings load_settings(const fs::path& path, std::string& problem) {
+    Settings settings;
+    std::ifstream in(path, std::ios::binary);
+    if (!in) {
+        return settings;
+    }
+    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    in.close();
+    Json json = Json::parse(text, nullptr, false, true);
+    if (!json.is_object()) {
+        const fs::path aside = path.string() + ".damaged";
+        std::error_code error;
+        fs::rename(path, aside, error);
+        problem = path.string() + " is not a settings file" +
+                  (error ? "" : "; it is kept as " + aside.string()) + ". Defaults are in use.";
+        return settings;
+    }
+    for_each_setting([&](const char* key, auto member) {
+        if (const auto at = json.find(key); at != json.end()) {
+            read(*at, settings.*member);
+            json.erase(at);
+        }
+    });
+    settings.unknown = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    keep_in_range(settings);
+    return settings;
+}
+
+bool save_settings(const fs::path& path, const Settings& settings, std::string& problem) {
+    Json json;
+    for_each_setting([&](const char* key, auto member) { json[key] = settings.*member; });
+    const Json unknown = Json::parse(settings.unknown, nullptr, false);
+    if (unknown.is_object()) {
+        json.update(unknown);
+    }
+    std::error_code error;
+    fs::create_directories(path.parent_path(), error);
+    // Another Keyhole may save at the same time: each writes a file of its own, the later rename
+    // wins whole.
+    const fs::path fresh = path.string() + "." + std::to_string(::getpid());
+    {
+        std::ofstream out(fresh, std::ios::binary);
+        out << json.dump(4, ' ', false, Json::error_handler_t::replace) << '\n';
+        out.flush();
+        if (!out) {
+            problem = "settings were not saved: cannot write " + fresh.string();
+            fs::remove(fresh, error);
+            return false;
+        }
+    }
+    fs::rename(fresh, path, error);
+    if (error) {
+        problem = "settings were not saved: " + path.string() + ": " + error.message();
+        return false;
+    }
+    return true;
+}
+
+}  // namespace app

@@ -1,0 +1,44 @@
+// Actions: everything a person can make the window do. Views call these and nothing else; the
+// controller carries them out, tests record them. Main thread only; none of them blocks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace app::window {
+
+class Actions {
+public:
+    virtual ~Actions() = default;
+
+    virtual void send() = 0;  // the draft and what is staged
+    virtual void stop() = 0;
+    virtual void regenerate() = 0;
+    virtual void toggle_thinking() = 0;
+    virtual void draft_changed() = 0;
+
+    virtual void new_conversation() = 0;
+    virtual void select_conversation(int64_t id) = 0;
+    virtual void rename_conversation(int64_t id, const std::string& title) = 0;
+    virtual void remove_conversation(int64_t id) = 0;
+    virtual void restore_conversation(int64_t id) = 0;
+
+    virtual void attach(
+        const std::vector<std::string>& paths) = 0;  // dropped, typed or named on the command line
+    virtual void cancel_attach() = 0;
+    virtual void remove_attachment(size_t index) = 0;  // of the staged ones
+
+    virtual void open_chooser() = 0;
+    virtual void list_models(const std::string& folder) = 0;  // fills the chooser
+    virtual void load_model(const std::string& path) = 0;
+    virtual void cancel_load() = 0;
+
+    virtual void copy(const std::string& text) = 0;
+    virtual void open_link(const std::string& address) = 0;
+    virtual void dismiss_banner(uint64_t id) = 0;
+    virtual void toggle_sidebar() = 0;
+    virtual void zoom(int steps) = 0;  // 0: back to 100 %
+};
+
+}  // namespace app::window

@@ -1,0 +1,159 @@
+// AppState: all that the views draw, as plain data. The controller writes it between frames, views
+// read it and keep their own small state in it (what is open, where the cursor is). No view reaches
+// past it. Main thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/conversation.h"
+#include "app/window/actions.h"
+#include "app/window/edit_buffer.h"
+#include "app/window/text_layer.h"
+#include "app/window/theme.h"
+#include "runtime/cache/memory_snapshot.h"
+
+namespace app::window {
+
+struct ModelView {
+    enum class State { none, loading, ready, failed };
+    State state = State::none;
+    std::string name;  // "GLM-4.7-Flash"
+    std::string type;  // "Q4_K_M"
+    std::string path;
+    bool is_demo = false;
+    int64_t file_bytes = 0;
+    double load_progress = 0;  // 0 to 1
+    std::string loading_name;  // while another one is being loaded
+};
+
+struct ServerView {
+    std::string address;  // "127.0.0.1:8080"; empty: it does not run
+    int clients = 0;      // requests in work that are not the window's
+};
+
+// What is said about something that went wrong or can be taken back; stays until dismissed.
+struct Banner {
+    enum class Kind { info, warning, error };
+    uint64_t id = 0;
+    Kind kind = Kind::info;
+    std::string text;
+    int64_t undo_conversation = 0;  // not 0: offers to take back the deletion
+};
+
+struct GenerationView {
+    enum class Phase { idle, preparing, waiting, reading, writing };
+    Phase phase = Phase::idle;
+    int64_t prompt_done = 0, prompt_total = 0;
+    bool thinking = false;  // the text that arrives now is reasoning
+    double thinking_ms = 0;
+    double tokens_per_second = 0;  // running figure
+    int64_t conversation_id = 0;   // whose answer it is
+    bool busy() const { return phase != Phase::idle; }
+};
+
+// Tokens of the next prompt by where they come from. exact once `known`.
+struct ContextView {
+    bool known = false;
+    int64_t limit = 0;
+    int64_t system = 0, codebase = 0, chat = 0, draft = 0;
+    int64_t reserve = 0;  // kept for the answer
+    int64_t used() const { return system + codebase + chat + draft; }
+    int64_t free() const { return limit - used() - reserve; }
+};
+
+// A prompt that was refused because it is too long.
+struct OverflowView {
+    int64_t needed = 0, limit = 0;
+};
+
+struct PackingView {
+    bool active = false;
+    std::string name;
+    int64_t files = 0, tokens = 0;
+};
+
+struct ChooserView {
+    struct Entry {
+        std::string path, name, detail;
+    };
+    bool requested = false;  // opens at the next frame
+    std::string folder;      // what is typed
+    std::string listed;      // what `entries` belong to
+    std::string problem;
+    std::vector<Entry> entries;
+    std::vector<Entry> recent;
+};
+
+// A view's memory of one message: laid-out text, what is unfolded.
+struct MessageLayout {
+    TextView content, reasoning;
+    bool thinking_open = false;
+};
+
+struct AppState {
+    Actions* actions = nullptr;
+    Fonts fonts;
+
+    ModelView model;
+    std::string device;
+    std::string demo_hint;  // how to get the real model
+    ServerView server;
+    runtime::MemorySnapshot memory;
+    double prefix_cached = -1;  // of the last answer's prompt, 0 to 1; -1: no answer yet
+
+    std::vector<ConversationSummary> conversations;
+    Conversation conversation;
+    uint64_t conversation_generation = 0;  // grows when another conversation is shown
+    int64_t now = 0;  // seconds since 1970, local offset included, for the groups by day
+    int64_t utc_offset = 0;
+
+    std::vector<Attachment> staged;
+    PackingView packing;
+    EditBuffer draft;
+    bool thinking = true;
+    GenerationView generation;
+    ContextView context;
+    std::optional<OverflowView> overflow;
+    std::deque<Banner> banners;
+    ChooserView chooser;
+    bool sidebar = true;
+    bool drop_hint = false;
+
+    // Kept by the views.
+    std::vector<MessageLayout> layouts;
+    uint64_t layouts_generation = ~uint64_t{0};
+    bool composer_focused = true;
+    bool attach_open = false;
+    std::string attach_path;
+    float composer_height = 0;
+    float draft_scroll = 0;
+    bool follow = true;  // the chat stays at its end while text arrives
+    bool scroll_to_end = false;
+    int64_t renaming = 0;
+    std::string rename_text;
+    bool rename_starts = false;
+    std::string copied;       // what was copied last, for the word "copied"
+    double copied_until = 0;  // ImGui time
+    double caret_since = 0;
+    double frame_time = 0;     // of the last frame, by the window system's clock; kept by the loop
+    bool wants_caret = false;  // a caret is on screen: the loop wakes to blink it
+    bool sidebar_overlay = false;  // on narrow windows
+};
+
+// The whole window, for the current ImGui frame.
+void draw_window(AppState& state);
+
+void draw_top_bar(AppState& state, ImVec2 at, ImVec2 size);
+void draw_sidebar(AppState& state, ImVec2 at, ImVec2 size);
+void draw_chat(AppState& state, ImVec2 at, ImVec2 size);
+void draw_composer(AppState& state, ImVec2 at, ImVec2 size);
+void draw_codebase(AppState& state, ImVec2 at, ImVec2 size);
+void draw_gauge(AppState& state, ImVec2 at, ImVec2 size);
+void draw_banners(AppState& state, ImVec2 at, float width, float& height);
+void draw_model_chooser(AppState& state);
+
+}  // namespace app::window

@@ -1,0 +1,134 @@
+// The files that were dropped: what the model reads of each, and what it costs.
+#include <algorithm>
+#include <cmath>
+
+#include "app/window/app_state.h"
+#include "app/window/format.h"
+#include "app/window/widgets.h"
+
+namespace app::window {
+namespace {
+
+void draw_file(AppState& state,
+               const AttachedFile& file,
+               ImVec2 at,
+               float width,
+               float height,
+               int64_t total) {
+    const float scale = state.fonts.scale;
+    const auto px = [scale](float units) { return std::round(units * scale); };
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    const float box = px(13), box_y = std::round(at.y + (height - box) / 2);
+    list->AddRectFilled({at.x, box_y}, {at.x + box, box_y + box},
+                        file.included ? colour::kAccent : rgb(0, 0), px(3));
+    if (file.included) {
+        draw_check(list, {at.x + box / 2, box_y + box / 2}, px(7), rgb(0xFFFFFF),
+                   std::max(1.0F, 1.5F * scale));
+    } else {
+        list->AddRect({at.x, box_y}, {at.x + box, box_y + box}, rgb(0x4A505B), px(3));
+    }
+    const float share_right = at.x + width, tokens_right = share_right - px(40);
+    ImFont* mono = state.fonts.small_mono;
+    if (file.included) {
+        draw_text_right(list, mono, tokens_right, centred(mono, at.y, height), colour::kTextSoft,
+                        with_commas(file.tokens));
+        draw_text_right(list, mono, share_right, centred(mono, at.y, height), colour::kTextDim,
+                        total > 0 ? std::to_string((file.tokens * 100 + total / 2) / total) : "");
+    }
+    const float name_x = at.x + px(22);
+    const float room = tokens_right - px(58) - name_x;
+    const float reason_width =
+        file.reason.empty() ? 0 : text_width(state.fonts.small, file.reason) + px(6);
+    // The end of a path says more than its beginning.
+    std::string name = file.path;
+    const float name_room = std::max(room - (file.included ? 0 : reason_width - px(50)), px(60));
+    if (text_width(state.fonts.body, name) > name_room) {
+        size_t cut = 0;
+        while (cut < name.size() &&
+               ((static_cast<unsigned char>(name[cut]) & 0xC0) == 0x80 ||
+                text_width(state.fonts.body, "\u2026" + name.substr(cut)) > name_room)) {
+            cut++;
+        }
+        name = "\u2026" + name.substr(cut);
+    }
+    draw_text(list, state.fonts.body, {name_x, centred(state.fonts.body, at.y, height)},
+              file.included ? colour::kText : colour::kTextDim, name);
+    if (!file.included) {
+        draw_text(list, state.fonts.small,
+                  {name_x + text_width(state.fonts.body, name) + px(6),
+                   centred(state.fonts.small, at.y, height)},
+                  colour::kTextDim,
+                  ellipsize(state.fonts.small, file.reason,
+                            at.x + width - name_x - text_width(state.fonts.body, name) - px(6)));
+    }
+    if (ImGui::IsWindowHovered() && ImGui::IsMouseHoveringRect(at, {at.x + width, at.y + height})) {
+        tooltip(state, file.path + (file.reason.empty() ? "" : "\n" + file.reason));
+    }
+}
+
+}  // namespace
+
+void draw_codebase(AppState& state, ImVec2 at, ImVec2 size) {
+    const float scale = state.fonts.scale;
+    const auto px = [scale](float units) { return std::round(units * scale); };
+    begin_region("codebase", at, size);
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kPanel);
+    list->AddLine(at, {at.x, at.y + size.y}, colour::kLine);
+
+    // Staged ones first: they are what can still be changed.
+    std::vector<const Attachment*> shown;
+    for (const Attachment& attachment : state.staged) {
+        shown.push_back(&attachment);
+    }
+    for (const Message& message : state.conversation.messages) {
+        for (const Attachment& attachment : message.attachments) {
+            shown.push_back(&attachment);
+        }
+    }
+    int64_t tokens = 0;
+    for (const Attachment* attachment : shown) {
+        tokens += attachment->tokens;
+    }
+    const float left = at.x + px(14), right = at.x + size.x - px(14);
+    draw_text(list, state.fonts.bold, {left, at.y + px(15)}, colour::kText, "Codebase");
+    const bool fits = state.context.limit == 0 || state.context.used() <= state.context.limit;
+    const std::string sum =
+        state.packing.active ? "reading \u00B7 " + with_commas(state.packing.files) + " files"
+        : state.context.limit > 0
+            ? with_commas(tokens) + " of " + with_commas(state.context.limit) + " tokens"
+            : with_commas(tokens) + " tokens";
+    draw_text_right(list, state.fonts.small, right, at.y + px(17),
+                    fits ? colour::kTextDim : colour::kError, sum);
+    draw_text(list, state.fonts.small, {left + px(22), at.y + px(46)}, colour::kTextDim, "file");
+    draw_text_right(list, state.fonts.small, right - px(40), at.y + px(46), colour::kTextDim,
+                    "tokens");
+    draw_text_right(list, state.fonts.small, right, at.y + px(46), colour::kTextDim, "%");
+    list->AddLine({left, at.y + px(68)}, {right, at.y + px(68)}, colour::kLine);
+
+    const ImVec2 files_at{at.x + 1, at.y + px(70)};
+    begin_region("files", files_at, {size.x - 1, size.y - px(70)}, true);
+    const float row = px(25);
+    const float begin = ImGui::GetCursorScreenPos().y;
+    float y = begin;
+    for (const Attachment* attachment : shown) {
+        draw_text(ImGui::GetWindowDrawList(), state.fonts.bold, {left, y + px(8)}, colour::kText,
+                  ellipsize(state.fonts.bold, attachment->name, (right - left) * 0.6F));
+        draw_text_right(ImGui::GetWindowDrawList(), state.fonts.small_mono, right - px(40),
+                        y + px(10), colour::kTextSoft, with_commas(attachment->tokens));
+        y += px(32);
+        for (const AttachedFile& file : attachment->files) {
+            if (y + row >= files_at.y && y <= at.y + size.y) {
+                draw_file(state, file, {left, y}, right - left, row, attachment->tokens);
+            }
+            y += row;
+        }
+        y += px(8);
+    }
+    ImGui::SetCursorScreenPos({at.x + 1, begin});
+    ImGui::Dummy({1, y - begin + px(8)});
+    ImGui::EndChild();
+    ImGui::EndChild();
+}
+
+}  // namespace app::window

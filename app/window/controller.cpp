@@ -1,0 +1,571 @@
+// Everything but the turns themselves (turns.cpp): models, conversations, attachments, figures.
+#include "app/window/controller.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+#include <utility>
+
+#include "app/codebase/classify.h"
+#include "app/window/format.h"
+#include "runtime/error.h"
+#include "runtime/text/chat_format.h"
+
+namespace app::window {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxBanners = 8, kMaxRecent = 8, kMaxEntries = 500;
+
+int64_t now_seconds() {
+    return static_cast<int64_t>(std::time(nullptr));
+}
+
+std::string home_relative(const std::string& path) {
+    const char* home = std::getenv("HOME");
+    return home && *home && path.starts_with(std::string(home) + "/")
+               ? "~" + path.substr(std::string(home).size())
+               : path;
+}
+
+std::string expanded(const std::string& path) {
+    const char* home = std::getenv("HOME");
+    return home && (path == "~" || path.starts_with("~/")) ? home + path.substr(1) : path;
+}
+
+ChooserView::Entry entry_of(const fs::path& path) {
+    std::error_code error;
+    const auto bytes = fs::file_size(path, error);
+    return {path.string(), codebase::printable_path(path.filename().string()),
+            error ? "missing" : bytes_text(static_cast<int64_t>(bytes))};
+}
+
+Attachment attachment_of(codebase::Pack pack) {
+    Attachment attachment{pack.root, std::move(pack.text), pack.tokens, {}};
+    for (codebase::PackedFile& file : pack.files) {
+        const bool full = file.status == codebase::FileStatus::full;
+        attachment.files.push_back(
+            {std::move(file.path), std::move(file.reason), file.tokens, full});
+    }
+    return attachment;
+}
+
+}  // namespace
+
+Controller::Controller(AppState& state,
+                       Glyphs& glyphs,
+                       runtime::EngineThread& engine,
+                       const runtime::EngineOptions& engine_options,
+                       ControllerPaths paths,
+                       Hooks hooks)
+    : state_(state),
+      glyphs_(glyphs),
+      engine_(engine),
+      engine_options_(engine_options),
+      paths_(std::move(paths)),
+      hooks_(std::move(hooks)),
+      store_(paths_.conversations),
+      files_worker_(hooks_.wake),
+      prompt_worker_(hooks_.wake) {
+    state_.actions = this;
+    std::string problem;
+    settings_ = load_settings(paths_.settings, problem);
+    if (!problem.empty()) {
+        banner(Banner::Kind::warning, problem);
+    }
+    if (!store_.problem().empty()) {
+        banner(store_.in_memory() ? Banner::Kind::error : Banner::Kind::warning, store_.problem());
+    }
+    state_.thinking = settings_.thinking;
+    state_.sidebar = settings_.sidebar;
+    refresh_list();
+}
+
+Controller::~Controller() {
+    if (packing_) {
+        packing_->cancel = true;
+    }
+    if (turn_ && turn_->stored) {
+        turn_->stream.reset();  // cancels
+        finish_turn(MessageState::stopped, "");
+    }
+    save_settings_now();
+}
+
+void Controller::save_settings_now() {
+    std::string problem;
+    if (!save_settings(paths_.settings, settings_, problem)) {
+        banner(Banner::Kind::warning, problem);
+    }
+}
+
+void Controller::banner(Banner::Kind kind, const std::string& text, int64_t undo_conversation) {
+    const bool known =
+        std::any_of(state_.banners.begin(), state_.banners.end(), [&](const Banner& b) {
+            return b.text == text && b.undo_conversation == undo_conversation;
+        });
+    if (!known) {
+        glyphs_.note(text);
+        state_.banners.push_front({next_banner_++, kind, text, undo_conversation});
+        if (state_.banners.size() > kMaxBanners) {
+            state_.banners.pop_back();
+        }
+    }
+}
+
+// Runs what writes or reads the store; a failure is said and the program goes on in memory.
+bool Controller::store_call(const std::function<void()>& call) {
+    try {
+        call();
+        return true;
+    } catch (const StoreError& error) {
+        banner(Banner::Kind::error,
+               std::string("The conversation could not be saved: ") + error.what());
+        return false;
+    }
+}
+
+void Controller::refresh_list() {
+    store_call([&] { state_.conversations = store_.list(); });
+    for (const ConversationSummary& item : state_.conversations) {
+        glyphs_.note(item.title);
+    }
+    state_.now = now_seconds();
+    const auto now = static_cast<std::time_t>(state_.now);
+    std::tm local{};
+    localtime_r(&now, &local);
+    state_.utc_offset = local.tm_gmtoff;
+}
+
+void Controller::note_glyphs(const Conversation& conversation) {
+    for (const Message& message : conversation.messages) {
+        glyphs_.note(message.content);
+        glyphs_.note(message.reasoning);
+        for (const Attachment& attachment : message.attachments) {
+            glyphs_.note(attachment.name);
+        }
+    }
+}
+
+bool Controller::tick() {
+    bool changed = files_worker_.deliver();
+    changed = prompt_worker_.deliver() || changed;
+    changed = follow_model() || changed;
+    changed = drain_stream() || changed;
+    changed = follow_memory() || changed;
+    if (packing_) {
+        const int64_t files = packing_->files.load(), tokens = packing_->tokens.load();
+        changed = changed || files != state_.packing.files || tokens != state_.packing.tokens;
+        state_.packing.files = files;
+        state_.packing.tokens = tokens;
+    }
+    if (!waiting_paths_.empty() && state_.model.state != ModelView::State::loading) {
+        attach(std::exchange(waiting_paths_, {}));
+        changed = true;
+    }
+    if (count_wanted_ && !counting_) {
+        recount();
+    }
+    return changed;
+}
+
+bool Controller::follow_model() {
+    const runtime::EngineStatus status = engine_.status();
+    ModelView& view = state_.model;
+    const ModelView before = view;
+    using EngineState = runtime::EngineStatus::State;
+    switch (status.state) {
+        case EngineState::loading:
+            view.state = ModelView::State::loading;
+            view.load_progress =
+                status.load_total_bytes > 0
+                    ? std::floor(200.0 * static_cast<double>(status.load_done_bytes) /
+                                 static_cast<double>(status.load_total_bytes)) /
+                          200
+                    : 0;
+            break;
+        case EngineState::ready:
+            if (const auto loaded = engine_.model(); loaded && loaded != model_) {
+                model_ = loaded;
+                view.name = loaded->config.name;
+                view.type = loaded->config.file_type;
+                view.path = loaded->path;
+                view.is_demo = loaded->is_demo;
+                view.file_bytes = loaded->file_bytes;
+                glyphs_.note(view.name);
+                auto& recent = settings_.recent_models;
+                std::erase(recent, loaded->path);
+                if (loaded->path != paths_.demo_model) {
+                    recent.insert(recent.begin(), loaded->path);
+                    recent.resize(std::min(recent.size(), kMaxRecent));
+                }
+                settings_.last_model = loaded->path == paths_.demo_model ? "" : loaded->path;
+                save_settings_now();
+                last_load_error_.clear();
+                count_wanted_ = true;
+            }
+            view.state = ModelView::State::ready;
+            break;
+        case EngineState::failed:
+            view.state = ModelView::State::failed;
+            if (status.error != last_load_error_) {
+                last_load_error_ = status.error;
+                banner(Banner::Kind::error, status.error);
+            }
+            break;
+        case EngineState::empty:
+        case EngineState::stopped:
+            view.state = ModelView::State::none;
+            break;
+    }
+    if (view.state != ModelView::State::ready && view.state != ModelView::State::loading) {
+        state_.context = {};
+    }
+    const int clients =
+        std::max(0, status.running + status.waiting - (turn_ && turn_->stream ? 1 : 0));
+    const bool clients_changed = clients != state_.server.clients;
+    state_.server.clients = clients;
+    return clients_changed || before.state != view.state ||
+           before.load_progress != view.load_progress || before.path != view.path;
+}
+
+bool Controller::follow_memory() {
+    const runtime::MemorySnapshot fresh = engine_.memory();
+    const auto& old = state_.memory;
+    bool changed = fresh.loaded != old.loaded || fresh.devices.size() != old.devices.size() ||
+                   fresh.kv_cache.pages_used != old.kv_cache.pages_used ||
+                   fresh.kv_cache.pages_reserved != old.kv_cache.pages_reserved ||
+                   fresh.kv_cache.pages_cached != old.kv_cache.pages_cached;
+    // Free memory flickers with every program on the machine: only what would change a figure on
+    // screen counts.
+    for (size_t i = 0; !changed && i < fresh.devices.size(); i++) {
+        const auto &a = fresh.devices[i], &b = old.devices[i];
+        changed = a.weights_bytes != b.weights_bytes || a.compute_bytes != b.compute_bytes ||
+                  std::abs(a.other_bytes - b.other_bytes) > a.total_bytes / 500;
+    }
+    if (changed) {
+        state_.memory = fresh;
+        state_.device = fresh.devices.empty() ? "" : fresh.devices.front().name;
+    }
+    if (state_.context.limit != fresh.ctx_size && fresh.loaded) {
+        count_wanted_ = true;
+    }
+    return changed;
+}
+
+// The next prompt, counted with the model's own tokenizer, by where its tokens come from.
+void Controller::recount() {
+    count_wanted_ = false;
+    if (!model_) {
+        return;
+    }
+    counting_ = true;
+    Conversation conversation = state_.conversation;
+    Message draft;
+    draft.content = state_.draft.text();
+    draft.attachments = state_.staged;
+    const bool has_draft = !draft.content.empty() || !draft.attachments.empty();
+    int64_t codebase = 0;
+    for (const Message& message : conversation.messages) {
+        for (const Attachment& attachment : message.attachments) {
+            codebase += attachment.tokens;
+        }
+    }
+    for (const Attachment& attachment : state_.staged) {
+        codebase += attachment.tokens;
+    }
+    if (has_draft) {
+        conversation.messages.push_back(draft);
+    }
+    const int64_t limit = state_.memory.ctx_size > 0 ? state_.memory.ctx_size : model_->ctx_size;
+    const int64_t reserve = std::min(settings_.answer_reserve_tokens, limit / 4);
+    const runtime::ChatOptions options{state_.thinking, true, true};
+    prompt_worker_.add([this, model = model_, conversation = std::move(conversation),
+                        words = draft.content, codebase, limit, reserve, options,
+                        system_prompt = settings_.system_prompt]() -> Worker::Done {
+        ContextView context;
+        context.known = true;
+        context.limit = limit;
+        context.reserve = reserve;
+        context.codebase = codebase;
+        runtime::ChatOptions bare = options;
+        bare.add_generation_prompt = false;
+        const Conversation none;
+        context.system = static_cast<int64_t>(
+            runtime::ChatFormat::encode(*model->tokenizer, to_chat(none, system_prompt), {}, bare)
+                .size());
+        const auto total = static_cast<int64_t>(
+            runtime::ChatFormat::encode(*model->tokenizer, to_chat(conversation, system_prompt), {},
+                                        options)
+                .size());
+        context.draft = model->tokenizer->count(words);
+        context.chat = std::max<int64_t>(0, total - context.system - codebase - context.draft);
+        return [this, context] {
+            counting_ = false;
+            state_.context = context;
+        };
+    });
+}
+
+void Controller::draft_changed() {
+    glyphs_.note(state_.draft.text());
+    state_.overflow.reset();
+    count_wanted_ = true;
+}
+
+void Controller::toggle_thinking() {
+    state_.thinking = !state_.thinking;
+    settings_.thinking = state_.thinking;
+    save_settings_now();
+    count_wanted_ = true;
+}
+
+void Controller::new_conversation() {
+    state_.conversation = {};
+    state_.conversation_generation++;
+    state_.overflow.reset();
+    state_.composer_focused = true;
+    count_wanted_ = true;
+}
+
+void Controller::select_conversation(int64_t id) {
+    if (id == state_.conversation.id) {
+        return;
+    }
+    if (turn_ && turn_->conversation.id == id) {
+        state_.conversation = turn_->conversation;
+    } else {
+        std::optional<Conversation> loaded;
+        if (!store_call([&] { loaded = store_.load(id); }) || !loaded) {
+            refresh_list();
+            return;
+        }
+        state_.conversation = std::move(*loaded);
+    }
+    note_glyphs(state_.conversation);
+    state_.conversation_generation++;
+    state_.overflow.reset();
+    state_.composer_focused = true;
+    count_wanted_ = true;
+}
+
+void Controller::rename_conversation(int64_t id, const std::string& title) {
+    store_call([&] { store_.rename(id, title); });
+    if (state_.conversation.id == id) {
+        state_.conversation.title = title;
+    }
+    refresh_list();
+}
+
+void Controller::remove_conversation(int64_t id) {
+    if (turn_ && turn_->conversation.id == id) {
+        stop();
+    }
+    const auto item = std::find_if(state_.conversations.begin(), state_.conversations.end(),
+                                   [&](const auto& c) { return c.id == id; });
+    const std::string title = item == state_.conversations.end() ? "" : item->title;
+    if (store_call([&] { store_.remove(id); })) {
+        banner(Banner::Kind::info,
+               "Deleted \u201C" + title +
+                   "\u201D. It can be taken back until Keyhole is started again.",
+               id);
+    }
+    if (state_.conversation.id == id) {
+        new_conversation();
+    }
+    refresh_list();
+}
+
+void Controller::restore_conversation(int64_t id) {
+    store_call([&] { store_.restore(id); });
+    refresh_list();
+}
+
+void Controller::attach(const std::vector<std::string>& paths) {
+    if (packing_) {
+        banner(Banner::Kind::info,
+               "One folder is being read already; drop the next one when it is done.");
+        return;
+    }
+    if (paths.empty()) {
+        return;
+    }
+    std::vector<fs::path> real;
+    for (const std::string& path : paths) {
+        real.emplace_back(expanded(path));
+    }
+    packing_ = std::make_shared<codebase::PackProgress>();
+    state_.packing = {
+        true,
+        codebase::printable_path(real.size() == 1 ? real[0].lexically_normal().filename().string()
+                                                  : std::to_string(real.size()) + " things"),
+        0, 0};
+    glyphs_.note(state_.packing.name);
+    files_worker_.add([this, real, progress = packing_, model = model_]() -> Worker::Done {
+        std::vector<codebase::Pack> packs;
+        std::string error;
+        try {
+            packs = codebase::pack_paths(real, model ? model->tokenizer.get() : nullptr,
+                                         progress.get());
+        } catch (const std::exception& failure) {
+            error = failure.what();
+        }
+        return [this, packs = std::move(packs), error, model]() mutable {
+            packing_.reset();
+            state_.packing = {};
+            if (!error.empty()) {
+                banner(Banner::Kind::error, error);
+            }
+            for (codebase::Pack& pack : packs) {
+                if (pack.cancelled) {
+                    continue;
+                }
+                if (!pack.note.empty()) {
+                    banner(Banner::Kind::warning, pack.root + ": " + pack.note + ".");
+                }
+                if (pack.text.empty()) {
+                    banner(Banner::Kind::warning, pack.root + " holds no text that can be read.");
+                    continue;
+                }
+                Attachment attachment = attachment_of(std::move(pack));
+                if (!model && model_) {  // the model came while the folder was read
+                    attachment.tokens = model_->tokenizer->count(attachment.text);
+                }
+                glyphs_.note(attachment.name);
+                state_.staged.push_back(std::move(attachment));
+            }
+            state_.composer_focused = true;
+            count_wanted_ = true;
+        };
+    });
+}
+
+void Controller::cancel_attach() {
+    if (packing_) {
+        packing_->cancel = true;
+    }
+}
+
+void Controller::remove_attachment(size_t index) {
+    if (index < state_.staged.size()) {
+        state_.staged.erase(state_.staged.begin() + static_cast<std::ptrdiff_t>(index));
+        state_.overflow.reset();
+        count_wanted_ = true;
+    }
+}
+
+void Controller::open_first_model(const std::string& named) {
+    std::error_code error;
+    std::string path = named;
+    if (path.empty() && !settings_.last_model.empty()) {
+        if (fs::is_regular_file(settings_.last_model, error)) {
+            path = settings_.last_model;
+        } else {
+            banner(Banner::Kind::warning,
+                   "The model used last is gone: " + home_relative(settings_.last_model));
+        }
+    }
+    if (path.empty()) {
+        path = paths_.demo_model.string();
+    }
+    if (!path.empty()) {
+        load_model(path);
+    }
+}
+
+void Controller::load_model(const std::string& path) {
+    if (turn_) {
+        stop();
+    }
+    loading_path_ = fs::absolute(expanded(path)).string();
+    last_load_error_.clear();
+    state_.model.loading_name =
+        codebase::printable_path(fs::path(loading_path_).filename().string());
+    model_.reset();
+    state_.context = {};
+    engine_.load(loading_path_, engine_options_);
+}
+
+void Controller::cancel_load() {
+    engine_.cancel_load();
+}
+
+void Controller::open_chooser() {
+    ChooserView& chooser = state_.chooser;
+    chooser.requested = true;
+    chooser.problem.clear();
+    chooser.recent.clear();
+    for (const std::string& path : settings_.recent_models) {
+        chooser.recent.push_back(entry_of(path));
+    }
+    if (!paths_.demo_model.empty()) {
+        ChooserView::Entry demo = entry_of(paths_.demo_model);
+        demo.detail = "demo \u00B7 " + demo.detail;
+        chooser.recent.push_back(std::move(demo));
+    }
+    list_models(settings_.models_folder.empty() ? paths_.models.string() : settings_.models_folder);
+    chooser.problem.clear();
+}
+
+void Controller::list_models(const std::string& folder) {
+    ChooserView& chooser = state_.chooser;
+    chooser.folder = folder;
+    chooser.problem.clear();
+    chooser.entries.clear();
+    const fs::path path = expanded(folder);
+    std::error_code error;
+    fs::directory_iterator entries(path, fs::directory_options::skip_permission_denied, error);
+    if (error) {
+        chooser.problem = home_relative(path.string()) + ": " + error.message();
+        return;
+    }
+    for (const fs::directory_entry& entry : entries) {
+        // Of a model in several files only the first is opened by hand.
+        const std::string name = entry.path().filename().string();
+        const bool later_part =
+            name.find("-of-") != std::string::npos && name.find("-00001-of-") == std::string::npos;
+        if (entry.path().extension() == ".gguf" && entry.is_regular_file(error) && !later_part &&
+            chooser.entries.size() < kMaxEntries) {
+            chooser.entries.push_back(entry_of(entry.path()));
+        }
+    }
+    std::sort(chooser.entries.begin(), chooser.entries.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+    chooser.listed = home_relative(path.string());
+    for (const auto& entry : chooser.entries) {
+        glyphs_.note(entry.name);
+    }
+    if (folder != paths_.models.string()) {
+        settings_.models_folder = folder;
+    }
+}
+
+void Controller::copy(const std::string& text) {
+    hooks_.set_clipboard(text);
+}
+
+void Controller::open_link(const std::string& address) {
+    // A model's link is never opened by itself: what it points to is the person's decision, made in
+    // their browser.
+    hooks_.set_clipboard(address);
+    glyphs_.note(address);
+    banner(Banner::Kind::info, "Copied the address " + address);
+}
+
+void Controller::dismiss_banner(uint64_t id) {
+    std::erase_if(state_.banners, [&](const Banner& banner) { return banner.id == id; });
+}
+
+void Controller::toggle_sidebar() {
+    state_.sidebar_overlay = !state_.sidebar_overlay;
+    state_.sidebar = !state_.sidebar;
+    settings_.sidebar = state_.sidebar;
+}
+
+void Controller::zoom(int steps) {
+    settings_.zoom = steps == 0 ? 1.0 : std::clamp(settings_.zoom + 0.1 * steps, 0.5, 3.0);
+}
+
+}  // namespace app::window

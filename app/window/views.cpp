@@ -1,0 +1,92 @@
+// The frame around the views: who gets which part of the window.
+#include <algorithm>
+#include <cmath>
+
+#include "app/window/app_state.h"
+#include "app/window/compat.h"
+#include "app/window/widgets.h"
+
+namespace app::window {
+namespace {
+
+constexpr float kTopBar = 43, kGauge = 85, kSidebar = 248, kCodebase = 330;
+constexpr float kNarrow = 900;  // below this the sidebar is shown over the chat, on demand
+constexpr float kTooNarrowForFiles = 1120;
+
+bool shows_codebase(const AppState& state) {
+    const auto has_files = [](const auto& attachments) { return !attachments.empty(); };
+    return has_files(state.staged) || state.packing.active ||
+           std::any_of(state.conversation.messages.begin(), state.conversation.messages.end(),
+                       [&](const Message& message) { return has_files(message.attachments); });
+}
+
+void global_keys(AppState& state) {
+    const ImGuiIO& io = ImGui::GetIO();
+    if (key_pressed(ImGuiKey_Escape, false) &&
+        !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId)) {
+        if (state.generation.busy()) {
+            state.actions->stop();
+        } else if (state.packing.active) {
+            state.actions->cancel_attach();
+        }
+    }
+    // Letters with Ctrl arrive as characters of no text input; the ones below are free in every
+    // version of ImGui we know.
+    if (io.KeyCtrl && !io.KeyAlt && state.renaming == 0) {
+        if (key_pressed(ImGuiKey_Home, false) && io.KeyShift) {
+            state.scroll_to_end = false;
+        }
+    }
+}
+
+}  // namespace
+
+void draw_window(AppState& state) {
+    const ImGuiIO& io = ImGui::GetIO();
+    const float scale = state.fonts.scale;
+    const auto px = [scale](float units) { return std::round(units * scale); };
+    state.wants_caret = false;
+    if (state.layouts_generation != state.conversation_generation) {
+        state.layouts.clear();
+        state.layouts_generation = state.conversation_generation;
+        state.follow = true;
+        state.scroll_to_end = true;
+    }
+    state.layouts.resize(state.conversation.messages.size());
+
+    ImGui::SetNextWindowPos({0, 0});
+    ImGui::SetNextWindowSize(io.DisplaySize);
+    ImGui::Begin("keyhole", nullptr,
+                 ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove |
+                     ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoBringToFrontOnFocus |
+                     ImGuiWindowFlags_NoScrollWithMouse);
+    const float width = io.DisplaySize.x, height = io.DisplaySize.y;
+    const float top = px(kTopBar), bottom = height - px(kGauge);
+    const bool narrow = width < px(kNarrow);
+    const bool side_by_side = state.sidebar && !narrow;
+    const float left = side_by_side ? px(kSidebar) : 0;
+    const bool codebase = shows_codebase(state) && width >= px(kTooNarrowForFiles);
+    const float right = codebase ? width - px(kCodebase) : width;
+    const float composer = std::max(state.composer_height, px(90));
+
+    draw_top_bar(state, {0, 0}, {width, top});
+    if (side_by_side) {
+        draw_sidebar(state, {0, top}, {left, bottom - top});
+    }
+    draw_chat(state, {left, top}, {right - left, bottom - top - composer});
+    draw_composer(state, {left, bottom - composer}, {right - left, composer});
+    if (codebase) {
+        draw_codebase(state, {right, top}, {width - right, bottom - top});
+    }
+    draw_gauge(state, {0, bottom}, {width, height - bottom});
+    if (narrow && state.sidebar_overlay) {
+        draw_sidebar(state, {0, top}, {std::min(px(kSidebar), width - px(60)), bottom - top});
+    }
+    ImGui::SetCursorScreenPos({0, 0});
+    ImGui::Dummy({1, 1});
+    global_keys(state);
+    draw_model_chooser(state);
+    ImGui::End();
+}
+
+}  // namespace app::window

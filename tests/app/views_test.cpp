@@ -1,0 +1,325 @@
+// All views, in an ImGui context without a window: every state that a person can see, at many
+// sizes.
+#include <imgui.h>
+#include <imgui_internal.h>
+
+#include "app/window/app_state.h"
+#include "app/window/compat.h"
+#include "tests/support/catch.h"
+
+using namespace app;
+using namespace app::window;
+
+namespace {
+
+struct Recorder : Actions {
+    std::vector<std::string> calls;
+    void note(const std::string& call) { calls.push_back(call); }
+    bool has(const std::string& call) const {
+        return std::find(calls.begin(), calls.end(), call) != calls.end();
+    }
+    void send() override { note("send"); }
+    void stop() override { note("stop"); }
+    void regenerate() override { note("regenerate"); }
+    void toggle_thinking() override { note("toggle_thinking"); }
+    void draft_changed() override { note("draft_changed"); }
+    void new_conversation() override { note("new_conversation"); }
+    void select_conversation(int64_t id) override { note("select " + std::to_string(id)); }
+    void rename_conversation(int64_t, const std::string&) override { note("rename"); }
+    void remove_conversation(int64_t) override { note("remove"); }
+    void restore_conversation(int64_t id) override { note("restore " + std::to_string(id)); }
+    void attach(const std::vector<std::string>&) override { note("attach"); }
+    void cancel_attach() override { note("cancel_attach"); }
+    void remove_attachment(size_t) override { note("remove_attachment"); }
+    void open_chooser() override { note("open_chooser"); }
+    void list_models(const std::string&) override { note("list_models"); }
+    void load_model(const std::string& path) override { note("load " + path); }
+    void cancel_load() override { note("cancel_load"); }
+    void copy(const std::string& text) override { note("copy " + text); }
+    void open_link(const std::string& address) override { note("link " + address); }
+    void dismiss_banner(uint64_t id) override { note("dismiss " + std::to_string(id)); }
+    void toggle_sidebar() override { note("toggle_sidebar"); }
+    void zoom(int) override { note("zoom"); }
+};
+
+// One context with the real fonts; frames are laid out and thrown away.
+class Stage {
+public:
+    explicit Stage(float scale = 1) {
+        ImGui::CreateContext();
+        ImGuiIO& io = ImGui::GetIO();
+        io.IniFilename = nullptr;
+        io.DeltaTime = 1.0F / 60;
+        io.DisplaySize = {1440, 900};
+#if IMGUI_VERSION_NUM < 18700
+        for (int key = 0; key < ImGuiKey_COUNT; key++) {
+            io.KeyMap[key] = key;
+        }
+#endif
+        build_fonts(state.fonts, scale, glyphs);
+        apply_style(scale);
+        state.actions = &actions;
+        state.now = 1'790'000'000;
+        state.demo_hint = "get a GGUF and name it";
+    }
+    ~Stage() {
+        ImGui::DestroyContext();
+    }
+
+    void frame() {
+        ImGui::NewFrame();
+        draw_window(state);
+        ImGui::Render();
+        REQUIRE(ImGui::GetDrawData()->Valid);
+    }
+    void frames(int count) {
+        for (int i = 0; i < count; i++) {
+            frame();
+        }
+    }
+    void click(float x, float y) {
+        ImGuiIO& io = ImGui::GetIO();
+        feed_mouse_position(io, {x, y});
+        frames(2);
+        feed_mouse_button(io, true);
+        frame();
+        feed_mouse_button(io, false);
+        frames(2);
+        feed_mouse_position(io, {-1000, -1000});
+    }
+    void type(const std::string& text) {
+        ImGui::GetIO().AddInputCharactersUTF8(text.c_str());
+        frame();
+    }
+    void press(ImGuiKey key) {
+        ImGuiIO& io = ImGui::GetIO();
+#if IMGUI_VERSION_NUM < 18700
+        io.KeysDown[key] = true;
+        frame();
+        io.KeysDown[key] = false;
+#else
+        io.AddKeyEvent(key, true);
+        frame();
+        io.AddKeyEvent(key, false);
+#endif
+        frame();
+    }
+
+    Recorder actions;
+    Glyphs glyphs;
+    AppState state;
+};
+
+void load(AppState& state) {
+    state.model = {
+        ModelView::State::ready, "Keyhole demo", "Q8_0", "/m/demo.gguf", true, 11'000'000, 1, ""};
+    state.device = "CPU, 8 threads";
+    state.server = {"127.0.0.1:8080", 2};
+    state.memory.loaded = true;
+    state.memory.ctx_size = 8192;
+    state.memory.devices = {{"CPU", 16'000'000'000, 11'000'000, 2'000'000, 4'000'000, 100'000'000,
+                             30'000'000, 6'000'000'000, 9'953'000'000}};
+    state.memory.kv_cache = {"f16", 1152, 64, 27, 3, 10, 54, 1400, 2'000'000, 0, 1'777'777};
+    state.context = {true, 8192, 3, 5000, 900, 17, 2048};
+    state.prefix_cached = 0.987;
+}
+
+void converse(AppState& state) {
+    Message user;
+    user.content =
+        "After a cancelled request the used pages never go back to zero. Where is the reference "
+        "lost?";
+    user.attachments.push_back(
+        {"keyhole/",
+         "text",
+         31'204,
+         {{"runtime/engine.cpp", "", 3912, true}, {"assets/demo.gguf", "binary", 0, false}}});
+    Message answer;
+    answer.role = runtime::Role::assistant;
+    answer.reasoning = "so the sequence is erased\nbefore its partial page is released";
+    answer.content =
+        "## Cause\n\nThe leak is in `release`:\n\n```cpp\nvoid f(int x) {\n    return; // "
+        "why\n}\n```\n\n| a | b |\n|---|---|\n| 1 | [x](http://y) |\n\n"
+        "- one\n- two with **bold** and a "
+        "verylongwordthatneverendsandgoesonandonandonandonandonandonandonandonandonandonandonandona"
+        "ndonandon\n\n> quoted\n\n---\n\n"
+        "\xE4\xB8\xAD\xE6\x96\x87 \xF0\x9F\x98\x80 \xFF broken";
+    answer.tool_calls = {{"", "search", {{"query", "partial page"}}}};
+    answer.stats = {41'670, 41'158, 300, 60, 410, 2024, 6200};
+    state.conversation.id = 1;
+    state.conversation.messages = {user, answer, user, answer};
+    state.conversation_generation++;
+    state.conversations = {{1, "Why does the page table leak?", state.now, 41'700},
+                           {2, "Older", state.now - 90'000, 0},
+                           {3, "Oldest", state.now - 9'000'000, 5}};
+    state.utc_offset = 3600;
+}
+
+}  // namespace
+
+TEST_CASE("every state is drawn at every size and scale") {
+    for (const float scale : {1.0F, 1.5F, 2.0F}) {
+        Stage stage(scale);
+        for (const ImVec2 size : {ImVec2(640, 480), ImVec2(480, 360), ImVec2(1024, 768),
+                                  ImVec2(1440, 900), ImVec2(2560, 1440)}) {
+            CAPTURE(scale, size.x, size.y);
+            ImGui::GetIO().DisplaySize = size;
+            AppState& state = stage.state;
+            const auto fresh = [&] {
+                Fonts fonts = state.fonts;
+                state = AppState();
+                state.fonts = fonts;
+                state.actions = &stage.actions;
+                state.now = 1'790'000'000;
+                state.demo_hint = "get a GGUF";
+            };
+            fresh();
+            stage.frames(2);  // nothing loaded, nothing said
+            state.model.state = ModelView::State::loading;
+            state.model.loading_name = "GLM-4.7-Flash-Q4_K_M.gguf";
+            state.model.load_progress = 0.4;
+            stage.frames(2);
+            state.model.state = ModelView::State::failed;
+            state.banners = {
+                {1, Banner::Kind::error,
+                 "model.gguf: tensor blk.0.attn_q.weight has type IQ2_XXS, which is not supported",
+                 0},
+                {2, Banner::Kind::warning, "careful", 0},
+                {3, Banner::Kind::info, "Deleted", 7},
+                {4, Banner::Kind::info, "not shown", 0}};
+            stage.frames(2);
+            fresh();
+            load(state);
+            stage.frames(3);  // the welcome
+            converse(state);
+            stage.frames(3);
+            state.layouts[1].thinking_open = true;
+            stage.frames(2);
+            state.sidebar_overlay = true;
+            state.staged = {
+                {"src/",
+                 "x",
+                 120'000,
+                 {{"a/very/long/path/that/does/not/fit/in/the/panel/at/all.cpp", "", 5, true}}},
+                {"one.txt", "x", 3, {}}};
+            state.packing = {true, "more/", 12, 3456};
+            state.overflow = OverflowView{70'112, 65'536};
+            state.attach_open = true;
+            state.draft.set("several words that wrap " + std::string(3000, 'w') + "\nand lines");
+            state.context.draft = 70'000;
+            stage.frames(3);
+            state.generation.phase = GenerationView::Phase::reading;
+            state.generation.prompt_done = 512;
+            state.generation.prompt_total = 4096;
+            state.conversation.messages.back().state = MessageState::streaming;
+            state.conversation.messages.back().content.clear();
+            stage.frames(2);
+            state.generation.phase = GenerationView::Phase::writing;
+            state.generation.thinking = true;
+            stage.frames(2);
+            state.generation.thinking = false;
+            for (int i = 0; i < 20; i++) {
+                state.conversation.messages.back().content +=
+                    "word **and** \n\n```\ncode " + std::to_string(i);
+                state.conversation.messages.back().revision++;
+                stage.frame();
+            }
+            state.generation = {};
+            state.conversation.messages.back().state = MessageState::failed;
+            state.conversation.messages.back().error = "The engine stopped.";
+            stage.frames(2);
+            state.chooser.requested = true;
+            state.chooser.entries = {{"/m/a.gguf", "a.gguf", "1 GiB"}};
+            state.chooser.recent = state.chooser.entries;
+            state.chooser.problem = "no such folder";
+            stage.frames(3);
+            stage.press(ImGuiKey_Escape);
+        }
+    }
+}
+
+TEST_CASE("writing and sending: Enter sends, Shift+Enter does not, Escape stops") {
+    Stage stage;
+    load(stage.state);
+    stage.frames(2);
+    stage.type("hello \xC3\xA9");
+    CHECK(stage.state.draft.text() == "hello \xC3\xA9");
+    CHECK(stage.actions.has("draft_changed"));
+    ImGui::GetIO().KeyShift = true;
+#if IMGUI_VERSION_NUM >= 18700
+    ImGui::GetIO().AddKeyEvent(ImGuiMod_Shift, true);
+#endif
+    stage.press(ImGuiKey_Enter);
+    CHECK(stage.state.draft.text() == "hello \xC3\xA9\n");
+    CHECK_FALSE(stage.actions.has("send"));
+    ImGui::GetIO().KeyShift = false;
+#if IMGUI_VERSION_NUM >= 18700
+    ImGui::GetIO().AddKeyEvent(ImGuiMod_Shift, false);
+#endif
+    stage.press(ImGuiKey_Enter);
+    CHECK(stage.actions.has("send"));
+    stage.state.generation.phase = GenerationView::Phase::writing;
+    stage.press(ImGuiKey_Escape);
+    CHECK(stage.actions.has("stop"));
+    // Nothing to send: nothing is sent.
+    stage.actions.calls.clear();
+    stage.state.generation = {};
+    stage.state.draft.clear();
+    stage.press(ImGuiKey_Enter);
+    CHECK_FALSE(stage.actions.has("send"));
+}
+
+TEST_CASE("the sidebar, the model chip, a banner and a question of the welcome answer to clicks") {
+    Stage stage;
+    AppState& state = stage.state;
+    load(state);
+    stage.frames(2);
+    stage.click(120, 70);
+    CHECK(stage.actions.has("new_conversation"));
+    stage.click(150, 20);
+    CHECK(stage.actions.has("open_chooser"));
+    stage.click(20, 20);
+    CHECK(stage.actions.has("toggle_sidebar"));
+    converse(state);
+    stage.frames(2);
+    stage.click(100, 165);
+    CHECK(stage.actions.has("select 1"));
+}
+
+TEST_CASE("while text arrives the chat stays at its end until a person scrolls up") {
+    Stage stage;
+    AppState& state = stage.state;
+    load(state);
+    converse(state);
+    state.generation.phase = GenerationView::Phase::writing;
+    state.conversation.messages.back().state = MessageState::streaming;
+    for (int i = 0; i < 40; i++) {
+        state.conversation.messages.back().content += "\n\nline " + std::to_string(i);
+        state.conversation.messages.back().revision++;
+        stage.frame();
+    }
+    stage.frames(3);
+    CHECK(state.follow);
+    ImGuiWindow* chat = nullptr;
+    for (ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
+        chat = std::string(window->Name).find("/chat1_") != std::string::npos ? window : chat;
+    }
+    REQUIRE(chat);
+    CHECK(chat->Scroll.y > 100);
+    CHECK(chat->ScrollMax.y - chat->Scroll.y < 20);
+    feed_mouse_position(ImGui::GetIO(), {700, 400});
+    stage.frame();
+    ImGui::GetIO().MouseWheel = 3;
+#if IMGUI_VERSION_NUM >= 18700
+    ImGui::GetIO().AddMouseWheelEvent(0, 3);
+#endif
+    stage.frame();
+    CHECK_FALSE(state.follow);
+    const float where = chat->Scroll.y;
+    for (int i = 0; i < 10; i++) {
+        state.conversation.messages.back().content += "\n\nmore " + std::to_string(i);
+        state.conversation.messages.back().revision++;
+        stage.frame();
+    }
+    CHECK(chat->Scroll.y <= where);
+}
