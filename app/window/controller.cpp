@@ -149,12 +149,12 @@ void Controller::note_glyphs(const Conversation& conversation) {
     }
 }
 
-bool Controller::tick() {
+int Controller::tick() {
     bool changed = files_worker_.deliver();
     changed = prompt_worker_.deliver() || changed;
     changed = follow_model() || changed;
     changed = drain_stream() || changed;
-    changed = follow_memory() || changed;
+    const bool figures = follow_memory();
     if (packing_) {
         const int64_t files = packing_->files.load(), tokens = packing_->tokens.load();
         changed = changed || files != state_.packing.files || tokens != state_.packing.tokens;
@@ -168,7 +168,7 @@ bool Controller::tick() {
     if (count_wanted_ && !counting_) {
         recount();
     }
-    return changed;
+    return changed ? 3 : figures ? 1 : 0;
 }
 
 bool Controller::follow_model() {
@@ -243,7 +243,7 @@ bool Controller::follow_memory() {
     for (size_t i = 0; !changed && i < fresh.devices.size(); i++) {
         const auto &a = fresh.devices[i], &b = old.devices[i];
         changed = a.weights_bytes != b.weights_bytes || a.compute_bytes != b.compute_bytes ||
-                  std::abs(a.other_bytes - b.other_bytes) > a.total_bytes / 500;
+                  std::abs(a.other_bytes - b.other_bytes) > a.total_bytes / 100;
     }
     if (changed) {
         state_.memory = fresh;

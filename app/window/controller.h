@@ -43,8 +43,9 @@ public:
     void open_first_model(const std::string& named);
     // As attach(), once a model can count its tokens (or loading failed).
     void attach_when_loaded(std::vector<std::string> paths) { waiting_paths_ = std::move(paths); }
-    // Takes in what happened since the last call. true: something that is drawn changed.
-    bool tick();
+    // Takes in what happened since the last call. How many frames that is worth: 0, nothing that is
+    // drawn changed; 1, a figure did.
+    int tick();
     void banner(Banner::Kind kind, const std::string& text, int64_t undo_conversation = 0);
     Settings& settings() { return settings_; }
     void save_settings_now();

@@ -122,7 +122,7 @@ void draw_top_bar(AppState& state, ImVec2 at, ImVec2 size) {
     if (!state.device.empty() && wide) {
         const std::string device = ellipsize(state.fonts.body, state.device, right - x - px(36));
         const float device_width = text_width(state.fonts.body, device) + px(24);
-        if (x + device_width + px(10) < right && device.size() > 6) {
+        if (x + device_width + px(10) < right) {
             list->AddRectFilled({x, y}, {x + device_width, y + px(chip_height)}, colour::kChip,
                                 px(6));
             list->AddRect({x, y}, {x + device_width, y + px(chip_height)}, colour::kLine, px(6));

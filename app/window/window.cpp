@@ -50,6 +50,10 @@ struct Shell {
     FrameClock clock;
     Controller* controller = nullptr;
     bool rescale = false;
+    struct Press {
+        int key, mods;
+    };
+    std::vector<Press> presses;  // since the last frame
 };
 
 Shell& shell_of(GLFWwindow* window) {
@@ -59,6 +63,9 @@ Shell& shell_of(GLFWwindow* window) {
 void on_key(GLFWwindow* window, int key, int, int action, int mods) {
     Shell& shell = shell_of(window);
     shell.clock.request();
+    if (action == GLFW_PRESS && key >= 0) {
+        shell.presses.push_back({key, mods});
+    }
     if (action == GLFW_RELEASE || !shell.controller || (mods & GLFW_MOD_CONTROL) == 0 ||
         (mods & GLFW_MOD_ALT) != 0) {
         return;
@@ -193,7 +200,48 @@ void rebuild_fonts(AppState& state, window::Glyphs& glyphs, float scale) {
     ImGui_ImplOpenGL3_CreateFontsTexture();
 }
 
-void draw_frame(GLFWwindow* window, AppState& state) {
+// ImGui 1.86 looks at keys once a frame: one that went down and up again between two frames would
+// be lost. This holds it down for the frame, with the modifiers it came with. Later versions queue
+// their input.
+class HeldPresses {
+public:
+    explicit HeldPresses(std::vector<Shell::Press>& presses) {
+#if IMGUI_VERSION_NUM < 18700
+        ImGuiIO& io = ImGui::GetIO();
+        ctrl_ = io.KeyCtrl;
+        shift_ = io.KeyShift;
+        for (const Shell::Press& press : presses) {
+            const auto key = static_cast<size_t>(press.key);
+            if (key < std::size(io.KeysDown) && !io.KeysDown[key]) {
+                io.KeysDown[key] = true;
+                held_.push_back(key);
+                io.KeyCtrl = io.KeyCtrl || (press.mods & GLFW_MOD_CONTROL) != 0;
+                io.KeyShift = io.KeyShift || (press.mods & GLFW_MOD_SHIFT) != 0;
+            }
+        }
+#endif
+        presses.clear();
+    }
+    ~HeldPresses() {
+#if IMGUI_VERSION_NUM < 18700
+        ImGuiIO& io = ImGui::GetIO();
+        for (const size_t key : held_) {
+            io.KeysDown[key] = false;
+        }
+        io.KeyCtrl = ctrl_;
+        io.KeyShift = shift_;
+#endif
+    }
+    HeldPresses(const HeldPresses&) = delete;
+    HeldPresses& operator=(const HeldPresses&) = delete;
+
+private:
+    std::vector<size_t> held_;
+    bool ctrl_ = false, shift_ = false;
+};
+
+void draw_frame(GLFWwindow* window, AppState& state, std::vector<Shell::Press>& presses) {
+    const HeldPresses held(presses);
     ImGui_ImplOpenGL3_NewFrame();
     ImGui_ImplGlfw_NewFrame();
     ImGui::NewFrame();
@@ -262,8 +310,8 @@ void run_loop(Display& display,
         } else {
             glfwPollEvents();
         }
-        if (controller.tick()) {
-            clock.request();
+        if (const int frames = controller.tick(); frames > 0) {
+            clock.request(frames);
         }
         const double now = glfwGetTime();
         const double blink =
@@ -284,7 +332,7 @@ void run_loop(Display& display,
             clock.request();
         }
         if (!iconified && clock.due(now, interval)) {
-            draw_frame(window, state);
+            draw_frame(window, state, shell.presses);
             state.frame_time = now;
             clock.drawn(now);
         }

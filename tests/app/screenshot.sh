@@ -21,7 +21,10 @@ cleanup() {
 }
 trap cleanup EXIT INT TERM
 export DISPLAY=$display KEYHOLE_HOME=$home LIBGL_ALWAYS_SOFTWARE=1
-sleep 2
+for _ in $(seq 100); do
+    if [ -S "/tmp/.X11-unix/X${display#:}" ]; then break; fi
+    sleep 0.2
+done
 
 start() {
     "$keyhole" "$@" --port 0 --log-level info >"$home/keyhole.log" 2>&1 &

@@ -46,7 +46,7 @@ TEST_CASE("Markdown becomes blocks") {
           "code(cpp)[int x;\n\nreturn;]\n");
     CHECK(dump(parse_markdown("```\nopen fence")) == "code()[open fence]\n");
     CHECK(dump(parse_markdown("> said\n\n---")) == "|p()[said]\nrule()[]\n");
-    CHECK(dump(parse_markdown("|a|b|\n|-|-|\n|1|**2**|")) == "table()[]<a><b><1><2>\n");
+    CHECK(dump(parse_markdown("|a|b|\n|---|---|\n|1|**2**|")) == "table()[]<a><b><1><2>\n");
     CHECK(dump(parse_markdown("a &amp; b &lt; <b>raw</b> &#x41;")) ==
           "p()[a & b < <b>raw</b> A]\n");
     CHECK(dump(parse_markdown("- [ ] open\n- [x] done")) == ">p(\u2610)[open]\n>p(\u2611)[done]\n");
