@@ -6,6 +6,12 @@
 
 namespace app::window {
 
+#if IMGUI_VERSION_NUM < 18700
+inline constexpr ImGuiKey kKeypadEnter = ImGuiKey_KeyPadEnter;
+#else
+inline constexpr ImGuiKey kKeypadEnter = ImGuiKey_KeypadEnter;
+#endif
+
 inline bool key_pressed(ImGuiKey key, bool repeat = true) {
 #if IMGUI_VERSION_NUM < 18700
     return ImGui::IsKeyPressed(ImGui::GetKeyIndex(key), repeat);

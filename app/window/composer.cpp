@@ -85,7 +85,7 @@ bool read_keyboard(AppState& state) {
             }
         }
     }
-    if (key_pressed(ImGuiKey_Enter, false) || key_pressed(ImGuiKey_KeyPadEnter, false)) {
+    if (key_pressed(ImGuiKey_Enter, false) || key_pressed(kKeypadEnter, false)) {
         if (shift) {
             draft.insert("\n");
         } else {
