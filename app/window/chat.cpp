@@ -446,7 +446,7 @@ void draw_chat(AppState& state, ImVec2 at, ImVec2 size) {
     const std::string id = "chat" + std::to_string(state.conversation_generation);
     begin_region(id.c_str(), at, size, true);
     if (state.conversation.messages.empty()) {
-        draw_welcome(state, at, size);
+        draw_welcome(state, {at.x, at.y - ImGui::GetScrollY()}, size);
         ImGui::SetCursorScreenPos(at);
         ImGui::Dummy({1, 1});
         ImGui::EndChild();

@@ -17,6 +17,7 @@ namespace {
 
 constexpr float kColumn = 760, kMargin = 24;
 constexpr float kRow = 22;
+constexpr double kBlinkingSeconds = 10;
 
 bool can_send(const AppState& state) {
     const bool words = state.draft.text().find_first_not_of(" \n\t") != std::string::npos;
@@ -166,8 +167,11 @@ void draw_draft(AppState& state, ImVec2 at, ImVec2 size) {
                   text.substr(rows[r].begin, rows[r].end - rows[r].begin));
     }
     if (state.composer_focused) {
-        state.wants_caret = true;
-        const double phase = std::fmod(ImGui::GetTime() - state.caret_since, 1.0);
+        // Nobody looks at a caret for long: after ten quiet seconds it stays lit, and nothing is
+        // drawn any more.
+        const double quiet = ImGui::GetTime() - state.caret_since;
+        state.wants_caret = quiet < kBlinkingSeconds;
+        const double phase = state.wants_caret ? std::fmod(quiet, 1.0) : 0;
         if (phase < 0.5) {
             const float x = at.x + draft.x_of(draft.cursor());
             const float y = at.y + cursor_y - state.draft_scroll;

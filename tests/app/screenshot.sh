@@ -47,6 +47,7 @@ ticks() { awk '{print $14 + $15}' "/proc/$app/stat"; }
 
 start ${model:+"$model"}
 import -window root "$out/first-start.png"
+sleep 6 # the caret stops blinking ten seconds after the last key
 before=$(ticks)
 sleep 5
 echo "idle: $(($(ticks) - before)) clock ticks in 5 s"
