@@ -599,7 +599,7 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
     }
     const size_t letters = std::max(word.size(), best.size());
     // A single letter is near every other single letter: that would be no help.
-    const bool near = best_distance <= std::max<size_t>(1, letters / 3) && word.size() > 2;
+    const bool near = best_distance <= std::max<size_t>(1, (letters + 1) / 3) && word.size() > 2;
     return near || best_distance == 0 ? best : "";
 }
 

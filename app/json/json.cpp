@@ -1,13 +1,15 @@
 #include "app/json/json.h"
 
-#include <cmath>
+#include <vector>
 
 namespace app {
 namespace {
 
-// Brackets outside strings; text that is not JSON at all is left to the parser.
-void check_depth(std::string_view text) {
-    int depth = 0;
+// Brackets outside strings; text that is not JSON at all is left to the parser. Members are counted
+// by their commas.
+void check_shape(std::string_view text) {
+    std::vector<int> members;  // commas so far, per open bracket
+    std::string open;          // the brackets themselves
     bool in_string = false;
     for (size_t i = 0; i < text.size(); i++) {
         const char c = text[i];
@@ -20,12 +22,22 @@ void check_depth(std::string_view text) {
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
-            if (++depth > kMaxJsonDepth) {
+            if (static_cast<int>(open.size()) == kMaxJsonDepth) {
                 throw JsonError("nested deeper than " + std::to_string(kMaxJsonDepth) +
                                 " levels (byte " + std::to_string(i) + ")");
             }
+            open += c;
+            members.push_back(0);
         } else if (c == ']' || c == '}') {
-            depth--;
+            if (!open.empty()) {
+                open.pop_back();
+                members.pop_back();
+            }
+        } else if (c == ',' && !open.empty() && open.back() == '{') {
+            if (++members.back() == kMaxJsonMembers) {
+                throw JsonError("an object with more than " + std::to_string(kMaxJsonMembers) +
+                                " members (byte " + std::to_string(i) + ")");
+            }
         }
     }
 }
@@ -33,7 +45,7 @@ void check_depth(std::string_view text) {
 }  // namespace
 
 Json parse_json(std::string_view text) {
-    check_depth(text);
+    check_shape(text);
     try {
         return Json::parse(text.begin(), text.end());
     } catch (const Json::parse_error& error) {

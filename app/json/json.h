@@ -20,6 +20,9 @@ public:
 };
 
 inline constexpr int kMaxJsonDepth = 128;
+// Of one object: keeping their order makes finding a key linear, and so reading an object
+// quadratic.
+inline constexpr int kMaxJsonMembers = 2048;
 
 // The whole text is one JSON value: valid UTF-8, no NaN, no number past a double's range, at most
 // kMaxJsonDepth levels. Depth is checked before parsing, because the parser and every destructor
