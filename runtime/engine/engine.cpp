@@ -51,7 +51,7 @@ void Engine::end(const Sequence& sequence, End how) {
     (how == End::finished    ? counters_.finished
      : how == End::cancelled ? counters_.cancelled
                              : counters_.failed)++;
-    scheduler_.remove(sequence);
+    ended_.push_back(scheduler_.remove(sequence));
 }
 
 // Cancelled, out of time, or with nothing to generate.
@@ -141,9 +141,10 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
 }
 
 void Engine::fail_all(const std::string& error) {
-    for (const auto& sequence : scheduler_.take_all()) {
+    for (auto& sequence : scheduler_.take_all()) {
         sequence->fail(error);
         counters_.failed++;
+        ended_.push_back(std::move(sequence));
     }
 }
 

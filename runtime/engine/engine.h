@@ -7,6 +7,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "runtime/cache/memory_snapshot.h"
 #include "runtime/engine/engine_thread.h"
@@ -42,10 +44,14 @@ public:
 
     void add(std::unique_ptr<Sequence> sequence);
 
-    // One forward pass and what follows from it. false: there is nothing to do.
-    // An exception of the forward function leaves the engine for fail_all() and nothing else.
+    // One forward pass and what follows from it. false: there is nothing to do. Sequences that
+    // ended are kept until deliver_ends(), which gives their readers the terminal event. An
+    // exception of the forward function leaves the engine for fail_all() and nothing else.
     bool step();
-    // Ends every request. The engine is of no further use: after an exception its bookkeeping may be broken.
+    std::vector<std::unique_ptr<Sequence>> take_ended() { return std::exchange(ended_, {}); }
+    void deliver_ends() { ended_.clear(); }
+    // Ends every request. The engine is of no further use: after an exception its bookkeeping may
+    // be broken.
     void fail_all(const std::string& error);
     // While there is nothing to do, every second or so: gives memory back.
     void tidy();
@@ -66,6 +72,7 @@ private:
 
     Setup setup_;
     Scheduler scheduler_;
+    std::vector<std::unique_ptr<Sequence>> ended_;
     Batch batch_;
     EngineCounters counters_;
     std::chrono::steady_clock::time_point last_work_ = std::chrono::steady_clock::now();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <iterator>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -66,8 +67,9 @@ struct EngineThread::State {
 
     // --- engine thread
     std::optional<ModelInstance> instance;
-    std::unique_ptr<Engine> engine;  // uses the instance
-    EngineCounters earlier;          // of engines before this one
+    std::unique_ptr<Engine> engine;                  // uses the instance
+    EngineCounters earlier;                          // of engines before this one
+    std::vector<std::unique_ptr<Sequence>> orphans;  // of an engine that is gone: ended, not told
 
     void run();
     void run_load(const Load& load);
@@ -91,7 +93,9 @@ void add(EngineCounters& to, const EngineCounters& more) {
 
 }  // namespace
 
-// Makes the engine's present state readable. Everything is put together before the lock is taken.
+// Makes the engine's present state readable, then tells the readers of what ended: whoever saw the
+// end of a generation sees it in counters and memory too. Everything is put together before the
+// lock is taken.
 void EngineThread::State::publish() {
     MemorySnapshot now;
     EngineCounters counts = earlier;
@@ -105,28 +109,37 @@ void EngineThread::State::publish() {
         running = engine->running();
         waiting = engine->waiting();
     }
-    const std::lock_guard lock(mutex);
-    std::swap(snapshot, now);
-    counters = counts;
-    status.running = running;
-    status.waiting = waiting + static_cast<int>(inbox.size());
-}
-
-// Ends all requests, those that wait in the inbox too, and gives the memory back.
-void EngineThread::State::drop_engine(const std::string& why) {
-    std::vector<std::unique_ptr<Sequence>> orphans;
     {
         const std::lock_guard lock(mutex);
-        orphans.swap(inbox);
+        std::swap(snapshot, now);
+        counters = counts;
+        status.running = running;
+        status.waiting = waiting + static_cast<int>(inbox.size());
     }
-    for (const auto& sequence : orphans) {
+    if (engine) {
+        engine->deliver_ends();
+    }
+    orphans.clear();
+}
+
+// Ends all requests, those that wait in the inbox too, and gives the memory back. Their readers
+// learn it by publish().
+void EngineThread::State::drop_engine(const std::string& why) {
+    std::vector<std::unique_ptr<Sequence>> unseen;
+    {
+        const std::lock_guard lock(mutex);
+        unseen.swap(inbox);
+    }
+    for (auto& sequence : unseen) {
         sequence->fail(why);
         earlier.prompt_tokens += static_cast<uint64_t>(sequence->prompt_tokens);
         earlier.failed++;
+        orphans.push_back(std::move(sequence));
     }
     if (engine) {
         engine->fail_all(why);
         add(earlier, engine->counters());
+        std::ranges::move(engine->take_ended(), std::back_inserter(orphans));
     }
     engine.reset();
     instance.reset();
@@ -257,12 +270,12 @@ void EngineThread::State::run() {
         idle = !engine || engine->running() + engine->waiting() == 0;
     }
     drop_engine("Keyhole is closing");
-    publish();
     {
         const std::lock_guard lock(mutex);
         status.state = Phase::stopped;
         model.reset();
     }
+    publish();
     settled.notify_all();
     wake();
 }

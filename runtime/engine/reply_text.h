@@ -12,25 +12,9 @@
 #include "runtime/engine/generation.h"
 #include "runtime/text/detokenizer.h"
 #include "runtime/text/reply_parser.h"
+#include "runtime/text/stop_scanner.h"
 
 namespace runtime {
-
-// Plain text up to the first stop string, which is left out. Holds back only what could be the
-// beginning of one.
-class StopFinder {
-public:
-    explicit StopFinder(std::vector<std::string> stop);
-
-    std::string add(std::string_view text);
-    std::string finish();  // what was held back
-    bool stopped() const { return !found_.empty(); }
-    const std::string& stop_string() const { return found_; }
-
-private:
-    std::vector<std::string> stop_;  // no empty ones
-    std::string held_;
-    std::string found_;
-};
 
 class ReplyText {
 public:
@@ -50,7 +34,7 @@ private:
 
     Detokenizer detokenizer_;
     std::optional<ReplyParser> parser_;  // empty: plain text
-    StopFinder plain_;
+    StopScanner plain_;
 };
 
 }  // namespace runtime

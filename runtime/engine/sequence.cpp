@@ -1,6 +1,7 @@
 #include "runtime/engine/sequence.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace runtime {
 namespace {
@@ -26,7 +27,10 @@ Sequence::Sequence(std::shared_ptr<Channel> to,
 }
 
 Sequence::~Sequence() {
-    fail("the generation was dropped by the engine");  // no effect after a terminal event
+    if (!end_) {
+        fail("the generation was dropped by the engine");
+    }
+    channel->push(std::move(*end_));
 }
 
 bool Sequence::append(TokenId id) {
@@ -60,6 +64,9 @@ void Sequence::emit_progress() {
 }
 
 void Sequence::finish(FinishReason reason, bool complete) {
+    if (end_) {
+        return;
+    }
     std::vector<ReplyDelta> rest = text_.finish(complete);
     if (!rest.empty() || !held_tokens_.empty()) {
         GenerationEvent e = event(GenerationEvent::Kind::delta);
@@ -67,23 +74,25 @@ void Sequence::finish(FinishReason reason, bool complete) {
         e.tokens = std::exchange(held_tokens_, {});
         channel->push(std::move(e));
     }
-    GenerationEvent e = event(GenerationEvent::Kind::finished);
-    e.reason = reason;
+    end_ = event(GenerationEvent::Kind::finished);
+    end_->reason = reason;
     if (reason == FinishReason::stop && complete && text_.tool_calls() > 0 && !text_.stopped()) {
-        e.reason = FinishReason::tool_calls;
+        end_->reason = FinishReason::tool_calls;
     }
-    e.stop_string = text_.stopped() ? text_.stop_string() : "";
-    channel->push(std::move(e));
+    end_->stop_string = text_.stopped() ? text_.stop_string() : "";
 }
 
 void Sequence::cancel() {
-    channel->push(event(GenerationEvent::Kind::cancelled));
+    if (!end_) {
+        end_ = event(GenerationEvent::Kind::cancelled);
+    }
 }
 
 void Sequence::fail(const std::string& error) {
-    GenerationEvent e = event(GenerationEvent::Kind::failed);
-    e.error = error;
-    channel->push(std::move(e));
+    if (!end_) {
+        end_ = event(GenerationEvent::Kind::failed);
+        end_->error = error;
+    }
 }
 
 GenerationEvent Sequence::event(GenerationEvent::Kind kind) {

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "runtime/cache/page_pool.h"
@@ -24,7 +26,8 @@ public:
              GenerationRequest request,
              std::shared_ptr<const Tokenizer> tokenizer,
              std::shared_ptr<const SampledVocabulary> vocabulary);
-    ~Sequence();  // fails, if nothing ended it
+    // Gives the reader the terminal event: a failure, if nothing ended the sequence.
+    ~Sequence();
     Sequence(const Sequence&) = delete;
     Sequence& operator=(const Sequence&) = delete;
 
@@ -41,6 +44,8 @@ public:
     // The next token, as sampled: emits what it shows. True where a stop string ended the reply.
     [[nodiscard]] bool append(TokenId id);
     void emit_progress();
+    // How it ended; the first of these counts. The reader learns it when the sequence is destroyed,
+    // so that whatever shows the engine's state can be brought up to date before.
     void finish(FinishReason reason, bool complete);
     void cancel();
     void fail(const std::string& error);
@@ -72,7 +77,8 @@ private:
     ReplyText text_;
     std::vector<TokenId> held_tokens_;  // generated, nothing of them shown yet
     int64_t reasoning_tokens_ = 0;
-    int64_t progress_ = 0;  // as last emitted
+    int64_t progress_ = 0;                // as last emitted
+    std::optional<GenerationEvent> end_;  // the terminal event
     Clock::time_point first_token_{}, last_token_{};
 };
 
