@@ -9,7 +9,7 @@
 #include "app/codebase/ignore.h"
 #include "app/codebase/pack.h"
 #include "app/codebase/walk.h"
-#include "tests/app/temp_folder.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/catch.h"
 
 using namespace app::codebase;

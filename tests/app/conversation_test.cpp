@@ -8,7 +8,7 @@
 
 #include "app/conversation_store.h"
 #include "app/settings.h"
-#include "tests/app/temp_folder.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/catch.h"
 
 using namespace app;

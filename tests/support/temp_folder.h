@@ -18,7 +18,7 @@ public:
         if (::mkdtemp(name.data()) == nullptr) {
             throw std::runtime_error("no temporary folder " + name);
         }
-        path_ = name;
+        path_ = std::filesystem::canonical(name);
     }
     ~TempFolder() {
         std::error_code ignored;
@@ -27,10 +27,12 @@ public:
     TempFolder(const TempFolder&) = delete;
     TempFolder& operator=(const TempFolder&) = delete;
 
-    std::string path(const std::string& name) const { return path_ + "/" + name; }
+    const std::filesystem::path& path() const { return path_; }
+    std::string path(const std::string& name) const { return (path_ / name).string(); }
 
-    // Writes (or overwrites) a file and returns its path.
+    // Writes (or overwrites) a file, below folders that are made for it, and returns its path.
     std::string write(const std::string& name, std::string_view bytes) const {
+        std::filesystem::create_directories((path_ / name).parent_path());
         std::ofstream out(path(name), std::ios::binary | std::ios::trunc);
         out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
         out.close();
@@ -41,7 +43,7 @@ public:
     }
 
 private:
-    std::string path_;
+    std::filesystem::path path_;
 };
 
 }  // namespace tests
