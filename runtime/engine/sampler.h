@@ -71,7 +71,7 @@ private:
     TokenId choose(int64_t position);
     TokenId draw_any(double u) const;
     double gather_top_k(size_t k);
-    double gather_top_p();
+    double gather_top_p(float top);
     TokenId draw(double total, double u);
 
     SamplingParams params_;
