@@ -26,17 +26,6 @@ namespace {
 constexpr float kGuard = -12345.5F;
 
 template <typename Function>
-void for_each_weight_type(const Function& function) {
-#define KERNELS_X(enumerator, ...)                         \
-    if constexpr (DType::enumerator != DType::i32) {       \
-        INFO(name(DType::enumerator));                     \
-        function.template operator()<DType::enumerator>(); \
-    }
-    KERNELS_DTYPES(KERNELS_X)
-#undef KERNELS_X
-}
-
-template <typename Function>
 void for_each_variant(const Function& function) {
     for (const MatmulVariant* const* v = matmul_variants(); *v != nullptr; v++) {
         INFO((*v)->name);
@@ -135,6 +124,38 @@ void exact_row(const std::byte* src,
     }
 }
 
+// What a test needs of a type, behind function pointers: the tests themselves are compiled once,
+// not once per type.
+struct WeightType {
+    DType type;
+    int64_t block;
+    Weights (*random)(int64_t rows, int64_t cols, int64_t gap, uint32_t seed);
+    void (*exact_row)(const std::byte* src,
+                      int64_t cols,
+                      std::vector<double>& value,
+                      std::vector<double>& size);
+};
+
+std::vector<WeightType> weight_types() {
+    std::vector<WeightType> types;
+#define KERNELS_X(enumerator, text, id, elements, bytes, block)                          \
+    if constexpr (DType::enumerator != DType::i32) {                                     \
+        types.push_back({DType::enumerator, elements, random_weights<DType::enumerator>, \
+                         exact_row<DType::enumerator>});                                 \
+    }
+    KERNELS_DTYPES(KERNELS_X)
+#undef KERNELS_X
+    return types;
+}
+
+template <typename Function>
+void for_each_weight_type(const Function& function) {
+    for (const WeightType& type : weight_types()) {
+        INFO(name(type.type));
+        function(type);
+    }
+}
+
 struct Aligned {
     explicit Aligned(int64_t bytes)
         : memory(static_cast<std::byte*>(
@@ -204,15 +225,18 @@ std::vector<float> multiply(const MatmulVariant& variant,
     return out;
 }
 
-template <DType type>
-void check_values(const MatmulVariant& variant, int64_t cols, int64_t m_count, int64_t n_rows) {
+void check_values(const MatmulVariant& variant,
+                  const WeightType& type,
+                  int64_t cols,
+                  int64_t m_count,
+                  int64_t n_rows) {
     CAPTURE(cols, m_count, n_rows);
-    Weights w = random_weights<type>(m_count, cols, cols % 2 == 0 ? 6 : 0, 11);
-    const Activations x = pack(variant, type, random_rows(n_rows, cols, 12));
+    Weights w = type.random(m_count, cols, cols % 2 == 0 ? 6 : 0, 11);
+    const Activations x = pack(variant, type.type, random_rows(n_rows, cols, 12));
     const int64_t stride = m_count + 3;
     const std::vector<float> out = multiply(variant, w, x, 0, m_count, 0, n_rows, stride);
 
-    const bool floats = activation_format(type) == ActivationFormat::f32;
+    const bool floats = activation_format(type.type) == ActivationFormat::f32;
     // Rounding steps a part of the result goes through, each at most 2^-24 of the sum of
     // magnitudes: additions to its lane (twice as many with minima), 4 of the lanes with each
     // other, at most 4 of a term itself (dequantised weight, product of scales, weighted sum,
@@ -222,7 +246,7 @@ void check_values(const MatmulVariant& variant, int64_t cols, int64_t m_count, i
     const double rounding = (additions + 8) * 0x1p-24 * 1.001;
     std::vector<double> value, size;
     for (int64_t m = 0; m < m_count; m++) {
-        exact_row<type>(w.data() + m * w.stride, cols, value, size);
+        type.exact_row(w.data() + m * w.stride, cols, value, size);
         for (int64_t t = 0; t < n_rows; t++) {
             const std::vector<float>& exact = x.rows[static_cast<size_t>(t)];
             double want = 0, magnitude = 0, want_exact = 0, half_steps = 0;
@@ -251,21 +275,21 @@ void check_values(const MatmulVariant& variant, int64_t cols, int64_t m_count, i
 
 TEST_CASE("products equal double loops over the dequantised operands") {
     for_each_variant([](const MatmulVariant& variant) {
-        for_each_weight_type([&]<DType type>() {
-            const int64_t block = info(type).block_elements;
-            check_values<type>(variant, block, 3, 2);
-            check_values<type>(variant, 256, 33, 5);
-            check_values<type>(variant, 768, 21, 9);
-            check_values<type>(variant, 2048, 5, 3);
+        for_each_weight_type([&](const WeightType& type) {
+            const int64_t block = type.block;
+            check_values(variant, type, block, 3, 2);
+            check_values(variant, type, 256, 33, 5);
+            check_values(variant, type, 768, 21, 9);
+            check_values(variant, type, 2048, 5, 3);
             if (block <= 32) {
-                check_values<type>(variant, 192, 18, 7);
-                check_values<type>(variant, 32, 17, 8);
-                check_values<type>(variant, 288, 40, 4);
+                check_values(variant, type, 192, 18, 7);
+                check_values(variant, type, 32, 17, 8);
+                check_values(variant, type, 288, 40, 4);
             }
             if (block == 1) {
-                check_values<type>(variant, 7, 9, 5);
-                check_values<type>(variant, 63, 9, 5);
-                check_values<type>(variant, 65, 6, 6);
+                check_values(variant, type, 7, 9, 5);
+                check_values(variant, type, 63, 9, 5);
+                check_values(variant, type, 65, 6, 6);
             }
         });
     });
@@ -274,12 +298,12 @@ TEST_CASE("products equal double loops over the dequantised operands") {
 TEST_CASE("an element has the same bits whatever the rows beside it and the split of the weights") {
     constexpr int64_t kMost = 513;
     for_each_variant([](const MatmulVariant& variant) {
-        for_each_weight_type([&]<DType type>() {
-            const int64_t block = info(type).block_elements;
+        for_each_weight_type([&](const WeightType& type) {
+            const int64_t block = type.block;
             const int64_t cols = block == 1 ? 71 : block == 32 ? 352 : 512;
             const int64_t m_count = 35;
-            Weights w = random_weights<type>(m_count, cols, 2, 21);
-            const Activations x = pack(variant, type, random_rows(kMost, cols, 22));
+            Weights w = type.random(m_count, cols, 2, 21);
+            const Activations x = pack(variant, type.type, random_rows(kMost, cols, 22));
             std::vector<float> alone;
             for (int64_t t = 0; t < kMost; t++) {
                 const std::vector<float> row = multiply(variant, w, x, 0, m_count, t, 1, m_count);
@@ -316,13 +340,13 @@ TEST_CASE("an element has the same bits whatever the rows beside it and the spli
 
 TEST_CASE("no rows and no weights are no work") {
     for_each_variant([](const MatmulVariant& variant) {
-        for_each_weight_type([&]<DType type>() {
-            Weights w = random_weights<type>(4, 256, 0, 1);
-            const Activations x = pack(variant, type, random_rows(3, 256, 2));
+        for_each_weight_type([&](const WeightType& type) {
+            Weights w = type.random(4, 256, 0, 1);
+            const Activations x = pack(variant, type.type, random_rows(3, 256, 2));
             multiply(variant, w, x, 0, 4, 0, 0, 4);
             multiply(variant, w, x, 2, 2, 0, 3, 4);
-            Weights empty = random_weights<type>(3, 0, 0, 1);
-            const Activations nothing = pack(variant, type, random_rows(9, 0, 2));
+            Weights empty = type.random(3, 0, 0, 1);
+            const Activations nothing = pack(variant, type.type, random_rows(9, 0, 2));
             const std::vector<float> out = multiply(variant, empty, nothing, 0, 3, 0, 9, 3);
             CHECK(std::all_of(out.begin(), out.end() - 3, [](float v) { return v == 0; }));
         });
@@ -332,14 +356,14 @@ TEST_CASE("no rows and no weights are no work") {
 TEST_CASE("values that are not finite reach the rows they are in and no other") {
     const float inf = std::numeric_limits<float>::infinity();
     for_each_variant([&](const MatmulVariant& variant) {
-        for_each_weight_type([&]<DType type>() {
-            Weights w = random_weights<type>(20, 256, 0, 31);
+        for_each_weight_type([&](const WeightType& type) {
+            Weights w = type.random(20, 256, 0, 31);
             std::vector<std::vector<float>> rows = random_rows(11, 256, 32);
-            const Activations clean = pack(variant, type, rows);
+            const Activations clean = pack(variant, type.type, rows);
             rows[2][100] = std::nanf("");
             rows[5][255] = inf;
             rows[9][0] = -inf;
-            const Activations dirty = pack(variant, type, rows);
+            const Activations dirty = pack(variant, type.type, rows);
             const std::vector<float> a = multiply(variant, w, clean, 0, 20, 0, 11, 20);
             const std::vector<float> b = multiply(variant, w, dirty, 0, 20, 0, 11, 20);
             for (size_t i = 0; i < 220; i++) {
@@ -408,9 +432,9 @@ TEST_CASE("activations of any size round to the nearest code, the same in every 
 TEST_CASE("the public entry chooses the best variant and refuses what it cannot multiply") {
     const MatmulVariant& best = *matmul_variants()[0];
     CHECK(simd_name() == best.name);
-    for_each_weight_type([&]<DType type>() {
-        Weights w = random_weights<type>(10, 256, 4, 51);
-        const Activations x = pack(best, type, random_rows(3, 256, 52));
+    for_each_weight_type([&](const WeightType& type) {
+        Weights w = type.random(10, 256, 4, 51);
+        const Activations x = pack(best, type.type, random_rows(3, 256, 52));
         const std::vector<float> want = multiply(best, w, x, 2, 9, 0, 3, 8);
         std::vector<float> got(want.size(), kGuard);
         matmul_rows(got.data(), 8, w.view(), 2, 9, x.packed.data(), 3);
