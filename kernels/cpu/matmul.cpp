@@ -1,6 +1,6 @@
 #include "kernels/cpu/matmul.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "kernels/check.h"
 #include "kernels/cpu/matmul_variants.h"
@@ -54,7 +54,7 @@ int64_t activation_row_bytes(ActivationFormat format, int64_t cols) {
 
 void pack_activation(ActivationFormat format, const float* src, int64_t cols, std::byte* dst) {
     if (format == ActivationFormat::f32) {
-        std::memcpy(dst, src, static_cast<size_t>(cols) * sizeof(float));
+        std::copy_n(src, cols, reinterpret_cast<float*>(dst));  // a row of none may be null
         return;
     }
     ENSURE(cols >= 0 && cols % 32 == 0, "row of ", cols);
