@@ -3,6 +3,7 @@
 // nothing may be read.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -212,7 +213,7 @@ inline Tolerance product_tolerance(DType weight, double scale = 1) {
 }
 
 inline bool same_bits(std::span<const float> a, std::span<const float> b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+    return std::ranges::equal(std::as_bytes(a), std::as_bytes(b));
 }
 
 inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();

@@ -52,6 +52,13 @@ void* operator new(size_t bytes) {
 void* operator new[](size_t bytes) {
     return counted(bytes);
 }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+    try {
+        return counted(bytes);
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
 void operator delete(void* memory) noexcept {
     uncounted(memory);
 }
