@@ -16,7 +16,7 @@ namespace kernels::cpu {
 //      1024     8192      6.34 s     4.63 s
 //      2048     2048      5.43 s     2.43 s
 // Decoding one token, absorbed: 5.8 ms at 4,096 cached tokens, 13.2 ms at 16,384 (36 billion multiply-adds a second in
-// between; with 20 heads to a row the cores' arithmetic is the limit, at 1.4 to 2 GB/s).
+// between; with 20 heads to a row the cores' arithmetic is the limit, at 0.8 to 1.4 GB/s a core).
 inline constexpr int64_t kExpandFromTokens = 1024;
 
 struct CpuBackend::Attention {

@@ -152,11 +152,11 @@ CpuBackend::PackedRows CpuBackend::norm_and_pack(const TensorView& x,
     const int64_t cols = x.cols();
     const int64_t stride = padded(cols);
     auto* normed = scratch_.get<float>(Slot::worker, stride * active_);
-    auto** pointers = scratch_.get<const std::byte*>(Slot::pointers, 3 * count);
+    auto** pointers = scratch_.get<const std::byte*>(Slot::pointers, kActivationFormats * count);
     PackedRows packed;
-    std::byte* base[3] = {};
-    int64_t row_size[3] = {};
-    for (int f = 0; f < 3; f++) {
+    std::byte* base[kActivationFormats] = {};
+    int64_t row_size[kActivationFormats] = {};
+    for (int f = 0; f < kActivationFormats; f++) {
         if ((formats >> f & 1) == 0) {
             continue;
         }
@@ -179,7 +179,7 @@ CpuBackend::PackedRows CpuBackend::norm_and_pack(const TensorView& x,
                     rows_.norm(h, src, norm, eps, cols);
                     src = h;
                 }
-                for (int f = 0; f < 3; f++) {
+                for (int f = 0; f < kActivationFormats; f++) {
                     if (base[f] != nullptr) {
                         pack_activation(static_cast<ActivationFormat>(f), src, cols,
                                         base[f] + t * row_size[f]);

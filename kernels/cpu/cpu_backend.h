@@ -75,7 +75,7 @@ private:
     // Rows packed for products, as matmul_rows wants them: one pointer per row, for each format
     // that was asked for.
     struct PackedRows {
-        const std::byte* const* of[3] = {};
+        const std::byte* const* of[kActivationFormats] = {};
         const std::byte* const* operator[](ActivationFormat format) const {
             return of[static_cast<int>(format)];
         }

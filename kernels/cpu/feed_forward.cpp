@@ -94,11 +94,11 @@ void CpuBackend::run_glu(std::span<const GluJob> jobs,
             }
         });
 
-    auto** pointers = scratch_.get<const std::byte*>(Slot::pointers_2, 3 * n_rows);
+    auto** pointers = scratch_.get<const std::byte*>(Slot::pointers_2, kActivationFormats * n_rows);
     PackedRows packed;
-    std::byte* base[3] = {};
-    int64_t row_size[3] = {};
-    for (int f = 0; f < 3; f++) {
+    std::byte* base[kActivationFormats] = {};
+    int64_t row_size[kActivationFormats] = {};
+    for (int f = 0; f < kActivationFormats; f++) {
         if ((formats >> f & 1) == 0) {
             continue;
         }
@@ -259,13 +259,13 @@ void CpuBackend::moe_ffn(const TensorView& x,
             begins[e + 1] += begins[e];
             filled[e] = begins[e];
         }
-        auto** sources = scratch_.get<const std::byte*>(Slot::rows, 3 * rows);
+        auto** sources = scratch_.get<const std::byte*>(Slot::rows, kActivationFormats * rows);
         PackedRows inputs;
-        for (int f = 0; f < 3; f++) {
+        for (int f = 0; f < kActivationFormats; f++) {
             inputs.of[f] = packed.of[f] != nullptr ? sources + f * rows : nullptr;
         }
         const auto place_row = [&](int64_t row, int64_t t) {
-            for (int f = 0; f < 3; f++) {
+            for (int f = 0; f < kActivationFormats; f++) {
                 if (packed.of[f] != nullptr) {
                     sources[f * rows + row] = packed.of[f][t];
                 }

@@ -15,11 +15,9 @@ namespace kernels::cpu {
 
 enum class Slot : uint8_t {
     packed_f32,
-    packed_q8_32,
-    packed_q8_256,  // activation rows, one slot per ActivationFormat
+    packed_q8_32,  // activation rows, one slot per ActivationFormat
     packed_2_f32,
-    packed_2_q8_32,
-    packed_2_q8_256,  // of the second product of a feed-forward block
+    packed_2_q8_32,  // of the second product of a feed-forward block
     pointers,
     pointers_2,
     indices,
