@@ -78,7 +78,8 @@ ModelInstance load_model(const std::string& path,
         throw ModelError("sizes and counts of the engine's options must be positive");
     }
     ModelInstance instance;
-    const std::shared_ptr<const GgufFile> file = GgufFile::open(path);
+    const std::shared_ptr<const GgufFile> file =
+        GgufFile::open(path, options.mmap ? GgufAccess::map : GgufAccess::read);
     const ModelConfig config = ModelConfig::from(*file);
     auto info = std::make_shared<LoadedModel>();
     info->path = path;

@@ -310,6 +310,19 @@ TEST_CASE("synth writes a model that inspect, plan and chat take, and never over
     CHECK(keyhole({"synth", model, "--preset", "tiny"}).status == 1);
 }
 
+TEST_CASE("--no-mmap computes the same from memory of its own") {
+    const tests::TempFolder folder;
+    const std::string tokens = folder.write("tokens", "1 2 3");
+    const auto run = [&](const std::string& option) {
+        return keyhole({"eval", "-m", golden("nano-q8_0.gguf"), "--tokens", tokens, "--greedy", "8", option});
+    };
+    const Outcome mapped = run("--log-level=error"), read = run("--no-mmap");
+    INFO(mapped.err << read.err);
+    REQUIRE(mapped.status == 0);
+    CHECK(read.status == 0);
+    CHECK(read.out == mapped.out);
+}
+
 TEST_CASE("bench prints the fields scripts rely on, V bytes zero") {
     const Outcome run = keyhole({"bench", "-m", golden("nano-f32.gguf"), "-p", "32", "-n", "8",
                                  "-d", "0,64", "-r", "2", "-o", "json"});
