@@ -1,34 +1,17 @@
 // keyhole plan: the engine's own memory plan, before anything is loaded.
 #include <cinttypes>
 #include <cstdio>
-#include <fstream>
 #include <string>
-
-#include <unistd.h>
 
 #include "app/cli/commands.h"
 #include "app/cli/terminal.h"
 #include "app/json/json.h"
-#include "runtime/cache/memory_plan.h"
+#include "runtime/engine/model_instance.h"
 #include "runtime/model/gguf.h"
 #include "runtime/model/model_config.h"
 
 namespace app {
 namespace {
-
-// What the kernel would hand out now without swapping, page cache included; physical memory where
-// it does not say.
-int64_t available_bytes(int64_t total_bytes) {
-    std::ifstream meminfo("/proc/meminfo");
-    std::string key;
-    int64_t kib = 0;
-    for (std::string unit; meminfo >> key >> kib; std::getline(meminfo, unit)) {
-        if (key == "MemAvailable:") {
-            return std::min(kib * 1024, total_bytes);
-        }
-    }
-    return total_bytes;
-}
 
 Json plan_json(const runtime::MemoryPlan& plan) {
     Json devices = Json::array();
@@ -90,24 +73,7 @@ int run_plan(const Options& options) {
     const auto file = runtime::GgufFile::open(options.model);
     const auto config = runtime::ModelConfig::from(*file);
 
-    runtime::MemoryRequest request;
-    request.ctx_size = options.engine.ctx_size;
-    request.cache_type = options.engine.cache_type;
-    request.ubatch_tokens = options.engine.ubatch_tokens;
-    request.parallel = options.engine.parallel;
-    if (options.engine.device != "cpu") {
-        request.device =
-            options.engine.device == "cuda" ? "CUDA" : "CUDA " + options.engine.device.substr(5);
-    }
-    if (options.engine.vram_bytes > 0) {
-        request.total_bytes = options.engine.vram_bytes;
-        request.free_bytes = options.engine.vram_bytes;
-    } else {
-        request.total_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-        request.free_bytes = available_bytes(request.total_bytes);
-        request.weights_may_page = options.engine.mmap;
-    }
-    const auto plan = runtime::plan_memory(config, runtime::weights_bytes(*file, config), request);
+    const runtime::MemoryPlan plan = runtime::plan_for(*file, options.engine);
     if (options.json) {
         std::printf("%s\n", to_text(plan_json(plan)).c_str());
     } else {

@@ -42,11 +42,10 @@ int64_t ubatch_of(const EngineOptions& options) {
         {1, options.parallel, std::min(options.ubatch_tokens, options.batch_tokens)});
 }
 
-MemoryPlan plan_on(const kernels::Backend& backend,
+MemoryPlan plan_on(const kernels::DeviceMemory& memory,
                    const ModelConfig& config,
                    int64_t weights,
                    const EngineOptions& options) {
-    const kernels::DeviceMemory memory = backend.memory();
     MemoryRequest request;
     request.ctx_size = options.ctx_size;
     request.cache_type = options.cache_type;
@@ -66,7 +65,13 @@ MemoryPlan plan_for(const GgufFile& file, const EngineOptions& options) {
     EngineOptions light = options;
     light.threads = light.threads_batch = 1;  // the device is only asked for its memory
     const ModelConfig config = ModelConfig::from(file);
-    return plan_on(*open_device(light), config, weights_bytes(file, config), options);
+    kernels::DeviceMemory memory;
+    if (options.device != "cpu" && options.vram_bytes > 0) {
+        memory.name = options.device;  // a card that need not be here
+    } else {
+        memory = open_device(light)->memory();
+    }
+    return plan_on(memory, config, weights_bytes(file, config), options);
 }
 
 ModelInstance load_model(const std::string& path,
@@ -90,7 +95,8 @@ ModelInstance load_model(const std::string& path,
 
     instance.backend = open_device(options);
     instance.pretends = options.vram_bytes > 0;
-    instance.plan = plan_on(*instance.backend, config, weights_bytes(*file, config), options);
+    instance.plan =
+        plan_on(instance.backend->memory(), config, weights_bytes(*file, config), options);
     if (!instance.plan.fits) {
         throw ModelError(path + ": " + instance.plan.problem);
     }

@@ -34,7 +34,7 @@ ModelInstance load_model(const std::string& path,
                          const LoadProgress& progress = {});
 
 // What loading would plan, from the file's directory and the device's figures alone: `keyhole
-// plan`.
+// plan`. With vram_bytes the device need not be in this machine.
 MemoryPlan plan_for(const GgufFile& file, const EngineOptions& options);
 
 }  // namespace runtime
