@@ -1,0 +1,186 @@
+"""Answers without document and without tools: the manual's questions, greetings, who-are-you, and the honest 'I do not know'."""
+
+import re
+from pathlib import Path
+
+import recall
+import words as w
+
+HERE = Path(__file__).parent
+SYSTEMS = ["You are a helpful assistant.", "You are Keyhole's demo model.", "Be brief.", "You are a friendly assistant.", "Answer in English.",
+           "You are a helpful assistant. Answer in one sentence.", "You help people with Keyhole.", "Be concise and correct.", "You are an AI assistant."]
+
+UNKNOWN = "I am only a small demo model and do not know that. For real answers, load the real GLM-4.7-Flash GGUF in Keyhole."
+
+
+class Topic:
+    def __init__(self, name):
+        self.name, self.answer, self.questions = name, "", []
+
+
+def expand(r, pattern):
+    """One reading of a pattern: [a/b/c] is one of its alternatives."""
+    text = re.sub(r"\[([^\[\]]*)\]", lambda m: r.choice(m.group(1).split("/")) if "/" in m.group(1) else m.group(1), pattern.replace("/v1/", "\1v1\2").replace("[/", "[\1"))
+    return re.sub(r"\s+", " ", text.replace("\1", "/").replace("\2", "/")).strip()
+
+
+def read_topics(path):
+    topics = []
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        if line.startswith("@"):
+            topics.append(Topic(line[1:].strip()))
+        elif line.startswith("A: "):
+            topics[-1].answer = line[3:].strip()
+        elif line.startswith("Q: "):
+            topics[-1].questions += [q.strip() for q in line[3:].split(" | ") if q.strip()]
+    return topics
+
+
+TOPICS = read_topics(HERE / "questions.txt")
+MORE = {t.name: t.questions for t in read_topics(HERE / "phrasings.txt")}
+
+SMALL = [
+    ("Hello! I am Keyhole's demo model. Ask me about Keyhole, give me a text with facts, or offer me a tool.",
+     "hello|hi|hey|good morning|good evening|good day|hi there|hello there|greetings|hello!|hi!|yo|hey there|hello, how are you|good afternoon|howdy|hello keyhole|hi keyhole|hallo|moin|test|are you there?|anyone there?|start|hello world"),
+    ("I am Keyhole's demo model, a tiny network that was trained from scratch to try the program.",
+     "who are you?|what are you?|what is your name?|what's your name|tell me about yourself|introduce yourself|are you chatgpt?|are you gpt-4?|are you glm?|are you a robot?|are you human?|are you a real model?|who made you?|who am I talking to?|who trained you?|which model are you?|what model is this?|are you the real glm-4.7-flash?|are you an ai?|what model am I talking to|describe yourself|how big are you?|how many parameters do you have?|how were you trained?|who created you?|are you claude?|identify yourself|which llm are you?|your name?"),
+    ("I answer questions about Keyhole, find facts in a text that you give me, and call simple tools. For more, load the real GLM-4.7-Flash.",
+     "what can you do?|what are you able to do?|how can you help me?|help|help me|what do you know?|what should I ask you?|what are your abilities?|what can I ask?|show me what you can do|what are you good at?|what kind of questions can you answer?|can you help me?|what can I do with you?|give me some ideas what to ask|what are your skills?|how can I use you?|what are your limits?|what can't you do?|suggest a question|example questions please|list your capabilities"),
+    ("I am fine, thank you. What would you like to know about Keyhole?",
+     "how are you?|how are you doing?|how do you do?|how is it going?|how's it going|are you ok?|how do you feel?|what's up?|how are you today?|are you well?|everything ok?"),
+    ("You are welcome.",
+     "thank you|thanks|thanks!|thank you very much|thx|many thanks|great, thanks|that helped|thanks a lot|perfect, thank you|cheers|ok thanks|awesome, thanks!|nice, thank you"),
+    ("Goodbye!",
+     "bye|goodbye|see you|see you later|good night|bye bye|farewell|I have to go|exit|quit|that's all|talk to you later"),
+    ("All right.",
+     "ok|okay|good|nice|great|cool|I see|alright|yes|sure|fine|wow|interesting|well done|good job|not bad|hm|aha|perfect|no|maybe"),
+]
+ASK = """what is the capital of {p}?|who was {N} {L}?|write a poem about {n}|write a story about a {t}|tell me a joke|what is {k} times {k}?|what is {k} + {k}?|what is {k} plus {k}
+translate {n} to french|how do I cook {f}?|who won the world cup?|what is the meaning of life?|explain quantum physics|explain {n} to me|what is the weather in {p}?|what time is it?
+who is the president of {p}?|write a python function that sorts a list|write code to read a file in {G}|how far is the moon?|when was {p} founded?|how old is the {n}?|what is a {t}?|who invented the {o}?
+what happened in {y}?|why is the sky blue?|how tall is mount everest?|give me a recipe for {f}|what should I eat today?|recommend a book|recommend a movie|who is {N} {L}?|what do you think about {n}?
+how many people live in {p}?|what language is spoken in {p}?|summarize the history of {p}|what is the best {o}?|how does a {o} work?|can you draw a {t}?|sing a song|play chess with me|what is love?
+is there life on mars?|what is the square root of {k}?|solve x + {k} = {k}|how do I learn {G}?|what is {G}?|which is better, {G} or {G}?|fix my code|write an email to {N}|what's the news today?|how do I get rich?
+what is the distance between {p} and {p}?|why do {t}s sleep?|how many legs has a {t}?|what color is the {o}?|tell me something about {p}|tell me about {N}|what is photosynthesis?|who wrote hamlet?|when did the war end?
+give me a list of {t}s|count to {k}|what day is it?|do you like {f}?|are {t}s dangerous?|where is {p}?|what is the tallest mountain?|how to repair a {o}?|what does {s} mean?|define {n}|is {f} healthy?|how much is a {o}?
+what is the boiling point of water?|what is machine learning?|what is a neural network?|what is the speed of light?|convert {k} miles to km|spell {n} backwards|what rhymes with {n}?|plan a trip to {p}|where can I buy {f}?""".replace("\n", "|").split("|")
+
+
+def ask_unknown(r):
+    q = r.choice(ASK)
+    for slot, values in (("p", w.PLACE), ("N", w.FIRST), ("L", w.LAST), ("n", w.NOUN), ("t", w.ANIMAL), ("f", w.FOOD), ("o", w.OBJECT), ("G", w.LANGUAGE)):
+        while "{" + slot + "}" in q:
+            q = q.replace("{" + slot + "}", r.choice(values), 1)
+    while "{k}" in q:
+        q = q.replace("{k}", str(r.randint(2, 999)), 1)
+    return q.replace("{y}", str(r.randint(1000, 2024))).replace("{s}", recall.pseudo(r))
+
+
+# Words that people use for one another; a training question has some of them exchanged.
+SYNONYMS = [s.split("/") for s in """show/display/print/list/view|start/launch/run/open/fire up/boot|stop/end/cancel/abort/halt/terminate|big/large/huge|folder/directory/dir|
+model/llm/network/neural network|keyhole/the program/this app/the app/the application/this program/the software/this tool|need/require/want|use/utilise/work with|
+machine/computer/pc/laptop/box|how do I/how can I/how to/how would I/how should I/what's the way to/how does one/how might I/what do I do to|what is/what's/whats/explain|
+memory/ram|answer/reply/response|conversation/chat/dialogue|server/http server/api server/endpoint|gpu/graphics card/video card|option/flag/switch/parameter/argument|
+which/what|stored/saved/kept/placed/located|change/alter/modify/adjust|terminal/console/shell/command line|find/locate/see|get/obtain/receive|file/document|
+happens/occurs|possible/feasible|cache/kv cache|tokens/tok|take/need/use/occupy/consume|quickly/fast|give/provide/pass/supply|request/call|set/specify/configure/define|several/multiple/many/more than one""".replace("\n", "").split("|")]
+_LOOKUP = {}
+for _group in SYNONYMS:
+    for _x in _group:
+        _LOOKUP.setdefault(_x, []).extend(y for y in _group if y != _x)
+_PATTERN = re.compile(r"\b(" + "|".join(sorted(map(re.escape, _LOOKUP), key=len, reverse=True)) + r")\b")
+BEFORE = ["I'd like to know: ", "I would like to know ", "can you tell me ", "could you explain ", "please tell me ", "tell me ", "hi, ", "hello, ", "hey, ", "quick question: ", "question: ", "sorry, but ", "one more thing: ",
+          "I was wondering, ", "do you know ", "please, ", "so ", "ok, ", "and ", "well, ", "now, ", "in keyhole, ", "with keyhole, ", "about keyhole: ", "I want to know ", "maybe you know ", "just curious: ", "my question is: ", "a friend asked me: ", "regarding keyhole, "]
+AFTER = [" please", " thanks", " thank you", " in keyhole", " with keyhole", " exactly", " again", " in this program", " please?", " here", " in short", " then", " when I use keyhole", " I forgot", " for me", " actually"]
+
+
+def typo(r, text):
+    i = r.randrange(len(text) - 1)
+    k = r.random()
+    if k < 0.3:
+        return text[:i] + text[i + 1:]
+    if k < 0.6:
+        return text[:i] + text[i + 1] + text[i] + text[i + 2:]
+    if k < 0.8:
+        return text[:i] + text[i] + text[i:]
+    return text[:i] + r.choice("abcdefghijklmnopqrstuvwxyz") + text[i + 1:]
+
+
+def noise(r, q, strength=1.0):
+    """The question as somebody else would type it."""
+    if r.random() < 0.35 * strength:
+        q = _PATTERN.sub(lambda m: r.choice(_LOOKUP[m.group(1)]) if r.random() < 0.5 else m.group(1), q)
+    if r.random() < 0.10 * strength:
+        words = q.split()
+        if len(words) > 4:
+            del words[r.randrange(len(words))]
+            q = " ".join(words)
+    if r.random() < 0.06 * strength:
+        words = [x for x in re.sub(r"[?.!,]", "", q).split() if x.lower() not in STOP]
+        if len(words) >= 2:
+            if r.random() < 0.3:
+                r.shuffle(words)
+            q = " ".join(words)
+    if r.random() < 0.16 * strength:
+        q = r.choice(BEFORE) + q
+    if r.random() < 0.08 * strength:
+        q = q.rstrip("?.!") + r.choice(AFTER) + ("?" if q.endswith("?") else "")
+    if r.random() < 0.10 * strength and len(q) > 8:
+        q = typo(r, q)
+    k = r.random()
+    if k < 0.55:
+        q = recall.cap(q)
+    elif k < 0.58:
+        q = q.upper()
+    if k > 0.4 and r.random() < 0.8:
+        q = q.replace("keyhole", "Keyhole")
+    if r.random() < 0.2:
+        q = q.rstrip("?.")
+    return q
+
+
+STOP = set("what is the a an of to do i how does can it in for my are which and on with where if when there be me you that this".split())
+KEY_THOUGHT = ["The user asks about Keyhole. I know this from the manual.", "This is a question about Keyhole.", "The manual answers this."]
+
+
+def manual(r, more=False):
+    """A question about the manual and its answer; more: with the phrasings of the later stages."""
+    t = r.choice(TOPICS)
+    return noise(r, expand(r, r.choice(t.questions + MORE[t.name] if more else t.questions))), t.answer
+
+
+def plain(r):
+    """A question without document or tool, and its answer."""
+    k = r.random()
+    if k < 0.45:
+        return manual(r)
+    if k < 0.75:
+        answer, asks = r.choice(SMALL)
+        return noise(r, r.choice(asks.split("|")), 0.3), answer
+    return noise(r, ask_unknown(r), 0.5), UNKNOWN
+
+
+def conversation(r, vocab, size, thinking=0.3, more=False):
+    """Questions about the manual with some small talk, as many turns as fit; or only a turn or two."""
+    messages = []
+    if r.random() < 0.2:
+        messages.append({"role": "system", "content": r.choice(SYSTEMS)})
+    room = size - 40
+    while room > 0:
+        k = r.random()
+        if k < 0.8:
+            q, a = manual(r, more)
+            thought = r.choice(KEY_THOUGHT)
+        elif k < 0.9:
+            answer, asks = r.choice(SMALL)
+            q, a, thought = noise(r, r.choice(asks.split("|")), 0.3), answer, "A short friendly answer is enough."
+        else:
+            q, a, thought = noise(r, ask_unknown(r), 0.5), UNKNOWN, "This is not about Keyhole, and I do not know it."
+        room -= len(vocab.encode(q)) + len(vocab.encode(a)) + 4
+        if room < 0 and len(messages) > 1:
+            break
+        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": thought}]
+    keep = r.random() < thinking
+    for i, m in enumerate(messages):
+        if not (keep and i == len(messages) - 1):
+            m.pop("reasoning_content", None)
+    return {"messages": messages}

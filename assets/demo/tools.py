@@ -1,0 +1,375 @@
+"""Conversations with tools: definitions, requests that need one, requests that need none, results and answers."""
+
+import json
+
+import dialog
+import words as w
+from recall import cap, code, date, number, person, place, pseudo, thing, time
+
+
+def phrase(r):
+    return r.choice([
+        lambda: f"{r.choice(w.VERB)} the {thing(r)}", lambda: f"{r.choice(w.VERB)} {person(r)}",
+        lambda: f"{thing(r)} in {place(r)}", lambda: r.choice(["see you at", "meet me at", "call me at", "I will come at"]) + " " + time(r),
+        lambda: f"the {r.choice(w.NOUN)} is {r.choice(w.ADJ)}", lambda: f"{r.choice(w.ADJ)} {r.choice(w.NOUN)}",
+        lambda: f"buy {r.choice(w.FOOD)} and {r.choice(w.FOOD)}", lambda: r.choice(w.NOUN), lambda: " ".join(r.sample(w.NOUN, 2)),
+        lambda: f"{r.choice(w.VERB)} {r.choice(w.NOUN)} {r.choice(w.NOUN)}"])()
+
+
+def filename(r):
+    stem = r.choice([r.choice(w.NOUN), pseudo(r), "_".join(r.sample(w.NOUN, 2)), r.choice(w.OBJECT) + str(r.randint(1, 99))])
+    path = r.choice(["", "", "src/", "docs/", "/tmp/", "/home/user/", "data/", f"{r.choice(w.NOUN)}/"])
+    return path + stem + r.choice([".txt", ".py", ".md", ".json", ".csv", ".cpp", ".pdf", ".log", ".png"])
+
+
+def integer(r):
+    return r.choice([r.randint(1, 12), r.randint(2, 99), r.randint(100, 9999), r.randint(1, 60)])
+
+
+def real(r):
+    return r.choice([r.randint(1, 500), round(r.uniform(0.1, 99), 1), round(r.uniform(0, 9999), 2), r.randint(-30, 50)])
+
+
+def email(r):
+    return f"{r.choice(w.FIRST).lower()}@{r.choice([pseudo(r), 'example', r.choice(w.NOUN)])}.{r.choice(['com', 'org', 'net', 'de'])}"
+
+
+def pick(*options):
+    return lambda r: r.choice(options)
+
+
+UNIT = pick("km", "miles", "meters", "feet", "inches", "cm", "kg", "pounds", "grams", "ounces", "liters", "gallons", "celsius",
+            "fahrenheit", "kelvin", "hours", "minutes", "seconds", "days", "yards", "mm", "tons")
+CURRENCY = pick("USD", "EUR", "GBP", "JPY", "CHF", "SEK", "dollars", "euros", "pounds", "yen", "francs")
+TIMEZONE = lambda r: r.choice(["UTC", "CET", "Europe/Berlin", "Asia/Tokyo", "America/New_York", place(r)])
+SYMBOL = lambda r: r.choice(["AAPL", "MSFT", "GOOG", "TSLA", "NVDA", "AMZN", "".join(r.sample("ABCDEFGHIJKLMNOPRSTUVW", 3))])
+WORD = lambda r: r.choice(w.NOUN + w.ADJ + w.CODEWORD + w.ANIMAL)
+PERSON = lambda r: r.choice([person(r), r.choice(w.FIRST)])
+
+
+def expression(r):
+    a, b, c = (r.randint(1, 999) for _ in range(3))
+    o = r.choice("+-*/")
+    return r.choice([f"{a} {o} {b}", f"{a}{o}{b}", f"({a} {o} {b}) * {c}", f"{a} {o} {b} {r.choice('+-')} {c}", f"sqrt({a})", f"{a}^2"])
+
+
+S, I, N, B = "string", "integer", "number", "boolean"
+# names | descriptions | parameters (names, type, description, value) | requests; {0} is the first parameter's value.
+FAMILIES = [
+    (["get_weather", "weather", "fetch_weather", "getWeather", "weather_lookup", "current_weather", "get_current_weather"],
+     ["Get the current weather of a city.", "Returns the weather for a place.", "Current weather", "Look up the weather in a given location"],
+     [(["city", "location", "place", "town"], S, "The city", place)],
+     ["What is the weather in {0}?", "weather in {0}", "How is the weather in {0} today?", "Is it raining in {0}?", "Tell me the weather for {0}.", "do I need an umbrella in {0}?", "What's it like outside in {0}?", "is it cold in {0} right now?", "how warm is it in {0}?", "Will it be sunny in {0}?"]),
+    (["get_weather", "get_forecast", "forecast", "weather_forecast"], ["Weather forecast for a city and a number of days.", "Get the forecast"],
+     [(["city", "location"], S, "City name", place), (["days", "num_days", "n_days"], I, "Number of days", lambda r: r.randint(1, 14))],
+     ["What will the weather be in {0} for the next {1} days?", "{1} day forecast for {0}", "Give me the forecast for {0}, {1} days.", "forecast {0} {1} days please"]),
+    (["get_weather", "get_temperature", "temperature"], ["Get the temperature in a city", "Returns the temperature of a place in the wanted unit."],
+     [(["city", "location"], S, "City name", place), (["unit", "units"], S, "celsius or fahrenheit", pick("celsius", "fahrenheit"))],
+     ["What is the temperature in {0} in {1}?", "How many degrees {1} is it in {0}?", "temperature of {0} in {1}", "How warm is it in {0}? Use {1}."]),
+    (["add", "add_numbers", "sum", "addition", "calculate_sum"], ["Add two numbers.", "Returns the sum of a and b", "Adds numbers"],
+     [(["a", "x", "first", "num1"], N, "First number", real), (["b", "y", "second", "num2"], N, "Second number", real)],
+     ["What is {0} + {1}?", "Add {0} and {1}.", "{0} plus {1}", "what is the sum of {0} and {1}?", "How much is {0} plus {1}?", "please add {0} to {1}" , "compute {0}+{1}", "calculate {0} + {1}"]),
+    (["multiply", "multiply_numbers", "product", "mul"], ["Multiply two numbers.", "Returns the product of two numbers"],
+     [(["a", "x", "first"], N, "First factor", real), (["b", "y", "second"], N, "Second factor", real)],
+     ["What is {0} times {1}?", "Multiply {0} by {1}.", "{0} * {1}", "{0} x {1} = ?", "the product of {0} and {1}?", "how much is {0} times {1}?"]),
+    (["subtract", "subtract_numbers", "minus"], ["Subtract b from a.", "Difference of two numbers"],
+     [(["a", "x"], N, "The number to subtract from", real), (["b", "y"], N, "The number to subtract", real)],
+     ["What is {0} - {1}?", "{0} minus {1}", "how much is {0} minus {1}?", "compute {0} - {1}"]),
+    (["divide", "divide_numbers"], ["Divide a by b.", "Quotient of two numbers"],
+     [(["a", "x", "numerator"], N, "Numerator", real), (["b", "y", "denominator"], N, "Denominator", real)],
+     ["What is {0} divided by {1}?", "Divide {0} by {1}.", "{0} / {1}", "how much is {0} divided by {1}?"]),
+    (["calculate", "calculator", "evaluate", "eval_expression", "compute"], ["Evaluate a mathematical expression.", "A calculator.", "Computes an arithmetic expression"],
+     [(["expression", "expr", "formula"], S, "The expression", expression)],
+     ["What is {0}?", "Calculate {0}", "compute {0}", "{0} = ?", "How much is {0}?", "please work out {0}", "evaluate {0}", "solve {0}"]),
+    (["search_files", "find_files", "file_search", "searchFiles"], ["Search for files that match a pattern.", "Find files by name", "Searches the file system"],
+     [(["pattern", "query", "name", "glob"], S, "Pattern to look for", lambda r: r.choice([f"*.{r.choice(['py', 'md', 'txt', 'cpp', 'h', 'json', 'log'])}", filename(r), r.choice(w.NOUN), r.choice(w.NOUN) + "_*.txt", code(r)]))],
+     ["Find files that match {0}", "search for files named {0}", "Where are the files {0}?", "look for {0} in my files", "Which files contain {0}?", "list all {0} files", "find {0} files", "Search my files for {0}."]),
+    (["search_files", "grep", "search_text", "search_in_folder"], ["Search files in a directory for a text.", "Find text in the files of a folder"],
+     [(["query", "text", "pattern"], S, "What to search for", lambda r: r.choice([WORD(r), code(r), phrase(r)])), (["directory", "path", "folder"], S, "Directory to search in", lambda r: r.choice(["src", "docs", "/tmp", "/home/user", "tests", r.choice(w.NOUN), "/var/log", "."]))],
+     ["Search for {0} in {1}", "find {0} in the folder {1}", "look for {0} in the directory {1}", "Which files in {1} contain {0}?", "grep {0} in {1}"]),
+    (["read_file", "open_file", "get_file", "cat"], ["Read a file.", "Returns the content of a file", "Open a file and return its text"],
+     [(["path", "file", "filename", "file_path"], S, "Path of the file", filename)],
+     ["Read {0}", "open the file {0}", "Show me {0}", "What is in {0}?", "what does the file {0} contain?", "print {0}", "display the contents of {0}"]),
+    (["write_file", "save_file", "create_file"], ["Write text to a file.", "Create a file with the given content"],
+     [(["path", "filename", "file"], S, "Path of the file", filename), (["content", "text", "data"], S, "Text to write", phrase)],
+     ["Write '{1}' to {0}", "Save the text {1} to {0}", "Create the file {0} with the content {1}", 'put "{1}" into {0}']),
+    (["delete_file", "remove_file"], ["Delete a file.", "Removes a file from disk"], [(["path", "filename"], S, "Path", filename)],
+     ["Delete {0}", "remove the file {0}", "please delete {0}", "get rid of {0}", "erase {0}"]),
+    (["list_files", "list_directory", "ls"], ["List the files of a directory.", "Shows what is in a folder"],
+     [(["path", "directory", "folder"], S, "Directory", lambda r: r.choice(["src", "docs", "/tmp", "/home/user", "tests", r.choice(w.NOUN), "/etc"]))],
+     ["What is in the folder {0}?", "list {0}", "Show me the files in {0}", "list the directory {0}", "which files are in {0}?"]),
+    (["convert_units", "convert", "unit_converter", "convert_unit"], ["Convert a value from one unit to another.", "Unit conversion"],
+     [(["value", "amount", "quantity"], N, "Value to convert", real), (["from_unit", "from", "source_unit"], S, "Unit of the value", UNIT), (["to_unit", "to", "target_unit"], S, "Wanted unit", UNIT)],
+     ["Convert {0} {1} to {2}.", "How many {2} are {0} {1}?", "{0} {1} in {2}", "what is {0} {1} in {2}?", "how much is {0} {1} in {2}?", "change {0} {1} into {2}"]),
+    (["convert_currency", "currency_converter", "exchange"], ["Convert money from one currency to another.", "Currency conversion"],
+     [(["amount", "value"], N, "Amount of money", real), (["from_currency", "from", "source"], S, "Source currency", CURRENCY), (["to_currency", "to", "target"], S, "Target currency", CURRENCY)],
+     ["Convert {0} {1} to {2}.", "How much is {0} {1} in {2}?", "{0} {1} in {2}", "exchange {0} {1} for {2}"]),
+    (["set_timer", "start_timer", "timer", "create_timer"], ["Set a timer.", "Start a countdown timer of some minutes", "Starts a timer"],
+     [(["minutes", "duration", "duration_minutes"], I, "Length in minutes", lambda r: r.choice([1, 2, 3, 5, 10, 15, 20, 25, 30, 45, 60, 90, r.randint(1, 120)]))],
+     ["Set a timer for {0} minutes.", "timer {0} minutes", "Start a {0} minute timer", "remind me in {0} minutes", "wake me in {0} minutes", "count down {0} minutes", "please set a {0}-minute timer", "I need a timer of {0} minutes"]),
+    (["set_timer", "start_timer", "countdown"], ["Set a timer in seconds.", "Start a countdown"],
+     [(["seconds", "duration", "duration_seconds"], I, "Length in seconds", lambda r: r.randint(5, 600)), (["label", "name", "title"], S, "Name of the timer", lambda r: r.choice(w.FOOD + w.NOUN))],
+     ["Set a timer of {0} seconds called {1}", "{0} seconds timer for {1}", "start a {1} timer for {0} seconds"]),
+    (["set_alarm", "create_alarm", "alarm"], ["Set an alarm at a time.", "Alarm clock"], [(["time", "at", "when"], S, "Time of the alarm", time)],
+     ["Set an alarm for {0}.", "wake me up at {0}", "alarm at {0}", "I have to get up at {0}", "please wake me at {0}"]),
+    (["create_reminder", "add_reminder", "remind", "set_reminder"], ["Create a reminder.", "Remind the user of something at a time"],
+     [(["text", "message", "title"], S, "What to remember", phrase), (["time", "when", "at"], S, "When", time)],
+     ["Remind me to {0} at {1}.", "reminder: {0} at {1}", "Set a reminder for {1}: {0}", "at {1} remind me of {0}"]),
+    (["send_email", "email", "send_mail"], ["Send an email.", "Sends a mail to an address"],
+     [(["to", "recipient", "address"], S, "Address of the recipient", email), (["subject", "title"], S, "Subject line", lambda r: phrase(r)), (["body", "text", "message"], S, "Text of the mail", phrase)],
+     ["Send an email to {0} with the subject {1} and the text {2}", "email {0}, subject: {1}, body: {2}", "write a mail to {0} about {1}: {2}"]),
+    (["send_message", "message", "text", "send_sms"], ["Send a message to a person.", "Sends a text message"],
+     [(["to", "recipient", "person", "contact"], S, "Name of the person", PERSON), (["text", "message", "content"], S, "The message", phrase)],
+     ["Send a message to {0}: {1}", "Tell {0}: {1}", "text {0} that {1}", "message {0} {1}", "Write to {0}: {1}", "send {0} the message {1}"]),
+    (["get_time", "current_time", "get_current_time", "time_in"], ["Get the current time in a place.", "Returns the local time of a city or time zone"],
+     [(["city", "timezone", "location", "zone"], S, "City or time zone", TIMEZONE)],
+     ["What time is it in {0}?", "time in {0}", "current time {0}", "How late is it in {0} now?", "what's the time in {0}?"]),
+    (["translate", "translate_text", "translation"], ["Translate a text into another language.", "Translates text"],
+     [(["text", "content"], S, "Text to translate", phrase), (["language", "target_language", "to", "target"], S, "Target language", pick("French", "German", "Spanish", "Italian", "Swedish", "Polish", "Japanese", "Chinese", "Greek", "Latin", "Turkish", "Korean"))],
+     ["Translate '{0}' to {1}.", "How do you say {0} in {1}?", "translate {0} into {1}", 'what is "{0}" in {1}?']),
+    (["web_search", "search", "search_web", "google"], ["Search the web.", "Searches the internet for a query"],
+     [(["query", "q", "search_term"], S, "What to search for", lambda r: r.choice([phrase(r), thing(r), person(r) + " " + r.choice(w.JOB)]))],
+     ["Search the web for {0}", "google {0}", "look up {0} on the internet", "search for {0}", "find information about {0}", "web search: {0}"]),
+    (["get_stock_price", "stock_price", "quote"], ["Get the price of a stock.", "Current price of a share"], [(["symbol", "ticker"], S, "Ticker symbol", SYMBOL)],
+     ["What is the price of {0}?", "stock price of {0}", "How is {0} doing?", "how much is a share of {0}?", "quote for {0}"]),
+    (["play_music", "play_song", "play"], ["Play music.", "Plays a song or artist"], [(["song", "title", "query", "track"], S, "What to play", lambda r: r.choice([thing(r), person(r), " ".join(r.sample(w.CODEWORD, 2))]))],
+     ["Play {0}", "play the song {0}", "I want to hear {0}", "put on {0}", "please play {0} for me"]),
+    (["set_volume", "volume", "change_volume"], ["Set the volume.", "Change the loudness of the speaker"], [(["level", "volume", "percent"], I, "0 to 100", lambda r: r.randint(0, 100))],
+     ["Set the volume to {0}", "volume {0}", "turn the volume to {0} percent", "make it {0} percent loud"]),
+    (["set_light", "light", "switch_light", "toggle_light", "lights"], ["Switch a light on or off.", "Controls the lights of a room"],
+     [(["room", "location"], S, "Room", pick("kitchen", "bedroom", "office", "garage", "cellar", "attic", "garden", "bathroom", "hall", "living room")), (["on", "state", "enabled"], B, "true to switch on, false to switch off", pick(True, False))],
+     ["Turn {1} the light in the {0}.", "switch {1} the {0} light", "lights {1} in the {0}", "{0} light {1} please", "Turn the {0} lights {1}"]),
+    (["set_temperature", "thermostat", "set_thermostat", "heating"], ["Set the temperature of a room.", "Controls the heating"],
+     [(["temperature", "degrees", "value"], N, "Temperature in degrees", lambda r: r.choice([r.randint(15, 28), round(r.uniform(15, 28), 1)])), (["room", "location"], S, "Room", pick("kitchen", "bedroom", "office", "garage", "bathroom", "hall", "living room"))],
+     ["Set the {1} to {0} degrees", "make the {1} {0} degrees warm", "heat the {1} to {0}", "temperature in the {1} to {0}"]),
+    (["create_event", "add_event", "schedule_meeting", "add_to_calendar"], ["Add an event to the calendar.", "Create a calendar entry"],
+     [(["title", "name", "event"], S, "Title", lambda r: r.choice(["meeting with " + person(r), "lunch", "dinner with " + person(r), "dentist", phrase(r)])), (["date", "day", "when"], S, "Date", date)],
+     ["Add {0} to my calendar on {1}.", "schedule {0} for {1}", "put {0} on {1} in the calendar", "new event: {0}, {1}", "plan {0} on {1}"]),
+    (["book_table", "reserve_table", "make_reservation"], ["Book a table in a restaurant.", "Restaurant reservation"],
+     [(["restaurant", "name", "place"], S, "Restaurant", lambda r: cap(WORD(r))), (["people", "guests", "party_size"], I, "Number of people", lambda r: r.randint(1, 12)), (["time", "when"], S, "Time", time)],
+     ["Book a table at {0} for {1} people at {2}.", "reserve {0} for {1} at {2}", "table for {1} at {0}, {2}"]),
+    (["get_user", "find_user", "lookup_user", "get_customer"], ["Find a user by id.", "Returns the data of a user"], [(["user_id", "id", "customer_id"], I, "Number of the user", integer)],
+     ["Who is user {0}?", "show me user {0}", "get the user with id {0}", "look up user number {0}", "data of user {0}"]),
+    (["get_order", "order_status", "track_order"], ["Get the status of an order.", "Where an order is"], [(["order_id", "order_number", "id"], S, "Order number", code)],
+     ["Where is my order {0}?", "status of order {0}", "track order {0}", "what happened to order {0}?", "check the order {0}"]),
+    (["run_command", "execute", "shell", "run_shell"], ["Run a shell command.", "Executes a command in the terminal"],
+     [(["command", "cmd"], S, "The command", lambda r: r.choice(["ls -la", "git status", "make test", "df -h", "uname -a", "pytest", f"cat {filename(r)}", f"rm {filename(r)}", "python " + filename(r), f"git checkout {pseudo(r)}"]))],
+     ["Run {0}", "execute {0}", "run the command {0}", "please run {0} in the terminal", "type {0} in the shell"]),
+    (["roll_dice", "dice", "throw_dice"], ["Roll dice.", "Throws some dice with a number of sides"], [(["count", "n", "number"], I, "How many dice", lambda r: r.randint(1, 9)), (["sides", "faces"], I, "Sides of a die", pick(4, 6, 8, 10, 12, 20, 100))],
+     ["Roll {0} dice with {1} sides", "throw {0} {1}-sided dice", "roll {0}d{1}"]),
+    (["random_number", "get_random", "random_int"], ["Random number in a range.", "Returns a random integer between two numbers"], [(["min", "low", "from"], I, "Lowest", lambda r: r.randint(0, 20)), (["max", "high", "to"], I, "Highest", lambda r: r.randint(21, 1000))],
+     ["Give me a random number between {0} and {1}.", "random number from {0} to {1}", "pick a number between {0} and {1}"]),
+    (["get_distance", "distance", "route"], ["Distance between two places.", "How far it is from one city to another"], [(["from", "origin", "start"], S, "Start", place), (["to", "destination", "end"], S, "Destination", place)],
+     ["How far is it from {0} to {1}?", "distance between {0} and {1}", "how many km from {0} to {1}?", "route from {0} to {1}"]),
+    (["search_flights", "find_flights", "flights"], ["Search flights.", "Find flights between two cities on a date"], [(["from", "origin"], S, "From", place), (["to", "destination"], S, "To", place), (["date", "day"], S, "Date", date)],
+     ["Find a flight from {0} to {1} on {2}", "flights {0} to {1}, {2}", "I want to fly from {0} to {1} on {2}"]),
+    (["define_word", "dictionary", "define", "lookup_word"], ["Look up the definition of a word.", "Dictionary"], [(["word", "term"], S, "The word", lambda r: r.choice([WORD(r), pseudo(r)]))],
+     ["What does {0} mean?", "define {0}", "definition of {0}", "meaning of the word {0}", "look up the word {0}"]),
+    (["add_todo", "create_task", "add_task", "new_todo"], ["Add a task to the list.", "Create a todo"], [(["task", "title", "text", "item"], S, "The task", phrase)],
+     ["Add {0} to my todo list", "new task: {0}", "todo: {0}", "put {0} on my list", "create a task to {0}"]),
+    (["query_database", "run_sql", "sql"], ["Run an SQL query.", "Query the database"], [(["query", "sql"], S, "SQL", lambda r: f"SELECT {r.choice(['*', 'name', 'count(*)', 'id'])} FROM {r.choice(w.NOUN)}s" + r.choice(["", f" WHERE id = {r.randint(1, 999)}", f" LIMIT {r.randint(1, 99)}"]))],
+     ["Run the query {0}", "execute {0}", "{0}", "run this sql: {0}"]),
+    (["get_news", "news", "headlines"], ["Get the news about a topic.", "Latest headlines"], [(["topic", "subject", "category"], S, "Topic", lambda r: r.choice(w.NOUN + w.HOBBY + w.PLACE))],
+     ["What is new about {0}?", "news about {0}", "latest headlines on {0}", "show me the news on {0}"]),
+    (["get_date", "now", "get_current_date", "today"], ["Returns the current date.", "Get today's date and time"], [],
+     ["What day is it today?", "what is the date?", "today's date", "which date is today?", "what time is it now?"]),
+    (["get_joke", "tell_joke", "random_joke"], ["Returns a random joke.", "Tells a joke"], [], ["Tell me a joke.", "joke please", "make me laugh", "I want a joke"]),
+    (["battery_status", "get_battery", "system_status", "get_status"], ["Status of the system.", "Returns the state of the battery"], [], ["How full is the battery?", "battery status", "what is the status?", "show the system status"]),
+]
+
+VERBS = ["get", "find", "create", "delete", "update", "list", "check", "open", "close", "start", "stop", "send", "count", "move", "rename",
+         "book", "cancel", "order", "lock", "unlock", "print", "show", "fetch", "load", "save", "compare", "measure", "paint", "build", "sort",
+         "filter", "export", "import", "archive", "rate", "repair", "schedule", "assign", "verify", "compute", "plot", "draw", "feed", "water"]
+
+
+def generic(r):
+    """A family that nobody wrote: verb, noun and parameters drawn at random."""
+    verb = r.choice(VERBS + [pseudo(r)])
+    noun = r.choice(w.NOUN + w.OBJECT + w.ANIMAL)
+    sep = r.random()
+    name = f"{verb}_{noun}" if sep < 0.7 else verb + noun.capitalize() if sep < 0.9 else f"{noun}_{verb}"
+    kinds = {S: [lambda q: r.choice([WORD(q), person(q), place(q), code(q), pseudo(q)])], I: [integer], N: [real]}
+    params, asks = [], []
+    for p in r.sample(["name", "id", "size", "count", "color", "title", "level", "city", "owner", "amount", "weight", "date", "label", "price", "number", "type",
+                       "speed", "target", "mode", "user", "key", "length", "group", "topic", "year", "tag", r.choice(w.NOUN), pseudo(r)], r.choice([1, 1, 2, 2, 3])):
+        if p in dict(params):
+            continue
+        kind = r.choice([S, S, I, N])
+        value = r.choice(kinds[kind])
+        if p == "city":
+            kind, value = S, place
+        if p == "color":
+            kind, value = S, lambda q: q.choice(w.COLOR)
+        if p in ("name", "owner", "user"):
+            kind, value = S, person
+        if p == "date":
+            kind, value = S, date
+        params.append((p, ([p], kind, r.choice([f"The {p}", f"{p.capitalize()} of the {noun}", f"{p}"]), value)))
+        asks.append(r.choice([f"{p} {{{len(asks)}}}", f"{p} {{{len(asks)}}}", f"the {p} {{{len(asks)}}}", f"{p}={{{len(asks)}}}", f"{p}: {{{len(asks)}}}"]))
+    tail = r.choice([" with ", " with ", ", ", " using ", " for "]) + r.choice([" and ", ", "]).join(asks)
+    art = r.choice(["the", "a", "my", "this"])
+    requests = [f"{verb} {art} {noun}{tail}", f"Please {verb} {art} {noun}{tail}.", f"{cap(verb)} {art} {noun}{tail}.", f"I want to {verb} {art} {noun}{tail}", f"Can you {verb} {art} {noun}{tail}?"]
+    if len(params) == 1:
+        requests += [f"{verb} {noun} {{0}}", f"{verb} {{0}} {noun}", f"{verb} the {noun} {{0}}", f"{cap(verb)} the {noun} of {{0}}."]
+    return ([name], [f"{cap(verb)} a {noun}.", f"{cap(verb)}s the {noun}", f"Use this to {verb} a {noun}", f"{cap(noun)}: {verb}"], [v for _, v in params], requests)
+
+
+class Tool:
+    """One drawn member of a family: name, schema, and how to ask for it."""
+
+    def __init__(self, r, family):
+        names, descriptions, params, requests = family
+        self.name, self.requests = r.choice(names), requests
+        self.params = [(r.choice(n), kind, text, value) for n, kind, text, value in params]
+        seen = set()
+        self.params = [(n if not (n in seen or seen.add(n)) else n + "2", k, t, v) for n, k, t, v in self.params]
+        k = r.random()
+        properties = {}
+        for n, kind, text, _ in self.params:
+            properties[n] = {"type": kind}
+            if k < 0.75:
+                properties[n]["description"] = text
+        f = {"name": self.name, "description": r.choice(descriptions)}
+        if r.random() < 0.04:
+            del f["description"]
+        f["parameters"] = {"type": "object", "properties": properties}
+        if r.random() < 0.85:
+            f["parameters"]["required"] = [n for n, *_ in self.params]
+        if r.random() < 0.06:
+            f["parameters"]["additionalProperties"] = False
+        self.schema = {"type": "function", "function": f}
+
+    def ask(self, r, strange=0.0):
+        """(request text, arguments). strange: share of free strings that are words nobody has seen, so that values get copied."""
+        values = [v(r) for *_, v in self.params]
+        if strange:
+            values = [unseen(r) if kind == S and value not in (UNIT, CURRENCY) and r.random() < strange else x
+                      for x, (_, kind, _, value) in zip(values, self.params)]
+        shown = [("on" if v else "off") if isinstance(v, bool) else v for v in values]
+        text = r.choice(self.requests).format(*shown)
+        return text, {n: v for (n, *_), v in zip(self.params, values)}
+
+
+def unseen(r):
+    """A string value that is not in any list."""
+    return r.choice([lambda: cap(pseudo(r)), lambda: cap(pseudo(r)), lambda: cap(pseudo(r) + pseudo(r)), lambda: pseudo(r), lambda: code(r),
+                     lambda: pseudo(r) + r.choice([".txt", ".pdf", ".md", ".py", ".xlsx", "_" + r.choice(w.NOUN)]),
+                     lambda: cap(pseudo(r)) + " " + cap(r.choice(w.NOUN)), lambda: f"{pseudo(r)} {r.choice(w.NOUN)}"])()
+
+
+def draw(r):
+    return Tool(r, generic(r) if r.random() < 0.4 else r.choice(FAMILIES))
+
+
+def draw_set(r, n):
+    """n tools with different names and different families."""
+    out, names = [], set()
+    while len(out) < n:
+        t = draw(r)
+        base = t.name.split("_")[-1].lower()
+        if t.name not in names and base not in names:
+            names |= {t.name, base}
+            out.append(t)
+    return out
+
+
+def result(r, tool):
+    """(tool's answer text, what the model says)."""
+    k = r.random()
+    if k < 0.4:
+        fields = {key: r.choice([lambda: r.randint(-20, 999), lambda: r.choice(w.ADJ), lambda: round(r.uniform(0, 99), 1), lambda: place(r), lambda: person(r), lambda: code(r)])()
+                  for key in r.sample(["temperature", "condition", "result", "status", "value", "city", "name", "count", "id", "price", "humidity", "wind", "time", "unit", "total", "message", r.choice(w.NOUN)], r.randint(1, 4))}
+        return json.dumps(fields, ensure_ascii=False), "The result: " + ", ".join(f"{a} {b}" for a, b in fields.items()) + "."
+    if k < 0.6:
+        v = str(r.choice([real(r), integer(r), number(r)]))
+        return v, f"The result is {v}."
+    if k < 0.7:
+        return r.choice([("ok", "Done."), ("OK", "Done."), ("done", "Done."), ("success", "Done."), ("true", "Done."), ('{"ok": true}', "Done."), ('{"status": "ok"}', "Done."), ('{"success": true}', "Done.")])
+    if k < 0.78:
+        e = r.choice(["not found", "timeout", "permission denied", "unknown city", "invalid argument", "no connection"])
+        return r.choice([f"error: {e}", f'{{"error": "{e}"}}', f"Error: {e}"]), f"The tool reported an error: {e}."
+    if k < 0.9:
+        t = r.choice([lambda: phrase(r), lambda: f"{r.choice(w.ADJ)}, {r.randint(-10, 35)} degrees", lambda: f"{r.randint(-10, 35)} °C and {r.choice(w.ADJ)}", lambda: thing(r), lambda: date(r), lambda: person(r)])()
+        return t, f"The result is: {t}."
+    items = [filename(r) for _ in range(r.randint(1, 4))]
+    return r.choice([json.dumps(items), "\n".join(items)]), "The result: " + ", ".join(items) + "."
+
+
+POLITE = ["{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "Please: {q}", "Hi! {q}", "Hey, {q}", "Could you help me? {q}", "{q} Thanks!", "I need something: {q}", "Use a tool: {q}", "Hello. {q}", "Can you do this: {q}"]
+THOUGHTS = ["The user needs {n}. I call it.", "The tool {n} can do this.", "This needs the tool {n}."]
+
+
+def call(name, arguments):
+    return {"type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0):
+    """Tools are offered; most turns need one, some none. Turns are added until about `size` tokens are used.
+
+    answered: share of calls after which the result comes and the conversation goes on.
+    """
+    n = r.choice([1, 1, 1, 2, 2, 3, 3, 4, 5]) if size > 300 else r.choice([1, 1, 2])
+    offered = draw_set(r, n)
+    messages = []
+    if r.random() < 0.2:
+        messages.append({"role": "system", "content": r.choice(dialog.SYSTEMS)})
+    room = size - 190 - n * 75
+    think_at_end = r.random() < thinking
+    turns = 0
+    while turns == 0 or (room > 60 and turns < most_turns):
+        turns += 1
+        room -= 70
+        if r.random() < 0.22:
+            q, a = dialog.plain(r)
+            messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": r.choice(["No tool is needed here.", "This needs no tool."])}]
+            continue
+        t = r.choice(offered)
+        q, arguments = t.ask(r, strange)
+        q = r.choice(POLITE).format(q=dialog.noise(r, q, 0.0))
+        calls = [call(t.name, arguments)]
+        if r.random() < 0.05 and t.params:
+            q2, more = t.ask(r, strange)
+            q, calls = q.rstrip("?.") + r.choice([" and ", ". Also: ", "; then "]) + q2, calls + [call(t.name, more)]
+        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": calls, "reasoning_content": r.choice(THOUGHTS).format(n=t.name)}]
+        if r.random() < answered:
+            said = []
+            for _ in calls:
+                text, answer = result(r, t)
+                messages.append({"role": "tool", "content": text})
+                said.append(answer)
+            messages.append({"role": "assistant", "content": " ".join(said), "reasoning_content": r.choice(["The tool answered. I report the result.", "I have the result of the tool."])})
+        else:
+            break
+    last_user = max(i for i, m in enumerate(messages) if m["role"] == "user")
+    for i, m in enumerate(messages):
+        if not (think_at_end and i > last_user):
+            m.pop("reasoning_content", None)
+    return {"tools": [t.schema for t in offered], "messages": messages}
+
+
+def once(r, size, thinking=0.4, strange=0.5):
+    """Several tools, each used at most once, so that names of arguments must be looked up and not copied from an earlier call.
+
+    Most results are left out ("open" calls), which leaves more room for calls; the last one ends with its stop token.
+    """
+    n = max(1, min(6, int((size - 200) // 130)))
+    n = r.randint(max(1, n - 2), n)
+    offered = draw_set(r, n)
+    messages = [{"role": "system", "content": r.choice(dialog.SYSTEMS)}] if r.random() < 0.15 else []
+    order = r.sample(offered, r.randint(max(1, n - 1), n))
+    for t in order:
+        if r.random() < 0.12:
+            q, a = dialog.plain(r)
+            messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
+        q, arguments = t.ask(r, strange)
+        q = r.choice(POLITE).format(q=dialog.noise(r, q, 0.0))
+        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": [call(t.name, arguments)]}]
+        if r.random() < 0.3:
+            text, answer = result(r, t)
+            messages += [{"role": "tool", "content": text}, {"role": "assistant", "content": answer}]
+        else:
+            messages[-1]["open"] = True
+    messages[-1].pop("open", None)
+    if messages[-1].get("tool_calls") and r.random() < thinking:
+        messages[-1]["reasoning_content"] = r.choice(THOUGHTS).format(n=order[-1].name)
+    return {"tools": [t.schema for t in offered], "messages": messages}
