@@ -339,9 +339,10 @@ void draw_welcome(AppState& state, ImVec2 at, ImVec2 size) {
     const float x = std::round(at.x + (size.x - width) / 2);
     const bool ready = state.model.state == ModelView::State::ready;
 
+    // Questions the demo model answers well, thinking or not.
     static constexpr const char* kDemo[] = {
-        "What is Keyhole?", "Why does the cache keep only keys?",
-        "How do I use the real GLM-4.7-Flash?", "How can I ask about my own code?"};
+        "What does the memory gauge show?", "Why is there no V cache?",
+        "How do I get the real model?", "How do I start the server without a window?"};
     static constexpr const char* kReal[] = {
         "Explain how a hash map grows, with a small example in C++",
         "Plan a two-day trip to Turin by train", "Write a bash loop that renames files with spaces",

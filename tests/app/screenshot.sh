@@ -52,7 +52,7 @@ before=$(ticks)
 sleep 5
 echo "idle: $(($(ticks) - before)) clock ticks in 5 s"
 
-xdotool mousemove 700 700 type --delay 20 'What is Keyhole, and why does its cache keep only keys?'
+xdotool mousemove 700 700 type --delay 20 'Why is there no V cache?'
 sleep 1
 xdotool key Return
 # A small model answers in a tenth of a second: the program is held still while the picture is taken.
