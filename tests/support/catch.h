@@ -5,6 +5,7 @@
 
 #ifdef KEYHOLE_CATCH_V3
 #    include <catch2/catch_all.hpp>
+using Catch::Approx;
 using Catch::Matchers::ContainsSubstring;
 #else
 #    include <catch2/catch.hpp>
