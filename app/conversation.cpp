@@ -20,6 +20,9 @@ std::vector<runtime::ChatMessage> to_chat(const Conversation& conversation,
     }
     for (const Message& message : conversation.messages) {
         const bool is_answer = message.role == runtime::Role::assistant;
+        if (message.left_out) {
+            continue;
+        }
         if (is_answer && message.content.empty() && message.reasoning.empty() &&
             message.tool_calls.empty()) {
             continue;
@@ -27,7 +30,9 @@ std::vector<runtime::ChatMessage> to_chat(const Conversation& conversation,
         runtime::ChatMessage out;
         out.role = message.role;
         for (const Attachment& attachment : message.attachments) {
-            out.content += attachment.text + "\n";
+            if (!attachment.left_out) {
+                out.content += attachment.text + "\n";
+            }
         }
         out.content += message.content;
         if (is_answer) {

@@ -1,6 +1,10 @@
 // Conversation: what a person sees - turns, what was attached to them, what each answer cost. Plain
 // data; the main thread owns it, a worker gets copies. ChatMessages for the model are made from it
 // here and nowhere else.
+//
+// Messages form a tree: an edited question and a second answer are siblings of the first. A
+// Conversation holds one path through it, from the first message to the last of the branch that is
+// shown; the store keeps the rest.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +13,7 @@
 #include <vector>
 
 #include "runtime/text/chat_format.h"
+#include "runtime/text/tokenizer.h"
 
 namespace app {
 
@@ -25,6 +30,8 @@ struct Attachment {
     std::string text;  // what the model reads
     int64_t tokens = 0;
     std::vector<AttachedFile> files;
+    int64_t id = 0;         // 0: not stored yet
+    bool left_out = false;  // the person decided: the model no longer reads it
 };
 
 struct AnswerStats {
@@ -42,7 +49,11 @@ struct AnswerStats {
 enum class MessageState { complete, streaming, stopped, cut, failed };  // cut: a limit ended it
 
 struct Message {
+    static constexpr int64_t kAfterPrevious = -1;
+
     int64_t id = 0;  // 0: not stored yet
+    int64_t parent =
+        kAfterPrevious;  // 0: the first of a branch; kAfterPrevious: until it is stored
     runtime::Role role = runtime::Role::user;
     std::string content;
     std::string reasoning;
@@ -52,7 +63,12 @@ struct Message {
     std::string error;       // failed
     AnswerStats stats;       // assistant
     int64_t created_at = 0;  // seconds since 1970
-    uint64_t revision = 0;   // grows with every change of what is shown; not stored
+    // assistant: what the model wrote, token by token, so that a stopped answer can go on exactly.
+    std::vector<runtime::TokenId> tokens;
+    bool left_out = false;  // the person decided: the model no longer sees it
+    // Among its siblings: the how-manyth of how many. Filled in by the store.
+    int branch = 0, branches = 1;
+    uint64_t revision = 0;  // grows with every change of what is shown; not stored
 };
 
 struct Conversation {
@@ -61,6 +77,9 @@ struct Conversation {
     int64_t created_at = 0;
     int64_t updated_at = 0;
     std::vector<Message> messages;
+    int64_t folder = 0;  // 0: none
+    bool pinned = false;
+    std::string settings;  // JSON of what differs from the defaults here; opaque to the store
 };
 
 // The line of a list: no messages.
@@ -69,10 +88,27 @@ struct ConversationSummary {
     std::string title;
     int64_t updated_at = 0;
     int64_t tokens = 0;  // of the last answer's prompt and reply; 0: none yet
+    int64_t folder = 0;
+    bool pinned = false;
+    int64_t deleted_at = 0;  // in the trash since
+};
+
+struct Folder {
+    int64_t id = 0;
+    std::string name;
+};
+
+// What a person has written and not sent.
+struct Draft {
+    std::string text;
+    size_t cursor = 0;
+    std::vector<Attachment> staged;
+    bool empty() const { return text.empty() && staged.empty(); }
 };
 
 // Attached texts come before the words of the message they belong to: documents first, question
-// last. Failed answers without any text are left out; a system prompt leads when it is not empty.
+// last. Failed answers without any text are left out, and what the person decided to leave out; a
+// system prompt leads when it is not empty.
 std::vector<runtime::ChatMessage> to_chat(const Conversation& conversation,
                                           std::string_view system_prompt = {});
 

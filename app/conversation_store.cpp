@@ -1,56 +1,21 @@
 #include "app/conversation_store.h"
 
-#include <cerrno>
+#include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <initializer_list>
+#include <unordered_map>
 #include <utility>
-#include <variant>
 
-#include <nlohmann/json.hpp>
 #include <sqlite3.h>
+
+#include "app/conversation_json.h"
 
 namespace app {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
-// One step per schema version: kMigrations[v] takes a file from version v to v + 1.
-constexpr const char* kMigrations[] = {
-    R"(CREATE TABLE conversations (
-           id         INTEGER PRIMARY KEY AUTOINCREMENT,
-           title      TEXT NOT NULL,
-           created_at INTEGER NOT NULL,
-           updated_at INTEGER NOT NULL,
-           tokens     INTEGER NOT NULL DEFAULT 0,
-           deleted    INTEGER NOT NULL DEFAULT 0
-       );
-       CREATE TABLE messages (
-           id              INTEGER PRIMARY KEY AUTOINCREMENT,
-           conversation_id INTEGER NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
-           role            TEXT NOT NULL,
-           state           TEXT NOT NULL,
-           content         TEXT NOT NULL,
-           reasoning       TEXT NOT NULL,
-           tool_calls      TEXT NOT NULL,
-           error           TEXT NOT NULL,
-           stats           TEXT NOT NULL,
-           created_at      INTEGER NOT NULL,
-           replaced        INTEGER NOT NULL DEFAULT 0
-       );
-       CREATE INDEX messages_by_conversation ON messages(conversation_id, id);
-       CREATE TABLE attachments (
-           id         INTEGER PRIMARY KEY AUTOINCREMENT,
-           message_id INTEGER NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
-           name       TEXT NOT NULL,
-           text       TEXT NOT NULL,
-           tokens     INTEGER NOT NULL,
-           files      TEXT NOT NULL
-       );
-       CREATE INDEX attachments_by_message ON attachments(message_id, id);)",
-};
-static_assert(std::size(kMigrations) == ConversationStore::kSchemaVersion);
+constexpr int kPatience = 2000, kLittlePatience = 20;  // milliseconds, for another program's write
 
 int64_t now_seconds() {
     return std::chrono::duration_cast<std::chrono::seconds>(
@@ -58,141 +23,20 @@ int64_t now_seconds() {
         .count();
 }
 
-constexpr std::pair<runtime::Role, const char*> kRoles[] = {{runtime::Role::system, "system"},
-                                                            {runtime::Role::user, "user"},
-                                                            {runtime::Role::assistant, "assistant"},
-                                                            {runtime::Role::tool, "tool"}};
-constexpr std::pair<MessageState, const char*> kStates[] = {{MessageState::complete, "complete"},
-                                                            {MessageState::streaming, "streaming"},
-                                                            {MessageState::stopped, "stopped"},
-                                                            {MessageState::cut, "cut"},
-                                                            {MessageState::failed, "failed"}};
-template <typename Enum, size_t N>
-const char* name_of(const std::pair<Enum, const char*> (&names)[N], Enum value) {
-    for (const auto& [candidate, name] : names) {
-        if (candidate == value) {
-            return name;
-        }
+std::string bytes_of(const std::vector<runtime::TokenId>& tokens) {
+    std::string bytes(tokens.size() * sizeof(runtime::TokenId), '\0');
+    if (!tokens.empty()) {
+        std::memcpy(bytes.data(), tokens.data(), bytes.size());
     }
-    return "";
-}
-template <typename Enum, size_t N>
-Enum value_of(const std::pair<Enum, const char*> (&names)[N],
-              const std::string& name,
-              Enum otherwise) {
-    for (const auto& [candidate, text] : names) {
-        if (name == text) {
-            return candidate;
-        }
-    }
-    return otherwise;
+    return bytes;
 }
 
-// The text columns hold what models and people wrote; invalid UTF-8 becomes U+FFFD in JSON rather
-// than an exception.
-std::string dump(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string stats_to_text(const AnswerStats& s) {
-    return dump(Json{{"prompt_tokens", s.prompt_tokens},
-                     {"cached_tokens", s.cached_tokens},
-                     {"completion_tokens", s.completion_tokens},
-                     {"reasoning_tokens", s.reasoning_tokens},
-                     {"first_token_ms", s.first_token_ms},
-                     {"generation_ms", s.generation_ms},
-                     {"thinking_ms", s.thinking_ms}});
-}
-
-// What is stored was written by this program, but a file can be edited: a value of the wrong type
-// counts as absent.
-template <typename T>
-T field(const Json& json, const char* key, T otherwise) {
-    const auto at = json.is_object() ? json.find(key) : json.end();
-    if (!json.is_object() || at == json.end()) {
-        return otherwise;
+std::vector<runtime::TokenId> tokens_of(const std::string& bytes) {
+    std::vector<runtime::TokenId> tokens(bytes.size() / sizeof(runtime::TokenId));
+    if (!tokens.empty()) {
+        std::memcpy(tokens.data(), bytes.data(), tokens.size() * sizeof(runtime::TokenId));
     }
-    if constexpr (std::is_same_v<T, std::string>) {
-        return at->is_string() ? at->get<std::string>() : otherwise;
-    } else if constexpr (std::is_same_v<T, bool>) {
-        return at->is_boolean() ? at->get<bool>() : otherwise;
-    } else {
-        return at->is_number() ? at->get<T>() : otherwise;
-    }
-}
-
-Json parse(const std::string& text) {
-    return Json::parse(text, nullptr, false);
-}
-
-AnswerStats stats_from_text(const std::string& text) {
-    const Json json = parse(text);
-    AnswerStats s;
-    s.prompt_tokens = field<int64_t>(json, "prompt_tokens", 0);
-    s.cached_tokens = field<int64_t>(json, "cached_tokens", 0);
-    s.completion_tokens = field<int64_t>(json, "completion_tokens", 0);
-    s.reasoning_tokens = field<int64_t>(json, "reasoning_tokens", 0);
-    s.first_token_ms = field<double>(json, "first_token_ms", 0);
-    s.generation_ms = field<double>(json, "generation_ms", 0);
-    s.thinking_ms = field<double>(json, "thinking_ms", 0);
-    return s;
-}
-
-std::string calls_to_text(const std::vector<runtime::ToolCall>& calls) {
-    Json json = Json::array();
-    for (const auto& call : calls) {
-        Json arguments = Json::array();
-        for (const auto& argument : call.arguments) {
-            arguments.push_back(Json{{"key", argument.key}, {"value", argument.value}});
-        }
-        json.push_back(
-            Json{{"id", call.id}, {"name", call.name}, {"arguments", std::move(arguments)}});
-    }
-    return dump(json);
-}
-
-std::vector<runtime::ToolCall> calls_from_text(const std::string& text) {
-    std::vector<runtime::ToolCall> calls;
-    const Json json = parse(text);
-    if (!json.is_array()) {
-        return calls;
-    }
-    for (const Json& item : json) {
-        runtime::ToolCall call{
-            field<std::string>(item, "id", ""), field<std::string>(item, "name", ""), {}};
-        if (item.is_object() && item.contains("arguments") && item["arguments"].is_array()) {
-            for (const Json& argument : item["arguments"]) {
-                call.arguments.push_back({field<std::string>(argument, "key", ""),
-                                          field<std::string>(argument, "value", "")});
-            }
-        }
-        calls.push_back(std::move(call));
-    }
-    return calls;
-}
-
-std::string files_to_text(const std::vector<AttachedFile>& files) {
-    Json json = Json::array();
-    for (const AttachedFile& file : files) {
-        json.push_back(Json{{"path", file.path},
-                            {"reason", file.reason},
-                            {"tokens", file.tokens},
-                            {"included", file.included}});
-    }
-    return dump(json);
-}
-
-std::vector<AttachedFile> files_from_text(const std::string& text) {
-    std::vector<AttachedFile> files;
-    const Json json = parse(text);
-    if (json.is_array()) {
-        for (const Json& item : json) {
-            files.push_back(
-                {field<std::string>(item, "path", ""), field<std::string>(item, "reason", ""),
-                 field<int64_t>(item, "tokens", 0), field<bool>(item, "included", false)});
-        }
-    }
-    return files;
+    return tokens;
 }
 
 // A damaged file keeps its name plus the moment, so that nothing is overwritten and a second
@@ -209,104 +53,7 @@ std::string move_aside(const fs::path& path) {
 
 }  // namespace
 
-// Statements are prepared, bound, stepped and finished in one place; any failure leaves by
-// StoreError.
-struct ConversationStore::Database {
-    using Value = std::variant<int64_t, std::string>;
-
-    class Rows {
-    public:
-        Rows(sqlite3* db, const char* sql, const std::vector<Value>& values) : db_(db) {
-            if (sqlite3_prepare_v2(db, sql, -1, &statement_, nullptr) != SQLITE_OK) {
-                throw StoreError(sqlite3_errmsg(db));
-            }
-            for (size_t i = 0; i < values.size(); i++) {
-                const int at = static_cast<int>(i) + 1;
-                if (const auto* number = std::get_if<int64_t>(&values[i])) {
-                    sqlite3_bind_int64(statement_, at, *number);
-                } else {
-                    const auto& text = std::get<std::string>(values[i]);
-                    sqlite3_bind_text64(statement_, at, text.data(), text.size(), SQLITE_TRANSIENT,
-                                        SQLITE_UTF8);
-                }
-            }
-        }
-        ~Rows() { sqlite3_finalize(statement_); }
-        Rows(const Rows&) = delete;
-        Rows& operator=(const Rows&) = delete;
-
-        bool next() {
-            const int result = sqlite3_step(statement_);
-            if (result != SQLITE_ROW && result != SQLITE_DONE) {
-                throw StoreError(sqlite3_errmsg(db_));
-            }
-            return result == SQLITE_ROW;
-        }
-        int64_t number(int column) const { return sqlite3_column_int64(statement_, column); }
-        std::string text(int column) const {
-            const void* bytes = sqlite3_column_blob(statement_, column);
-            const int size = sqlite3_column_bytes(statement_, column);
-            return bytes ? std::string(static_cast<const char*>(bytes), static_cast<size_t>(size))
-                         : "";
-        }
-
-    private:
-        sqlite3* db_;
-        sqlite3_stmt* statement_ = nullptr;
-    };
-
-    explicit Database(const std::string& path) {
-        const int result =
-            sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
-        if (result != SQLITE_OK) {
-            const std::string reason = db ? sqlite3_errmsg(db) : "out of memory";
-            sqlite3_close(db);
-            db = nullptr;
-            throw StoreError(reason);
-        }
-        sqlite3_busy_timeout(db, 2000);
-    }
-    ~Database() { sqlite3_close(db); }
-    Database(const Database&) = delete;
-    Database& operator=(const Database&) = delete;
-
-    Rows rows(const char* sql, const std::vector<Value>& values = {}) const {
-        return {db, sql, values};
-    }
-    void run(const char* sql, const std::vector<Value>& values = {}) const {
-        Rows result(db, sql, values);
-        while (result.next()) {
-        }
-    }
-    void script(const char* sql) const {
-        char* message = nullptr;
-        if (sqlite3_exec(db, sql, nullptr, nullptr, &message) != SQLITE_OK) {
-            const std::string reason = message ? message : "unknown error";
-            sqlite3_free(message);
-            throw StoreError(reason);
-        }
-    }
-    int64_t last_id() const { return sqlite3_last_insert_rowid(db); }
-
-    // All or nothing. `durable`: on the disk when this returns, not only in the operating system's
-    // hands.
-    template <typename Work>
-    void transaction(bool durable, Work&& work) const {
-        script(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
-        script("BEGIN IMMEDIATE");
-        try {
-            work();
-            script("COMMIT");
-        } catch (...) {
-            sqlite3_exec(db, "ROLLBACK", nullptr, nullptr, nullptr);
-            throw;
-        }
-    }
-
-    sqlite3* db = nullptr;
-};
-
-ConversationStore::ConversationStore(const fs::path& path) {
+ConversationStore::ConversationStore(const fs::path& path) : path_(path) {
     try {
         open(path);
         return;
@@ -315,8 +62,9 @@ ConversationStore::ConversationStore(const fs::path& path) {
     }
     db_.reset();
     db_ = std::make_unique<Database>(":memory:");
-    db_->script(kMigrations[0]);
     in_memory_ = true;
+    migrate(*db_, path);
+    prepare();
     problem_ = "Conversations of this session are not saved: " + problem_;
 }
 
@@ -340,7 +88,7 @@ void ConversationStore::open(const fs::path& path) {
     try {
         try_open();
     } catch (const StoreError& failure) {
-        const int code = db_ ? sqlite3_errcode(db_->db) : SQLITE_CANTOPEN;
+        const int code = db_ ? db_->error_code() : SQLITE_CANTOPEN;
         db_.reset();
         // Only what SQLite calls corruption is moved aside: a locked or unreadable file is
         // somebody's good data.
@@ -359,47 +107,208 @@ void ConversationStore::open(const fs::path& path) {
         try_open();
     }
     try {
-        const auto version = [&] {
-            auto row = db_->rows("PRAGMA user_version");
-            return row.next() ? row.number(0) : 0;
-        }();
-        if (version > kSchemaVersion) {
-            throw StoreError("the file belongs to a newer Keyhole (its version " +
-                             std::to_string(version) + ", known here " +
-                             std::to_string(kSchemaVersion) + ")");
-        }
-        db_->script("PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON");
-        if (version < kSchemaVersion) {
-            db_->transaction(true, [&] {
-                for (int64_t v = version; v < kSchemaVersion; v++) {
-                    db_->script(kMigrations[v]);
-                }
-                db_->script(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
-            });
-        }
-        db_->transaction(false, [&] { db_->run("DELETE FROM conversations WHERE deleted = 1"); });
+        migrate(*db_, path);
+        prepare();
     } catch (const StoreError& failure) {
         throw StoreError(path.string() + ": " + failure.what());
     }
     problem_ = damage;
 }
 
+// What every connection needs once the tables are there.
+void ConversationStore::prepare() {
+    // The log is written back at 1,000 pages, by whoever crosses them, and cut to 4 MB afterwards.
+    db_->script(
+        "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=1000;"
+        "PRAGMA journal_size_limit=4194304");
+    has_index_ = make_search_index(*db_);
+    purge_trash();
+}
+
+// Another program that has the file open may be writing: the trash can wait for the next start.
+void ConversationStore::purge_trash() {
+    const int64_t before = now_seconds() - kTrashDays * 86400;
+    try {
+        std::vector<int64_t> conversations, messages;
+        {
+            auto rows = db_->rows(
+                "SELECT id FROM conversations WHERE deleted_at <> 0 AND deleted_at < ?", {before});
+            while (rows.next()) {
+                conversations.push_back(rows.number(0));
+            }
+            auto deleted = db_->rows(
+                "SELECT id FROM messages WHERE deleted_at <> 0 AND deleted_at < ? "
+                "ORDER BY id DESC",
+                {before});
+            while (deleted.next()) {
+                messages.push_back(deleted.number(0));
+            }
+        }
+        if (!conversations.empty()) {
+            erase(conversations);
+        }
+        if (messages.empty()) {
+            return;
+        }
+        db_->transaction(false, [&] {
+            for (const int64_t id : messages) {
+                int64_t parent = 0, active = 0, conversation = 0;
+                {
+                    auto row = db_->rows(
+                        "SELECT parent_id, active_child, conversation_id FROM messages "
+                        "WHERE id = ?",
+                        {id});
+                    if (!row.next()) {
+                        continue;
+                    }
+                    parent = row.number(0);
+                    active = row.number(1);
+                    conversation = row.number(2);
+                }
+                // What followed a deleted turn moves up for good.
+                db_->run(
+                    "UPDATE messages SET parent_id = ? WHERE conversation_id = ? AND "
+                    "parent_id = ?",
+                    {parent, conversation, id});
+                if (active_child(conversation, parent) == id) {
+                    set_active(conversation, parent, active);
+                }
+                forget_index(id);
+                db_->run("DELETE FROM messages WHERE id = ?", {id});
+            }
+        });
+    } catch (const StoreError& failure) {
+        if (!failure.busy) {
+            throw;
+        }
+    }
+}
+
 std::vector<ConversationSummary> ConversationStore::list() const {
     std::vector<ConversationSummary> result;
     auto rows = db_->rows(
-        "SELECT id, title, updated_at, tokens FROM conversations WHERE deleted = 0 ORDER BY "
-        "updated_at DESC, id DESC");
+        "SELECT id, title, updated_at, tokens, folder_id, pinned FROM conversations "
+        "WHERE deleted_at = 0 ORDER BY updated_at DESC, id DESC");
     while (rows.next()) {
-        result.push_back({rows.number(0), rows.text(1), rows.number(2), rows.number(3)});
+        result.push_back({rows.number(0), rows.text(1), rows.number(2), rows.number(3),
+                          rows.number(4), rows.number(5) != 0, 0});
     }
     return result;
 }
 
+std::vector<ConversationSummary> ConversationStore::trash() const {
+    std::vector<ConversationSummary> result;
+    auto rows = db_->rows(
+        "SELECT id, title, updated_at, tokens, folder_id, pinned, deleted_at FROM conversations "
+        "WHERE deleted_at <> 0 ORDER BY deleted_at DESC, id DESC");
+    while (rows.next()) {
+        result.push_back({rows.number(0), rows.text(1), rows.number(2), rows.number(3),
+                          rows.number(4), rows.number(5) != 0, rows.number(6)});
+    }
+    return result;
+}
+
+namespace {
+
+constexpr const char* kMessageColumns =
+    "id, role, state, content, reasoning, tool_calls, error, stats, created_at, parent_id, "
+    "left_out, tokens";
+
+// The tree of one conversation without its texts.
+struct Tree {
+    struct Node {
+        int64_t id, parent, active;
+        bool deleted;
+    };
+    std::vector<Node> nodes;  // by id
+    std::unordered_map<int64_t, size_t> index;
+    std::unordered_map<int64_t, std::vector<int64_t>> children;  // deleted ones left out
+
+    Tree(const Database& db, int64_t conversation) {
+        auto rows = db.rows(
+            "SELECT id, parent_id, active_child, deleted_at FROM messages "
+            "WHERE conversation_id = ? ORDER BY id",
+            {conversation});
+        while (rows.next()) {
+            const Node node{rows.number(0), rows.number(1), rows.number(2), rows.number(3) != 0};
+            index[node.id] = nodes.size();
+            nodes.push_back(node);
+            if (!node.deleted) {
+                children[node.parent].push_back(node.id);
+            }
+        }
+    }
+
+    // From the first message to the end of the shown branch. A deleted message is stepped over:
+    // what follows it is still there.
+    std::vector<const Node*> shown(int64_t root) const {
+        std::vector<const Node*> path;
+        int64_t parent = 0, next = root;
+        for (size_t steps = 0; steps <= nodes.size(); steps++) {
+            auto at = index.find(next);
+            if (at == index.end() || nodes[at->second].parent != parent) {
+                const auto others = children.find(parent);
+                if (others == children.end()) {
+                    break;
+                }
+                at = index.find(others->second.back());
+            }
+            const Node& node = nodes[at->second];
+            if (!node.deleted) {
+                path.push_back(&node);
+            }
+            parent = node.id;
+            next = node.active;
+        }
+        return path;
+    }
+
+    const std::vector<int64_t>& siblings(const Node& node) const {
+        return children.at(node.parent);
+    }
+};
+
+}  // namespace
+
+Message ConversationStore::read_message(const Database::Rows& rows) const {
+    Message message;
+    message.id = rows.number(0);
+    message.role = role_of(rows.text(1), runtime::Role::user);
+    message.state = state_of(rows.text(2), MessageState::complete);
+    if (message.state == MessageState::streaming) {
+        message.state = MessageState::stopped;
+    }
+    message.content = rows.text(3);
+    message.reasoning = rows.text(4);
+    message.tool_calls = calls_of(parse_json(rows.text(5)));
+    message.error = rows.text(6);
+    message.stats = stats_of(parse_json(rows.text(7)));
+    message.created_at = rows.number(8);
+    message.parent = rows.number(9);
+    message.left_out = rows.number(10) != 0;
+    message.tokens = tokens_of(rows.text(11));
+    return message;
+}
+
+void ConversationStore::read_attachments(Message& message) const {
+    auto files = db_->rows(
+        "SELECT id, name, text, tokens, files, left_out FROM attachments WHERE message_id = ? "
+        "ORDER BY id",
+        {message.id});
+    while (files.next()) {
+        message.attachments.push_back({files.text(1), files.text(2), files.number(3),
+                                       files_of(parse_json(files.text(4))), files.number(0),
+                                       files.number(5) != 0});
+    }
+}
+
 std::optional<Conversation> ConversationStore::load(int64_t id) const {
     Conversation conversation;
+    int64_t root = 0;
     {
         auto rows = db_->rows(
-            "SELECT title, created_at, updated_at FROM conversations WHERE id = ? AND deleted = 0",
+            "SELECT title, created_at, updated_at, folder_id, pinned, settings, active_root "
+            "FROM conversations WHERE id = ? AND deleted_at = 0",
             {id});
         if (!rows.next()) {
             return std::nullopt;
@@ -408,33 +317,25 @@ std::optional<Conversation> ConversationStore::load(int64_t id) const {
         conversation.title = rows.text(0);
         conversation.created_at = rows.number(1);
         conversation.updated_at = rows.number(2);
+        conversation.folder = rows.number(3);
+        conversation.pinned = rows.number(4) != 0;
+        conversation.settings = rows.text(5);
+        root = rows.number(6);
     }
-    auto rows = db_->rows(
-        "SELECT id, role, state, content, reasoning, tool_calls, error, stats, created_at FROM "
-        "messages "
-        "WHERE conversation_id = ? AND replaced = 0 ORDER BY id",
-        {id});
-    while (rows.next()) {
-        Message message;
-        message.id = rows.number(0);
-        message.role = value_of(kRoles, rows.text(1), runtime::Role::user);
-        message.state = value_of(kStates, rows.text(2), MessageState::complete);
-        if (message.state == MessageState::streaming) {
-            message.state = MessageState::stopped;
+    const Tree tree(*db_, id);
+    const std::string sql =
+        std::string("SELECT ") + kMessageColumns + " FROM messages WHERE id = ?";
+    for (const Tree::Node* node : tree.shown(root)) {
+        auto row = db_->rows(sql.c_str(), {node->id});
+        if (!row.next()) {
+            continue;
         }
-        message.content = rows.text(3);
-        message.reasoning = rows.text(4);
-        message.tool_calls = calls_from_text(rows.text(5));
-        message.error = rows.text(6);
-        message.stats = stats_from_text(rows.text(7));
-        message.created_at = rows.number(8);
-        auto files = db_->rows(
-            "SELECT name, text, tokens, files FROM attachments WHERE message_id = ? ORDER BY id",
-            {message.id});
-        while (files.next()) {
-            message.attachments.push_back(
-                {files.text(0), files.text(1), files.number(2), files_from_text(files.text(3))});
-        }
+        Message message = read_message(row);
+        read_attachments(message);
+        const auto& siblings = tree.siblings(*node);
+        message.branches = static_cast<int>(siblings.size());
+        message.branch = static_cast<int>(std::find(siblings.begin(), siblings.end(), node->id) -
+                                          siblings.begin());
         conversation.messages.push_back(std::move(message));
     }
     return conversation;
@@ -446,20 +347,38 @@ void ConversationStore::insert_message(int64_t conversation_id, Message& message
     }
     db_->run(
         "INSERT INTO messages (conversation_id, role, state, content, reasoning, tool_calls, "
-        "error, stats, created_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        {conversation_id, std::string(name_of(kRoles, message.role)),
-         std::string(name_of(kStates, message.state)), message.content, message.reasoning,
-         calls_to_text(message.tool_calls), message.error, stats_to_text(message.stats),
-         message.created_at});
+        "error, stats, created_at, parent_id, left_out, tokens) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        {conversation_id, std::string(name_of(message.role)), std::string(name_of(message.state)),
+         message.content, message.reasoning, dump(json_of(message.tool_calls)), message.error,
+         dump(json_of(message.stats)), message.created_at, message.parent,
+         int64_t{message.left_out}, Database::Blob{bytes_of(message.tokens)}});
     message.id = db_->last_id();
-    for (const Attachment& attachment : message.attachments) {
+    for (Attachment& attachment : message.attachments) {
         db_->run(
-            "INSERT INTO attachments (message_id, name, text, tokens, files) VALUES (?, ?, ?, ?, "
-            "?)",
+            "INSERT INTO attachments (message_id, name, text, tokens, files, left_out) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
             {message.id, attachment.name, attachment.text, attachment.tokens,
-             files_to_text(attachment.files)});
+             dump(json_of(attachment.files)), int64_t{attachment.left_out}});
+        attachment.id = db_->last_id();
     }
+    if (message.state != MessageState::streaming) {
+        index_message(message.id);
+    }
+}
+
+void ConversationStore::set_active(int64_t conversation, int64_t parent, int64_t child) {
+    if (parent == 0) {
+        db_->run("UPDATE conversations SET active_root = ? WHERE id = ?", {child, conversation});
+    } else {
+        db_->run("UPDATE messages SET active_child = ? WHERE id = ?", {child, parent});
+    }
+}
+
+int64_t ConversationStore::active_child(int64_t conversation, int64_t parent) const {
+    return parent == 0
+               ? db_->number("SELECT active_root FROM conversations WHERE id = ?", {conversation})
+               : db_->number("SELECT active_child FROM messages WHERE id = ?", {parent});
 }
 
 void ConversationStore::begin_turn(Conversation& conversation) {
@@ -469,66 +388,221 @@ void ConversationStore::begin_turn(Conversation& conversation) {
         stored.updated_at = now_seconds();
         if (stored.id == 0) {
             stored.created_at = stored.updated_at;
-            db_->run("INSERT INTO conversations (title, created_at, updated_at) VALUES (?, ?, ?)",
-                     {stored.title, stored.created_at, stored.updated_at});
+            db_->run(
+                "INSERT INTO conversations (title, created_at, updated_at, folder_id, pinned, "
+                "settings) VALUES (?, ?, ?, ?, ?, ?)",
+                {stored.title, stored.created_at, stored.updated_at, stored.folder,
+                 int64_t{stored.pinned}, stored.settings});
             stored.id = db_->last_id();
         } else {
             db_->run("UPDATE conversations SET updated_at = ? WHERE id = ?",
                      {stored.updated_at, stored.id});
+            if (db_->changes() == 0) {
+                throw StoreError("the conversation was deleted by another program");
+            }
         }
+        int64_t previous = 0;
         for (Message& message : stored.messages) {
             if (message.id == 0) {
+                if (message.parent == Message::kAfterPrevious) {
+                    message.parent = previous;
+                }
                 insert_message(stored.id, message);
+                set_active(stored.id, message.parent, message.id);
+                message.branches = static_cast<int>(db_->number(
+                    "SELECT count(*) FROM messages WHERE conversation_id = ? AND parent_id = ? "
+                    "AND deleted_at = 0",
+                    {stored.id, message.parent}));
+                message.branch = message.branches - 1;
             }
+            previous = message.id;
         }
     });
     conversation = std::move(stored);
 }
 
-void ConversationStore::begin_another_answer(Conversation& conversation, int64_t replaced_id) {
-    Message answer = conversation.messages.back();
+void ConversationStore::begin_continuation(const Conversation& conversation) {
+    const Message& answer = conversation.messages.back();
     db_->transaction(true, [&] {
-        db_->run("UPDATE messages SET replaced = 1 WHERE id = ?", {replaced_id});
-        insert_message(conversation.id, answer);
+        forget_index(answer.id);
+        db_->run("UPDATE messages SET state = ?, content = ?, reasoning = ? WHERE id = ?",
+                 {std::string(name_of(MessageState::streaming)), answer.content, answer.reasoning,
+                  answer.id});
     });
-    conversation.messages.back() = std::move(answer);
 }
 
 void ConversationStore::save_partial(const Message& answer) {
-    db_->transaction(false, [&] {
-        db_->run("UPDATE messages SET content = ?, reasoning = ? WHERE id = ?",
-                 {answer.content, answer.reasoning, answer.id});
-    });
+    db_->wait_when_busy(kLittlePatience);
+    try {
+        db_->transaction(false, [&] {
+            db_->run("UPDATE messages SET content = ?, reasoning = ?, tokens = ? WHERE id = ?",
+                     {answer.content, answer.reasoning, Database::Blob{bytes_of(answer.tokens)},
+                      answer.id});
+        });
+    } catch (...) {
+        db_->wait_when_busy(kPatience);
+        throw;
+    }
+    db_->wait_when_busy(kPatience);
 }
 
 void ConversationStore::finish_turn(const Conversation& conversation, const Message& answer) {
     db_->transaction(true, [&] {
+        forget_index(answer.id);
         db_->run(
             "UPDATE messages SET state = ?, content = ?, reasoning = ?, tool_calls = ?, error = ?, "
-            "stats = ? WHERE id = ?",
-            {std::string(name_of(kStates, answer.state)), answer.content, answer.reasoning,
-             calls_to_text(answer.tool_calls), answer.error, stats_to_text(answer.stats),
-             answer.id});
+            "stats = ?, tokens = ? WHERE id = ?",
+            {std::string(name_of(answer.state)), answer.content, answer.reasoning,
+             dump(json_of(answer.tool_calls)), answer.error, dump(json_of(answer.stats)),
+             Database::Blob{bytes_of(answer.tokens)}, answer.id});
+        index_message(answer.id);
         db_->run("UPDATE conversations SET updated_at = ?, tokens = ? WHERE id = ?",
                  {now_seconds(), answer.stats.prompt_tokens + answer.stats.completion_tokens,
                   conversation.id});
     });
 }
 
-void ConversationStore::rename(int64_t id, const std::string& title) {
-    db_->transaction(true, [&] {
-        db_->run("UPDATE conversations SET title = ? WHERE id = ?", {title, id});
+bool ConversationStore::switch_branch(int64_t conversation, int64_t message, int step) {
+    const Tree tree(*db_, conversation);
+    const auto at = tree.index.find(message);
+    if (at == tree.index.end() || tree.nodes[at->second].deleted) {
+        return false;
+    }
+    const Tree::Node& node = tree.nodes[at->second];
+    const auto& siblings = tree.siblings(node);
+    const auto here = std::find(siblings.begin(), siblings.end(), message) - siblings.begin();
+    const auto there = here + step;
+    if (there < 0 || there >= static_cast<std::ptrdiff_t>(siblings.size())) {
+        return false;
+    }
+    db_->transaction(false, [&] {
+        set_active(conversation, node.parent, siblings[static_cast<size_t>(there)]);
+    });
+    return true;
+}
+
+void ConversationStore::show_message(int64_t message) {
+    const int64_t conversation =
+        db_->number("SELECT conversation_id FROM messages WHERE id = ?", {message});
+    const Tree tree(*db_, conversation);
+    db_->transaction(false, [&] {
+        auto at = tree.index.find(message);
+        for (size_t steps = 0; at != tree.index.end() && steps <= tree.nodes.size(); steps++) {
+            const Tree::Node& node = tree.nodes[at->second];
+            set_active(conversation, node.parent, node.id);
+            at = tree.index.find(node.parent);
+        }
     });
 }
 
-void ConversationStore::remove(int64_t id) {
-    db_->transaction(true,
-                     [&] { db_->run("UPDATE conversations SET deleted = 1 WHERE id = ?", {id}); });
+DeletedMessages ConversationStore::remove_turn(const Conversation& conversation, size_t index) {
+    const auto& messages = conversation.messages;
+    const Message& first = messages.at(index);
+    DeletedMessages deleted{conversation.id, first.id, first.parent, first.id};
+    const int64_t now = now_seconds();
+    db_->transaction(true, [&] {
+        if (first.branches > 1) {
+            const Tree tree(*db_, conversation.id);
+            const auto& siblings = tree.children.at(first.parent);
+            const auto here = std::find(siblings.begin(), siblings.end(), first.id);
+            set_active(conversation.id, first.parent,
+                       here == siblings.begin() ? *(here + 1) : *(here - 1));
+            db_->run(
+                "WITH RECURSIVE branch(id) AS (SELECT ? UNION SELECT m.id FROM messages m, branch "
+                "WHERE m.conversation_id = ? AND m.parent_id = branch.id) "
+                "UPDATE messages SET deleted_at = ?, deleted_with = ? "
+                "WHERE id IN branch AND deleted_at = 0",
+                {first.id, conversation.id, now, deleted.mark});
+        } else {
+            const auto mark = [&](const Message& message) {
+                db_->run("UPDATE messages SET deleted_at = ?, deleted_with = ? WHERE id = ?",
+                         {now, deleted.mark, message.id});
+            };
+            mark(first);
+            for (size_t i = index + 1; first.role == runtime::Role::user && i < messages.size() &&
+                                       messages[i].role != runtime::Role::user;
+                 i++) {
+                mark(messages[i]);
+            }
+        }
+    });
+    return deleted;
 }
 
-void ConversationStore::restore(int64_t id) {
-    db_->transaction(true,
-                     [&] { db_->run("UPDATE conversations SET deleted = 0 WHERE id = ?", {id}); });
+void ConversationStore::restore(const DeletedMessages& deleted) {
+    db_->transaction(true, [&] {
+        db_->run(
+            "UPDATE messages SET deleted_at = 0, deleted_with = 0 WHERE conversation_id = ? AND "
+            "deleted_with = ?",
+            {deleted.conversation, deleted.mark});
+        set_active(deleted.conversation, deleted.parent, deleted.active_before);
+    });
+}
+
+void ConversationStore::change_view(const std::vector<ViewChange>& changes) {
+    db_->transaction(true, [&] {
+        for (const ViewChange& change : changes) {
+            if (change.attachment) {
+                db_->run("UPDATE attachments SET left_out = ? WHERE id = ?",
+                         {int64_t{change.left_out}, change.attachment});
+            } else {
+                db_->run("UPDATE messages SET left_out = ? WHERE id = ?",
+                         {int64_t{change.left_out}, change.message});
+            }
+        }
+    });
+}
+
+void ConversationStore::index_message(int64_t id) {
+    if (!has_index_) {
+        return;
+    }
+    db_->run(
+        "INSERT INTO search(rowid, content) SELECT id, content FROM message_texts WHERE id = ?",
+        {id});
+    db_->run("UPDATE messages SET indexed = 1 WHERE id = ?", {id});
+}
+
+void ConversationStore::forget_index(int64_t id) {
+    if (!has_index_ || db_->number("SELECT indexed FROM messages WHERE id = ?", {id}) == 0) {
+        return;
+    }
+    db_->run(
+        "INSERT INTO search(search, rowid, content) SELECT 'delete', id, content FROM "
+        "message_texts WHERE id = ?",
+        {id});
+    db_->run("UPDATE messages SET indexed = 0 WHERE id = ?", {id});
+}
+
+bool ConversationStore::index_some(int messages) {
+    if (!has_index_) {
+        return false;
+    }
+    // Newest first: what was written lately is what is looked for. An answer that is being written,
+    // here or by another program, is indexed when it is finished.
+    std::vector<int64_t> ids;
+    {
+        auto rows = db_->rows(
+            "SELECT id FROM messages WHERE indexed = 0 AND state <> 'streaming' "
+            "ORDER BY id DESC LIMIT ?",
+            {int64_t{messages}});
+        while (rows.next()) {
+            ids.push_back(rows.number(0));
+        }
+    }
+    if (ids.empty()) {
+        return false;
+    }
+    db_->transaction(false, [&] {
+        for (const int64_t id : ids) {
+            index_message(id);
+        }
+    });
+    return ids.size() == static_cast<size_t>(messages);
+}
+
+std::vector<SearchHit> ConversationStore::search(const std::string& words, size_t limit) const {
+    return search_conversations(*db_, words, limit);
 }
 
 }  // namespace app

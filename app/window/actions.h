@@ -14,7 +14,6 @@ public:
 
     virtual void send() = 0;  // the draft and what is staged
     virtual void stop() = 0;
-    virtual void regenerate() = 0;
     virtual void toggle_thinking() = 0;
     virtual void draft_changed() = 0;
 
@@ -22,7 +21,6 @@ public:
     virtual void select_conversation(int64_t id) = 0;
     virtual void rename_conversation(int64_t id, const std::string& title) = 0;
     virtual void remove_conversation(int64_t id) = 0;
-    virtual void restore_conversation(int64_t id) = 0;
 
     virtual void attach(
         const std::vector<std::string>& paths) = 0;  // dropped, typed or named on the command line

@@ -11,6 +11,7 @@
 
 #include "app/conversation.h"
 #include "app/window/actions.h"
+#include "app/window/chat_view.h"
 #include "app/window/edit_buffer.h"
 #include "app/window/text_layer.h"
 #include "app/window/theme.h"
@@ -41,7 +42,7 @@ struct Banner {
     uint64_t id = 0;
     Kind kind = Kind::info;
     std::string text;
-    int64_t undo_conversation = 0;  // not 0: offers to take back the deletion
+    uint64_t undo = 0;  // not 0: offers to take back what it tells of, by ChatActions::undo()
 };
 
 struct GenerationView {
@@ -107,6 +108,7 @@ struct AppState {
 
     std::vector<ConversationSummary> conversations;
     Conversation conversation;
+    ChatView chat;
     uint64_t conversation_generation = 0;  // grows when another conversation is shown
     int64_t now = 0;  // seconds since 1970, local offset included, for the groups by day
     int64_t utc_offset = 0;

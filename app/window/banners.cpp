@@ -27,7 +27,7 @@ void draw_banners(AppState& state, ImVec2 at, float width, float& height) {
     float y = at.y + px(10);
     for (size_t i = 0; i < count; i++) {
         const Banner& banner = state.banners[i];
-        const float text_room = inner - 2 * pad - px(30) - (banner.undo_conversation ? px(60) : 0);
+        const float text_room = inner - 2 * pad - px(30) - (banner.undo ? px(60) : 0);
         const float text_height =
             draw_wrapped(nullptr, state.fonts.body, {}, text_room, 0, banner.text);
         const float box = text_height + 2 * pad - px(4);
@@ -38,7 +38,7 @@ void draw_banners(AppState& state, ImVec2 at, float width, float& height) {
     begin_region("banners", at, {width, height});
     ImDrawList* list = ImGui::GetWindowDrawList();
     uint64_t dismissed = 0;
-    int64_t restored = 0;
+    uint64_t undone = 0;
     for (const Placed& item : placed) {
         const Banner& banner = *item.banner;
         const bool error = banner.kind == Banner::Kind::error,
@@ -62,22 +62,22 @@ void draw_banners(AppState& state, ImVec2 at, float width, float& height) {
         if (click.clicked) {
             dismissed = banner.id;
         }
-        if (banner.undo_conversation) {
+        if (banner.undo) {
             ButtonLook look;
             look.text = colour::kAccentText;
             look.height = 26;
             const ImVec2 box = button_size(state, "Undo", look);
             if (button(state, "undo", {close.x - box.x - px(4), middle - px(13)}, "Undo", look)
                     .clicked) {
-                restored = banner.undo_conversation;
+                undone = banner.undo;
                 dismissed = banner.id;
             }
         }
         ImGui::PopID();
     }
     ImGui::EndChild();
-    if (restored) {
-        state.actions->restore_conversation(restored);
+    if (undone) {
+        state.chat.actions->undo(undone);
     }
     if (dismissed) {
         state.actions->dismiss_banner(dismissed);

@@ -270,7 +270,7 @@ void draw_footer(Pen& pen, const Message& message, size_t index, bool last) {
         if (can_regenerate) {
             right -= again_width;
             if (button(state, "regenerate", {right, pen.y}, "Regenerate", look).clicked) {
-                state.actions->regenerate();
+                state.chat.actions->regenerate(index);
             }
         }
         if (!message.content.empty()) {

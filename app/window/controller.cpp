@@ -1,10 +1,9 @@
-// Everything but the turns themselves (turns.cpp): models, conversations, attachments, figures.
+// Models, attachments, figures. What concerns conversations and their turns is passed on to Chats.
 #include "app/window/controller.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <ctime>
 #include <utility>
 
 #include "app/codebase/classify.h"
@@ -18,10 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxBanners = 8, kMaxRecent = 8, kMaxEntries = 500;
-
-int64_t now_seconds() {
-    return static_cast<int64_t>(std::time(nullptr));
-}
 
 std::string home_relative(const std::string& path) {
     const char* home = std::getenv("HOME");
@@ -67,6 +62,19 @@ Controller::Controller(AppState& state,
       paths_(std::move(paths)),
       hooks_(std::move(hooks)),
       store_(paths_.conversations),
+      chats_(ChatHost{state_,
+                      glyphs_,
+                      engine_,
+                      settings_,
+                      store_,
+                      prompt_worker_,
+                      model_,
+                      [this](Banner::Kind kind, const std::string& text, uint64_t undo) {
+                          banner(kind, text, undo);
+                      },
+                      [this](const std::function<void()>& call) { return store_call(call); },
+                      [this] { count_wanted_ = true; },
+                      {}}),
       files_worker_(hooks_.wake),
       prompt_worker_(hooks_.wake) {
     state_.actions = this;
@@ -80,16 +88,12 @@ Controller::Controller(AppState& state,
     }
     state_.thinking = settings_.thinking;
     state_.sidebar = settings_.sidebar;
-    refresh_list();
+    chats_.refresh_list();
 }
 
 Controller::~Controller() {
     if (packing_) {
         packing_->cancel = true;
-    }
-    if (turn_ && turn_->stored) {
-        turn_->stream.reset();  // cancels
-        finish_turn(MessageState::stopped, "");
     }
     save_settings_now();
 }
@@ -101,14 +105,13 @@ void Controller::save_settings_now() {
     }
 }
 
-void Controller::banner(Banner::Kind kind, const std::string& text, int64_t undo_conversation) {
+void Controller::banner(Banner::Kind kind, const std::string& text, uint64_t undo) {
     const bool known =
-        std::any_of(state_.banners.begin(), state_.banners.end(), [&](const Banner& b) {
-            return b.text == text && b.undo_conversation == undo_conversation;
-        });
+        std::any_of(state_.banners.begin(), state_.banners.end(),
+                    [&](const Banner& b) { return b.text == text && b.undo == undo; });
     if (!known) {
         glyphs_.note(text);
-        state_.banners.push_front({next_banner_++, kind, text, undo_conversation});
+        state_.banners.push_front({next_banner_++, kind, text, undo});
         if (state_.banners.size() > kMaxBanners) {
             state_.banners.pop_back();
         }
@@ -127,33 +130,11 @@ bool Controller::store_call(const std::function<void()>& call) {
     }
 }
 
-void Controller::refresh_list() {
-    store_call([&] { state_.conversations = store_.list(); });
-    for (const ConversationSummary& item : state_.conversations) {
-        glyphs_.note(item.title);
-    }
-    state_.now = now_seconds();
-    const auto now = static_cast<std::time_t>(state_.now);
-    std::tm local{};
-    localtime_r(&now, &local);
-    state_.utc_offset = local.tm_gmtoff;
-}
-
-void Controller::note_glyphs(const Conversation& conversation) {
-    for (const Message& message : conversation.messages) {
-        glyphs_.note(message.content);
-        glyphs_.note(message.reasoning);
-        for (const Attachment& attachment : message.attachments) {
-            glyphs_.note(attachment.name);
-        }
-    }
-}
-
 int Controller::tick() {
     bool changed = files_worker_.deliver();
     changed = prompt_worker_.deliver() || changed;
     changed = follow_model() || changed;
-    changed = drain_stream() || changed;
+    changed = chats_.tick() || changed;
     const bool figures = follow_memory();
     if (packing_) {
         const int64_t files = packing_->files.load(), tokens = packing_->tokens.load();
@@ -224,7 +205,7 @@ bool Controller::follow_model() {
         state_.context = {};
     }
     const int clients =
-        std::max(0, status.running + status.waiting - (turn_ && turn_->stream ? 1 : 0));
+        std::max(0, status.running + status.waiting - (chats_.turns().streaming() ? 1 : 0));
     const bool clients_changed = clients != state_.server.clients;
     state_.server.clients = clients;
     return clients_changed || before.state != view.state ||
@@ -322,65 +303,30 @@ void Controller::toggle_thinking() {
     count_wanted_ = true;
 }
 
+void Controller::send() {
+    if (!packing_) {
+        chats_.turns().send();
+    }
+}
+
+void Controller::stop() {
+    chats_.turns().stop();
+}
+
 void Controller::new_conversation() {
-    state_.conversation = {};
-    state_.conversation_generation++;
-    state_.overflow.reset();
-    state_.composer_focused = true;
-    count_wanted_ = true;
+    chats_.new_conversation();
 }
 
 void Controller::select_conversation(int64_t id) {
-    if (id == state_.conversation.id) {
-        return;
-    }
-    if (turn_ && turn_->conversation.id == id) {
-        state_.conversation = turn_->conversation;
-    } else {
-        std::optional<Conversation> loaded;
-        if (!store_call([&] { loaded = store_.load(id); }) || !loaded) {
-            refresh_list();
-            return;
-        }
-        state_.conversation = std::move(*loaded);
-    }
-    note_glyphs(state_.conversation);
-    state_.conversation_generation++;
-    state_.overflow.reset();
-    state_.composer_focused = true;
-    count_wanted_ = true;
+    chats_.select(id);
 }
 
 void Controller::rename_conversation(int64_t id, const std::string& title) {
-    store_call([&] { store_.rename(id, title); });
-    if (state_.conversation.id == id) {
-        state_.conversation.title = title;
-    }
-    refresh_list();
+    chats_.rename(id, title);
 }
 
 void Controller::remove_conversation(int64_t id) {
-    if (turn_ && turn_->conversation.id == id) {
-        stop();
-    }
-    const auto item = std::find_if(state_.conversations.begin(), state_.conversations.end(),
-                                   [&](const auto& c) { return c.id == id; });
-    const std::string title = item == state_.conversations.end() ? "" : item->title;
-    if (store_call([&] { store_.remove(id); })) {
-        banner(Banner::Kind::info,
-               "Deleted \u201C" + title +
-                   "\u201D. It can be taken back until Keyhole is started again.",
-               id);
-    }
-    if (state_.conversation.id == id) {
-        new_conversation();
-    }
-    refresh_list();
-}
-
-void Controller::restore_conversation(int64_t id) {
-    store_call([&] { store_.restore(id); });
-    refresh_list();
+    chats_.remove({id});
 }
 
 void Controller::attach(const std::vector<std::string>& paths) {
@@ -476,9 +422,7 @@ void Controller::open_first_model(const std::string& named) {
 }
 
 void Controller::load_model(const std::string& path) {
-    if (turn_) {
-        stop();
-    }
+    stop();
     loading_path_ = fs::absolute(expanded(path)).string();
     last_load_error_.clear();
     state_.model.loading_name =

@@ -3,7 +3,6 @@
 // exceptions: what fails becomes a banner. Main thread.
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "app/conversation_store.h"
 #include "app/settings.h"
 #include "app/window/app_state.h"
+#include "app/window/chats.h"
 #include "app/window/worker.h"
 #include "runtime/engine/engine_thread.h"
 
@@ -46,20 +46,18 @@ public:
     // Takes in what happened since the last call. How many frames that is worth: 0, nothing that is
     // drawn changed; 1, a figure did.
     int tick();
-    void banner(Banner::Kind kind, const std::string& text, int64_t undo_conversation = 0);
+    void banner(Banner::Kind kind, const std::string& text, uint64_t undo = 0);
     Settings& settings() { return settings_; }
     void save_settings_now();
 
     void send() override;
     void stop() override;
-    void regenerate() override;
     void toggle_thinking() override;
     void draft_changed() override;
     void new_conversation() override;
     void select_conversation(int64_t id) override;
     void rename_conversation(int64_t id, const std::string& title) override;
     void remove_conversation(int64_t id) override;
-    void restore_conversation(int64_t id) override;
     void attach(const std::vector<std::string>& paths) override;
     void cancel_attach() override;
     void remove_attachment(size_t index) override;
@@ -74,45 +72,9 @@ public:
     void zoom(int steps) override;
 
 private:
-    using Clock = std::chrono::steady_clock;
-
-    // The answer that is being written. It has a conversation of its own: another one may be on
-    // screen meanwhile.
-    struct Turn {
-        Conversation conversation;
-        int64_t replaces = 0;  // regenerate: the id of the answer before
-        Message replaced;      // and the answer itself, should the new one not even start
-        std::string
-            draft;  // what send() took from the composer, to give back if the prompt is refused
-        std::vector<Attachment> staged;
-        uint64_t serial = 0;
-        bool stop_wanted = false;
-        std::unique_ptr<runtime::GenerationStream> stream;
-        Clock::time_point began, first_reasoning, last_save;
-        bool has_reasoning = false, has_content = false;
-        bool stored = false;
-    };
-
-    void start_turn(Turn turn);
-    void turn_ready(uint64_t serial,
-                    std::unique_ptr<runtime::GenerationStream> stream,
-                    const std::string& error,
-                    int64_t needed,
-                    int64_t limit);
-    bool drain_stream();
-    void take_event(const runtime::GenerationEvent& event);
-    void take_deltas(Message& answer, const std::vector<runtime::ReplyDelta>& deltas);
-    void finish_turn(MessageState state, const std::string& error);
-    void give_back_turn();
-    void show(const Message& answer);  // copies the running answer into what is on screen, if its
-                                       // conversation is
-    Message& answer() { return turn_->conversation.messages.back(); }
-
     bool follow_model();
     bool follow_memory();
     void recount();
-    void refresh_list();
-    void note_glyphs(const Conversation& conversation);
     bool store_call(const std::function<void()>& call);
     std::shared_ptr<const runtime::LoadedModel> model() const { return model_; }
 
@@ -127,12 +89,11 @@ private:
     std::shared_ptr<const runtime::LoadedModel> model_;
     std::string loading_path_, last_load_error_;
     std::vector<std::string> waiting_paths_;
-    std::unique_ptr<Turn> turn_;
-    uint64_t serial_ = 0;
     uint64_t next_banner_ = 1;
     uint64_t count_serial_ = 0;
     bool count_wanted_ = false, counting_ = false;
     std::shared_ptr<codebase::PackProgress> packing_;
+    Chats chats_;
     // Last: their threads end before anything that their jobs point to.
     Worker files_worker_, prompt_worker_;
 };

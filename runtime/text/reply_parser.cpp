@@ -257,7 +257,11 @@ void ReplyParser::State::finish() {
 }
 
 ReplyParser::ReplyParser(ReplyParserOptions options)
-    : state_(std::make_unique<State>(std::move(options))) {}
+    : state_(std::make_unique<State>(std::move(options))) {
+    if (!state_->options.before.empty()) {
+        add(state_->options.before);
+    }
+}
 
 ReplyParser::~ReplyParser() = default;
 

@@ -38,6 +38,7 @@ struct ReplyParserOptions {
     std::vector<ToolSignature> tools;     // empty: tool-call markup is content
     std::vector<std::string> stop;        // the stop string itself is not part of the output; empty ones are ignored
     bool plain = false;                   // nothing but stop strings is looked for: every character is content
+    std::string before;                   // of an answer that goes on: read first, and not given out again
 };
 
 // One piece of a reply. Exactly one of the texts is in use, by kind.

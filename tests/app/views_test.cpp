@@ -20,14 +20,12 @@ struct Recorder : Actions {
     }
     void send() override { note("send"); }
     void stop() override { note("stop"); }
-    void regenerate() override { note("regenerate"); }
     void toggle_thinking() override { note("toggle_thinking"); }
     void draft_changed() override { note("draft_changed"); }
     void new_conversation() override { note("new_conversation"); }
     void select_conversation(int64_t id) override { note("select " + std::to_string(id)); }
     void rename_conversation(int64_t, const std::string&) override { note("rename"); }
     void remove_conversation(int64_t) override { note("remove"); }
-    void restore_conversation(int64_t id) override { note("restore " + std::to_string(id)); }
     void attach(const std::vector<std::string>&) override { note("attach"); }
     void cancel_attach() override { note("cancel_attach"); }
     void remove_attachment(size_t) override { note("remove_attachment"); }
@@ -40,6 +38,23 @@ struct Recorder : Actions {
     void dismiss_banner(uint64_t id) override { note("dismiss " + std::to_string(id)); }
     void toggle_sidebar() override { note("toggle_sidebar"); }
     void zoom(int) override { note("zoom"); }
+};
+
+struct ChatRecorder : ChatActions {
+    std::vector<std::string> calls;
+    void note(const std::string& call) { calls.push_back(call); }
+    bool has(const std::string& call) const {
+        return std::find(calls.begin(), calls.end(), call) != calls.end();
+    }
+    void regenerate(size_t index) override { note("regenerate " + std::to_string(index)); }
+    void continue_answer() override { note("continue"); }
+    void begin_edit(size_t index) override { note("edit " + std::to_string(index)); }
+    void cancel_edit() override { note("cancel_edit"); }
+    void switch_branch(size_t index, int step) override {
+        note("branch " + std::to_string(index) + " " + std::to_string(step));
+    }
+    void delete_turn(size_t index) override { note("delete " + std::to_string(index)); }
+    void undo(uint64_t id) override { note("undo " + std::to_string(id)); }
 };
 
 // One context with the real fonts; frames are laid out and thrown away.
@@ -59,6 +74,7 @@ public:
         build_fonts(state.fonts, scale, glyphs);
         apply_style(scale);
         state.actions = &actions;
+        state.chat.actions = &chat_actions;
         state.now = 1'790'000'000;
         state.demo_hint = "get a GGUF and name it";
     }
@@ -106,6 +122,7 @@ public:
     }
 
     Recorder actions;
+    ChatRecorder chat_actions;
     Glyphs glyphs;
     AppState state;
 };

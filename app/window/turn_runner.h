@@ -1,0 +1,77 @@
+// TurnRunner: the answer that is being written - its prompt made on a worker, its events taken as
+// they come, its text saved as it grows. Knows nothing of lists and models. Main thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/prompt.h"
+#include "app/window/chat_host.h"
+
+namespace app::window {
+
+class TurnRunner {
+public:
+    explicit TurnRunner(ChatHost& host) : host_(host) {}
+    ~TurnRunner();  // stops and saves an answer that is being written
+
+    void send();  // the draft and what is staged; while a question is edited, beside that one
+    void regenerate(size_t index);
+    void continue_answer();
+    void stop();  // in any phase: nothing is sent, or what came so far is kept
+    // Takes in the events since the last call. true: something that is drawn changed.
+    bool tick();
+
+    bool running() const { return turn_ != nullptr; }
+    bool streaming() const { return turn_ && turn_->stream; }
+    // Of the conversation whose answer is being written, as it is now; null: none is.
+    const Conversation* conversation() const { return turn_ ? &turn_->conversation : nullptr; }
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    // It has a conversation of its own: another one may be on screen meanwhile.
+    struct Turn {
+        enum class Kind { question, again, continued };
+        Kind kind = Kind::question;
+        Conversation conversation;
+        Conversation before;  // as it was, should the turn not even start
+        Draft draft;          // what send() took from the composer, to give back then
+        EditView edit;
+        uint64_t serial = 0;
+        bool stop_wanted = false;
+        std::unique_ptr<runtime::GenerationStream> stream;
+        Clock::time_point began, first_reasoning, last_save;
+        AnswerStats earlier;  // continued: what the answer had cost before
+        uint64_t saved_revision = 0;
+        bool stored = false;
+        bool over = false;  // finished, but another program keeps the file busy
+    };
+    struct Prepared {
+        std::unique_ptr<runtime::GenerationStream> stream;
+        std::string error;
+        int64_t needed = 0;  // not 0: the prompt is too long
+        int64_t limit = 0;
+        std::optional<Continuation> continued;
+    };
+
+    void start(Turn turn);
+    void ready(uint64_t serial, Prepared prepared);
+    void give_back();
+    void take_event(const runtime::GenerationEvent& event);
+    void take_deltas(Message& answer, const std::vector<runtime::ReplyDelta>& deltas);
+    void finish(MessageState state, const std::string& error);
+    void store_finished();
+    void show(const Message& answer);  // copies the running answer into what is on screen, if its
+                                       // conversation is
+    Message& answer() { return turn_->conversation.messages.back(); }
+
+    ChatHost& host_;
+    std::unique_ptr<Turn> turn_;
+    uint64_t serial_ = 0;
+};
+
+}  // namespace app::window
