@@ -20,4 +20,4 @@ forbid(runtime "(nlohmann|httplib|imgui|GLFW|sqlite3)" "runtime knows no JSON, s
 forbid(kernels "(nlohmann|httplib|imgui|GLFW|sqlite3)" "kernels know arrays only")
 forbid(assets "(app|runtime|kernels)/" "assets depend on nothing")
 forbid(app "(kernels/cpu|kernels/cuda|kernels/quants|kernels/backend)" "app speaks to the runtime, not to kernels")
-forbid(kernels "cuda" "CUDA is named in kernels/cuda only" "/kernels/cuda/")
+forbid(kernels "cuda" "CUDA is named in kernels/cuda and kernels/simt only" "/kernels/(cuda|simt)/")

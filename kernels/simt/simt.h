@@ -1,0 +1,149 @@
+// One kernel source, two builds: nvcc for the GPU, a C++ compiler for an execution on the CPU in
+// which every CUDA thread is a fibre. Kernels include this header and warp_matrix.h and use nothing
+// else of CUDA: no <<<>>>, no raw
+// __shared__, no inline assembly, no cooperative groups.
+//
+//   SIMT_SHARED(float, s, [4][32])   shared memory of the block; scalars: SIMT_SHARED(int, n)
+//   SIMT_DYNAMIC_SHARED(bytes)       the launch's dynamic shared memory
+//   simt::launch({grid, block, shared_bytes}, kernel, arguments...)
+//
+// On the CPU (words.h, runtime.cpp): barriers that not all threads reach, collectives in a branch,
+// shared memory read before it is written or before its copy was waited for, accesses beyond an
+// array: each ends the process with a report (exit status 86). Schedules, copies, planted faults
+// and counters are set and read in namespace simt::cpu.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "kernels/check.h"
+
+#ifdef __CUDACC__
+#    define SIMT_GPU 1
+#    include <cuda_bf16.h>
+#    include <cuda_fp16.h>
+#    include <cuda_runtime.h>
+#    define SIMT_UNROLL _Pragma("unroll")
+// Block-shared storage. Scalars: SIMT_SHARED(int, n);  arrays: SIMT_SHARED(float, s, [4][32]);
+#    define SIMT_SHARED(T, name, ...) __shared__ T name __VA_ARGS__
+// The launch-time (dynamic) block storage, always the same type and name underneath.
+#    define SIMT_DYNAMIC_SHARED(name)                                \
+        extern __shared__ __align__(1024) unsigned char simt_dyn_[]; \
+        unsigned char* const name = simt_dyn_
+#else
+#    define SIMT_GPU 0
+#    include "kernels/simt/words.h"
+#endif
+
+namespace simt {
+
+#if SIMT_GPU
+using Stream = cudaStream_t;
+#else
+using Stream = void*;
+#endif
+
+struct Config {
+    dim3 grid, block;
+    size_t smem = 0;
+    Stream stream = nullptr;
+};
+
+#if SIMT_GPU
+inline void check(cudaError_t error, const char* what) {
+    if (error != cudaSuccess) {
+        throw kernels::DeviceError(std::string("the CUDA device refuses (") + what +
+                                   "): " + cudaGetErrorString(error));
+    }
+}
+template <class... P, class... A>
+void launch(const Config& c, void (*kernel)(P...), A&&... a) {
+    if (c.smem > 48 * 1024)
+        check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                   cudaFuncAttributeMaxDynamicSharedMemorySize, int(c.smem)),
+              "cudaFuncSetAttribute");
+    kernel<<<c.grid, c.block, c.smem, c.stream>>>(static_cast<P>(std::forward<A>(a))...);
+    check(cudaGetLastError(), "launch");
+}
+inline void sync() {
+    check(cudaDeviceSynchronize(), "sync");
+}
+#else
+template <class... P, class... A>
+void launch(const Config& c, void (*kernel)(P...), A&&... a) {
+    std::tuple<P...> args(static_cast<P>(std::forward<A>(a))...);
+    struct Call {
+        void (*k)(P...);
+        std::tuple<P...>* t;
+    } call{kernel, &args};
+    // every emulated thread runs this: parameters are copied per thread, as on the GPU
+    cpu::run_grid(
+        c.grid, c.block, c.smem,
+        [](void* p) {
+            auto* q = static_cast<Call*>(p);
+            std::apply(q->k, *q->t);
+        },
+        &call);
+}
+inline void sync() {}
+#endif
+
+// Device memory for tests: cudaMalloc, or memory of exactly this size with an inaccessible page
+// behind it. Poisoned.
+template <class T>
+class Buffer {
+public:
+    explicit Buffer(size_t n) : n_(n) {
+#if SIMT_GPU
+        void* p;
+        check(cudaMalloc(&p, n * sizeof(T)), "cudaMalloc");
+        p_ = static_cast<T*>(p);
+        check(cudaMemset(p_, 0xff, n * sizeof(T)), "cudaMemset");
+#else
+        p_ = static_cast<T*>(cpu::device_alloc(n * sizeof(T)));
+#endif
+    }
+    explicit Buffer(const std::vector<T>& v) : Buffer(v.size()) {
+        upload(v);
+    }
+    Buffer(const Buffer&) = delete;
+    ~Buffer() {
+#if SIMT_GPU
+        cudaFree(p_);
+#else
+        cpu::device_free(p_);
+#endif
+    }
+    void upload(const std::vector<T>& v) {
+#if SIMT_GPU
+        check(cudaMemcpy(p_, v.data(), v.size() * sizeof(T), cudaMemcpyHostToDevice), "upload");
+#else
+        std::memcpy(static_cast<void*>(p_), v.data(), v.size() * sizeof(T));
+#endif
+    }
+    std::vector<T> download() const {
+        std::vector<T> v(n_);
+#if SIMT_GPU
+        check(cudaMemcpy(v.data(), p_, n_ * sizeof(T), cudaMemcpyDeviceToHost), "download");
+#else
+        std::memcpy(static_cast<void*>(v.data()), p_, n_ * sizeof(T));
+#endif
+        return v;
+    }
+    T* get() const {
+        return p_;
+    }
+    size_t size() const {
+        return n_;
+    }
+
+private:
+    T* p_;
+    size_t n_;
+};
+
+}  // namespace simt
