@@ -15,6 +15,13 @@ struct Avx2 {
     static constexpr int kFloatWeights = 3;
     static constexpr int kFloatRows = 4;
 
+    // Measured on an EPYC (Zen 4): from about four rows on the tile is faster.
+    static constexpr int kFewRows = 3;
+    template <typename Block, int rows>
+    static void few_rows(const MatmulJob& job, int64_t m, int64_t first_row) {
+        along_row<Avx2, Block, rows>(job, m, first_row);
+    }
+
     template <bool is_signed>
     static __m256i dot(__m256i codes, __m256i x) {
         return _mm256_madd_epi16(pair_products<is_signed>(codes, x), _mm256_set1_epi16(1));

@@ -1,7 +1,7 @@
 // Products with AVX-512 and its VNNI byte dot products: 16 weight rows in a tile.
 #include <type_traits>
 
-#include "kernels/cpu/x86_products.h"
+#include "kernels/cpu/x86_wide_rows.h"
 
 namespace kernels::cpu {
 namespace {
@@ -15,9 +15,10 @@ struct Avx512 {
     static constexpr int kFloatWeights = 4;
     static constexpr int kFloatRows = 6;
 
-    template <bool>
-    static __m256i dot(__m256i codes, __m256i x) {
-        return _mm256_dpbusd_epi32(_mm256_setzero_si256(), codes, x);
+    static constexpr int kFewRows = 4;
+    template <typename Block, int rows>
+    static void few_rows(const MatmulJob& job, int64_t m, int64_t first_row) {
+        along_wide_row<Block, rows>(job, m, first_row);
     }
 
     // sums[t] += codes[i] . x[t][4 i .. 4 i + 3] for each lane, i below `words`.

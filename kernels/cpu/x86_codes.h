@@ -163,7 +163,9 @@ struct Codes<BlockMXFP4> {
     }
     static __m256 scale(const std::byte* src) {
         const auto e = [&](int i) { return static_cast<int>(src[17 * i]); };
-        const __m256i power = _mm256_setr_epi32(e(0), e(1), e(2), e(3), e(4), e(5), e(6), e(7));
+        return power_of(_mm256_setr_epi32(e(0), e(1), e(2), e(3), e(4), e(5), e(6), e(7)));
+    }
+    static __m256 power_of(__m256i power) {
         const __m256i one = _mm256_set1_epi32(1);
         const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(power, one), 23);
         const __m256i denormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), power);
@@ -238,7 +240,7 @@ struct Codes<BlockQ5_K> {
 template <>
 struct Codes<BlockIQ4_XS> {
     static constexpr int kOffset = 128, kLargest = 255;
-    static void load(const uint8_t* src, Group& group) {
+    static __m256 scales(const uint8_t* src) {
         const __m256i low =
             _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_word(src + 4))),
                               _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
@@ -247,9 +249,11 @@ struct Codes<BlockIQ4_XS> {
         const __m256i scale =
             _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
                             _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4));
-        group.scale =
-            _mm256_mul_ps(_mm256_set1_ps(load_half(src)),
-                          _mm256_cvtepi32_ps(_mm256_sub_epi32(scale, _mm256_set1_epi32(32))));
+        return _mm256_mul_ps(_mm256_set1_ps(load_half(src)),
+                             _mm256_cvtepi32_ps(_mm256_sub_epi32(scale, _mm256_set1_epi32(32))));
+    }
+    static void load(const uint8_t* src, Group& group) {
+        group.scale = scales(src);
         for (int j = 0; j < 8; j++) {
             group.codes[j] = look_up(kIq4Values, kOffset, nibbles_16(src + 8 + 16 * j));
         }
@@ -280,15 +284,18 @@ struct Codes<BlockQ6_K> {
 template <>
 struct Codes<BlockQ3_K> {
     static constexpr int kOffset = 4, kLargest = 7;
-    static void load(const uint8_t* src, Group& group) {
-        group.scale = _mm256_set1_ps(load_half(src + 108));
+    static __m128i sub_scales(const uint8_t* src) {
         const uint32_t a = load_word(src + 96), b = load_word(src + 100), c = load_word(src + 104);
         const auto word = [](uint32_t low, uint32_t high) {
             return static_cast<int>((low & 0x0F0F0F0FU) | (high & 0x03030303U) << 4);
         };
-        group.sub_scale = _mm_sub_epi8(
+        return _mm_sub_epi8(
             _mm_setr_epi32(word(a, c), word(b, c >> 2), word(a >> 4, c >> 4), word(b >> 4, c >> 6)),
             _mm_set1_epi8(32));
+    }
+    static void load(const uint8_t* src, Group& group) {
+        group.scale = _mm256_set1_ps(load_half(src + 108));
+        group.sub_scale = sub_scales(src);
         const __m256i third = load_32(src);
         for (int half = 0; half < 2; half++) {
             const __m256i low = load_32(src + 32 + 32 * half);

@@ -2,7 +2,8 @@
 // the byte dot product (matmul_avx2.cpp, matmul_avx512.cpp). Two ways with the same bits, by the
 // order that matmul_variants.h fixes:
 //
-//   along a row   up to kFewRows activation rows: 32 weights of one row against 32 activations, the
+//   along a row   up to Simd::kFewRows activation rows: 32 weights of one row against 32 activations, the
+//   activations, the
 //                 sums of eight such parts brought into one vector. Reads each weight once, in
 //                 order.
 //   a tile        more rows: kLanes weight rows are unpacked and transposed, so that a vector holds
@@ -26,8 +27,6 @@
 namespace kernels::cpu {
 namespace {
 
-// Measured with Q4_K, Q8_0 and Q6_K on an EPYC (Zen 4): from about four rows on the tile is faster.
-constexpr int kFewRows = 3;
 constexpr int kTileGroups = 4;  // 1024 weights of each row in a tile: 16 KiB for AVX-512
 constexpr int kTileRows = 64;   // activation rows that share one unpacking of a tile
 
@@ -499,18 +498,23 @@ void product(const MatmulJob& job) {
         for (; m < job.m_end; m++) {
             float_rows<Simd, Block, 1>(job, m);
         }
-    } else if (job.n_rows <= kFewRows) {
-        for (int64_t m = job.m_begin; m < job.m_end; m++) {
-            switch (job.n_rows) {
-                case 1:
-                    along_row<Simd, Block, 1>(job, m, 0);
-                    break;
-                case 2:
-                    along_row<Simd, Block, 2>(job, m, 0);
-                    break;
-                default:
-                    along_row<Simd, Block, 3>(job, m, 0);
-                    break;
+    } else if (job.n_rows <= Simd::kFewRows) {
+        for (int64_t t = 0; t < job.n_rows; t += 4) {
+            for (int64_t m = job.m_begin; m < job.m_end; m++) {
+                switch (job.n_rows - t) {
+                    case 1:
+                        Simd::template few_rows<Block, 1>(job, m, t);
+                        break;
+                    case 2:
+                        Simd::template few_rows<Block, 2>(job, m, t);
+                        break;
+                    case 3:
+                        Simd::template few_rows<Block, 3>(job, m, t);
+                        break;
+                    default:
+                        Simd::template few_rows<Block, 4>(job, m, t);
+                        break;
+                }
             }
         }
     } else {
