@@ -22,6 +22,11 @@ struct Avx2 {
         along_row<Avx2, Block, rows>(job, m, first_row);
     }
 
+    template <typename Block>
+    static void many_rows(const MatmulJob& job) {
+        all_tiles<Avx2, Block>(job);
+    }
+
     template <bool is_signed>
     static __m256i dot(__m256i codes, __m256i x) {
         return _mm256_madd_epi16(pair_products<is_signed>(codes, x), _mm256_set1_epi16(1));

@@ -1,77 +1,9 @@
-// Products with AVX-512 and its VNNI byte dot products: 16 weight rows in a tile.
-#include <type_traits>
-
-#include "kernels/cpu/x86_wide_rows.h"
+// Products with AVX-512 and its VNNI byte dot products.
+#include "kernels/cpu/avx512.h"
 
 namespace kernels::cpu {
-namespace {
 
-struct Avx512 {
-    using Int = __m512i;
-    using Float = __m512;
-    static constexpr bool kVnni = true;
-    static constexpr int kLanes = 16;
-    static constexpr int kRows = 8;
-    static constexpr int kFloatWeights = 4;
-    static constexpr int kFloatRows = 6;
-
-    static constexpr int kFewRows = 4;
-    template <typename Block, int rows>
-    static void few_rows(const MatmulJob& job, int64_t m, int64_t first_row) {
-        along_wide_row<Block, rows>(job, m, first_row);
-    }
-
-    // sums[t] += codes[i] . x[t][4 i .. 4 i + 3] for each lane, i below `words`.
-    template <bool is_signed, int largest, int rows>
-    static void add_dots(Int* sums, const int32_t* codes, const int8_t* const* x, int words) {
-        for (int i = 0; i < words; i++) {
-            const Int w = load_int(codes + kLanes * i);
-            for (int t = 0; t < rows; t++) {
-                int32_t four;
-                std::memcpy(&four, x[t] + 4 * i, 4);
-                sums[t] = _mm512_dpbusd_epi32(sums[t], w, _mm512_set1_epi32(four));
-            }
-        }
-    }
-
-    static Int broadcast(int value) { return _mm512_set1_epi32(value); }
-    static Int load_int(const int32_t* src) { return _mm512_load_si512(src); }
-    static Int add(Int a, Int b) { return _mm512_add_epi32(a, b); }
-    static Int multiply(Int a, Int b) { return _mm512_mullo_epi32(a, b); }
-
-    static Float zero() { return _mm512_setzero_ps(); }
-    static Float broadcast(float value) { return _mm512_set1_ps(value); }
-    static Float load(const float* src) { return _mm512_load_ps(src); }
-    static Float load_unaligned(const float* src) { return _mm512_loadu_ps(src); }
-    static void store(float* dst, Float v) { _mm512_store_ps(dst, v); }
-    static Float to_float(Int v) { return _mm512_cvtepi32_ps(v); }
-    static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
-    static Float multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
-    static Float multiply_add(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
-    static float sum(Float v) {
-        return sum_of_lanes(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
-    }
-
-    template <typename Block>
-    static Float load_weights(const std::byte* src) {
-        if constexpr (sizeof(Block) == 4) {
-            return _mm512_loadu_ps(src);
-        } else if constexpr (std::is_same_v<Block, BlockF16>) {
-            return _mm512_cvtph_ps(load_32(src));
-        } else {
-            return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_32(src)), 16));
-        }
-    }
-};
-
-bool supported() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
-}
-
-}  // namespace
-
-const MatmulVariant kMatmulAvx512 = {"AVX-512 VNNI", supported, pack_with_avx2, product_of<Avx512>};
+const MatmulVariant kMatmulAvx512 = {"AVX-512 VNNI", avx512_supported, pack_with_avx2,
+                                     product_of<Avx512>};
 
 }  // namespace kernels::cpu

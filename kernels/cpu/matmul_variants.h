@@ -66,6 +66,7 @@ struct MatmulVariant {
 
 extern const MatmulVariant kMatmulPortable;
 extern const MatmulVariant kMatmulAvx2;    // in builds for x86-64 only
+extern const MatmulVariant kMatmulAmx;     // in builds for x86-64 only
 extern const MatmulVariant kMatmulAvx512;  // in builds for x86-64 only
 
 // The variants of this build that the machine can run, best first; ends with null.

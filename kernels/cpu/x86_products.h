@@ -2,8 +2,8 @@
 // the byte dot product (matmul_avx2.cpp, matmul_avx512.cpp). Two ways with the same bits, by the
 // order that matmul_variants.h fixes:
 //
-//   along a row   up to Simd::kFewRows activation rows: 32 weights of one row against 32 activations, the
-//   activations, the
+//   along a row   up to Simd::kFewRows activation rows: 32 weights of one row against 32
+//   activations, the activations, the
 //                 sums of eight such parts brought into one vector. Reads each weight once, in
 //                 order.
 //   a tile        more rows: kLanes weight rows are unpacked and transposed, so that a vector holds
@@ -365,6 +365,14 @@ void tiles(const MatmulJob& job, int64_t first_row, int rows) {
     }
 }
 
+template <typename Simd, typename Block>
+void all_tiles(const MatmulJob& job) {
+    for (int64_t t = 0; t < job.n_rows; t += kTileRows) {
+        const int64_t rows = job.n_rows - t < kTileRows ? job.n_rows - t : kTileRows;
+        tiles<Simd, Block>(job, t, static_cast<int>(rows));
+    }
+}
+
 // --- float weights
 
 // `rows` activation rows against `weights` weight rows, along the row: each loaded vector serves
@@ -518,10 +526,7 @@ void product(const MatmulJob& job) {
             }
         }
     } else {
-        for (int64_t t = 0; t < job.n_rows; t += kTileRows) {
-            const int64_t rows = job.n_rows - t < kTileRows ? job.n_rows - t : kTileRows;
-            tiles<Simd, Block>(job, t, static_cast<int>(rows));
-        }
+        Simd::template many_rows<Block>(job);
     }
 }
 

@@ -1,0 +1,355 @@
+// Products of many activation rows with the matrix unit of Sapphire Rapids and later (AMX int8);
+// few rows as AVX-512 does them, with the same bits, by the order of matmul_variants.h.
+//
+//   C [16 weight rows, 16 activation rows] int32  =  A [16 weight rows, 32 codes]  .  B [8, 16
+//   activation rows, 4 codes]
+//
+// one part of 32 at a time, as each has its scales: C is exact, is stored, and 16 vectors take it
+// up. The weights are the side that need not be transposed, so unpacking them costs little more
+// than for one activation row; the activations are transposed once for all weight rows of the call.
+// Formats with factors per 16 weights take parts of 16.
+#include <type_traits>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kernels/cpu/avx512.h"
+
+namespace kernels::cpu {
+namespace {
+
+constexpr int kSide = 16;          // rows of a tile, either way
+constexpr int kMaxParts = 320;     // of a row: up to 10,240 columns
+constexpr int kBlockParts = 1024;  // parts of all activation rows that are transposed at a time
+
+// 16 weight rows.
+struct Weights {
+    alignas(64) uint8_t codes[kMaxParts / 2][kSide][64];  // signed, two parts beside each other
+    alignas(64) float scale[kSide][kMaxParts];
+    alignas(64) float minimum[kSide][kMaxParts];
+    alignas(64) float sub_scale[kSide][2 * kMaxParts];
+    alignas(64) float sub_minimum[kSide][2 * kMaxParts];
+};
+
+// A part of 16 activation rows.
+struct ActivationPart {
+    alignas(64) int32_t codes[8][kSide];  // four neighbours of each row
+    alignas(64) float scale[kSide];
+    alignas(64) float weighted_sum[kSide];
+    alignas(64) float sum[2][kSide];  // of 16 codes
+};
+
+struct Buffers {
+    Weights weights;
+    ActivationPart x[kBlockParts];                 // [block][part]
+    alignas(64) float lanes[8][kSide][kSide];      // [b % 8][weight row][activation row]
+    alignas(64) int32_t dots[2][2][kSide][kSide];  // [part][half of it]
+};
+
+// gcc's tile intrinsics do not say which memory they read: what was written there must be written
+// by now.
+inline void finish_writing(const void* memory) {
+    asm volatile("" : : "r"(memory) : "memory");
+}
+
+struct TileConfig {
+    uint8_t palette = 1;
+    uint8_t start_row = 0;
+    uint8_t reserved[14] = {};
+    uint16_t row_bytes[16] = {};
+    uint8_t rows[16] = {};
+};
+
+// Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B; `codes` is the length of a part.
+inline void configure(int codes) {
+    alignas(64) TileConfig config;
+    for (int i = 0; i < 4; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = kSide;
+    }
+    for (int i = 4; i < 6; i++) {
+        config.row_bytes[i] = static_cast<uint16_t>(codes);
+        config.rows[i] = kSide;
+    }
+    for (int i = 6; i < 8; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = static_cast<uint8_t>(codes / 4);
+    }
+    finish_writing(&config);
+    _tile_loadconfig(&config);
+}
+
+// Part `part` of `rows` rows (at most 16); absent ones become zeros.
+inline void transpose_part(ActivationPart& dst, const PackedRow* x, int rows, int64_t part) {
+    __m256i low[8], high[8];
+    const auto row = [&](int r) {
+        return r < rows ? load_32(x[r].q + 32 * part) : _mm256_setzero_si256();
+    };
+    for (int i = 0; i < 8; i++) {
+        low[i] = row(i);
+        high[i] = row(8 + i);
+    }
+    store_transposed(low, &dst.codes[0][0], kSide);
+    store_transposed(high, &dst.codes[0][8], kSide);
+    for (int r = 0; r < kSide; r++) {
+        const bool there = r < rows;
+        dst.scale[r] = there ? x[r].scale[part] : 0.0F;
+        dst.weighted_sum[r] = there ? x[r].weighted_sum[part] : 0.0F;
+        dst.sum[0][r] = there ? static_cast<float>(x[r].sum[2 * part]) : 0.0F;
+        dst.sum[1][r] = there ? static_cast<float>(x[r].sum[2 * part + 1]) : 0.0F;
+    }
+}
+
+// Weight rows [m, m + kSide). Rows past the last repeat it.
+template <typename Block>
+void unpack(Weights& w, const MatmulJob& job, int64_t m, int parts) {
+    constexpr int64_t kGroupBlocks = 256 / Block::kElements;
+    constexpr int64_t kGroupBytes = kGroupBlocks * static_cast<int64_t>(sizeof(Block));
+    constexpr int kOffset = Codes<Block>::kOffset;
+    const __m512i offset = bytes_of(kOffset);
+    for (int r = 0; r < kSide; r++) {
+        const int64_t row = m + r < job.m_end ? m + r : job.m_end - 1;
+        const std::byte* src = job.weight + row * job.weight_stride_bytes;
+        for (int g = 0; 8 * g < parts; g++, src += kGroupBytes) {
+            WideGroup group;
+            if (8 * g + 8 <= parts) {
+                for (int64_t line = 0; line < kGroupBytes; line += 64) {
+                    _mm_prefetch(reinterpret_cast<const char*>(src) + kAhead + line, _MM_HINT_T0);
+                }
+                WideCodes<Block>::load(src, group);
+            } else {
+                std::byte rest[kGroupBytes] = {};
+                std::memcpy(rest, src, static_cast<size_t>(parts - 8 * g) * sizeof(Block));
+                WideCodes<Block>::load(rest, group);
+            }
+            for (int k = 0; k < 4; k++) {
+                _mm512_store_si512(w.codes[4 * g + k][r], _mm512_sub_epi8(group.codes[k], offset));
+            }
+            _mm256_store_ps(&w.scale[r][8 * g], group.scale);
+            if constexpr (Block::kMinimum) {
+                _mm256_store_ps(&w.minimum[r][8 * g], group.minimum);
+            }
+            if constexpr (Block::kSubScales) {
+                _mm512_store_ps(&w.sub_scale[r][16 * g],
+                                _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(group.sub_scale)));
+                if constexpr (Block::kMinimum) {
+                    _mm512_store_ps(&w.sub_minimum[r][16 * g],
+                                    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(group.sub_minimum)));
+                }
+            }
+        }
+    }
+}
+
+// The intrinsics paste their operands into tile names, so these must be literal numbers.
+#define KERNELS_DOT_PART(c, a, b)    \
+    _tile_zero(c);                   \
+    _tile_loadd(a, weights, 64);     \
+    _tile_loadd(b, activations, 64); \
+    _tile_dpbssd(c, a, b);           \
+    _tile_stored(c, dots, 64)
+
+// dots [16 weight rows, 16 activation rows], by tile C `c`.
+template <int c>
+void dot_part(int32_t (*dots)[kSide], const uint8_t* weights, const int32_t* activations) {
+    if constexpr (c == 0) {
+        KERNELS_DOT_PART(0, 4, 6);
+    } else if constexpr (c == 1) {
+        KERNELS_DOT_PART(1, 5, 7);
+    } else if constexpr (c == 2) {
+        KERNELS_DOT_PART(2, 4, 6);
+    } else {
+        KERNELS_DOT_PART(3, 5, 7);
+    }
+}
+#undef KERNELS_DOT_PART
+
+// The dots of part p into slot `slot`.
+template <typename Block, int slot>
+void dot_part_of(Buffers& buffers, const ActivationPart& x, int p) {
+    const uint8_t* weights = &buffers.weights.codes[p / 2][0][p % 2 * 32];
+    dot_part<2 * slot>(buffers.dots[slot][0], weights, x.codes[0]);
+    if constexpr (Block::kSubScales) {
+        dot_part<2 * slot + 1>(buffers.dots[slot][1], weights + 16, x.codes[4]);
+    }
+}
+
+// lanes[m] += what part p, whose dots are in slot `slot`, gives for weight row m.
+template <typename Block, int slot>
+void take_part(__m512* lanes, const Buffers& buffers, const ActivationPart& x, int p) {
+    const Weights& w = buffers.weights;
+    const __m512 x_scale = _mm512_load_ps(x.scale);
+    const auto dots = [&](int half, int m) {
+        return _mm512_cvtepi32_ps(_mm512_load_si512(buffers.dots[slot][half][m]));
+    };
+#pragma GCC unroll 16
+    for (int m = 0; m < kSide; m++) {
+        __m512 integer;
+        if constexpr (Block::kSubScales) {
+            // Below 2^24, so exact in floats as well.
+            integer = _mm512_mul_ps(dots(0, m), _mm512_set1_ps(w.sub_scale[m][2 * p]));
+            integer =
+                _mm512_fmadd_ps(dots(1, m), _mm512_set1_ps(w.sub_scale[m][2 * p + 1]), integer);
+        } else {
+            integer = dots(0, m);
+        }
+        const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(w.scale[m][p]), x_scale);
+        lanes[m] = _mm512_fmadd_ps(integer, scale, lanes[m]);
+        if constexpr (Block::kMinimum && Block::kSubScales) {
+            __m512 least =
+                _mm512_mul_ps(_mm512_load_ps(x.sum[0]), _mm512_set1_ps(w.sub_minimum[m][2 * p]));
+            least = _mm512_fmadd_ps(_mm512_load_ps(x.sum[1]),
+                                    _mm512_set1_ps(w.sub_minimum[m][2 * p + 1]), least);
+            const __m512 minimum = _mm512_mul_ps(_mm512_set1_ps(w.minimum[m][p]), x_scale);
+            lanes[m] = _mm512_fmadd_ps(least, minimum, lanes[m]);
+        } else if constexpr (Block::kMinimum) {
+            lanes[m] = _mm512_fmadd_ps(_mm512_set1_ps(w.minimum[m][p]),
+                                       _mm512_load_ps(x.weighted_sum), lanes[m]);
+        }
+    }
+}
+
+// lanes = 16 activation rows against the unpacked weights. The dots of a part are asked for before
+// the part before it is taken up, so that the two, each of about 50 cycles, go on side by side.
+template <typename Block>
+void fill_lanes(Buffers& buffers, const ActivationPart* x, int parts) {
+    for (int j = 0; j < 8; j++) {
+        __m512 lanes[kSide];
+        for (int m = 0; m < kSide; m++) {
+            lanes[m] = _mm512_setzero_ps();
+        }
+        if (j < parts) {
+            dot_part_of<Block, 0>(buffers, x[j], j);
+        }
+        for (int p = j; p < parts; p += 16) {
+            if (p + 8 < parts) {
+                dot_part_of<Block, 1>(buffers, x[p + 8], p + 8);
+            }
+            take_part<Block, 0>(lanes, buffers, x[p], p);
+            if (p + 16 < parts) {
+                dot_part_of<Block, 0>(buffers, x[p + 16], p + 16);
+            }
+            if (p + 8 < parts) {
+                take_part<Block, 1>(lanes, buffers, x[p + 8], p + 8);
+            }
+        }
+        for (int m = 0; m < kSide; m++) {
+            _mm512_store_ps(buffers.lanes[j][m], lanes[m]);
+        }
+    }
+}
+
+// 16 rows of 16 numbers, the other way round.
+inline void transpose(__m512* v) {
+    __m512 a[kSide];
+    for (int i = 0; i < kSide; i += 2) {
+        a[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < kSide; i += 4) {
+        for (int h = 0; h < 2; h++) {
+            const __m512d low = _mm512_castps_pd(a[i + h]), high = _mm512_castps_pd(a[i + 2 + h]);
+            v[i + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+            v[i + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+        }
+    }
+    // v[4 b + c]: quarter q holds column 4 q + c of rows 4 b .. 4 b + 3
+    for (int c = 0; c < 4; c++) {
+        const __m512 even = _mm512_shuffle_f32x4(v[c], v[4 + c], 0x44),
+                     odd = _mm512_shuffle_f32x4(v[c], v[4 + c], 0xEE);
+        const __m512 even_2 = _mm512_shuffle_f32x4(v[8 + c], v[12 + c], 0x44),
+                     odd_2 = _mm512_shuffle_f32x4(v[8 + c], v[12 + c], 0xEE);
+        a[c] = _mm512_shuffle_f32x4(even, even_2, 0x88);
+        a[4 + c] = _mm512_shuffle_f32x4(even, even_2, 0xDD);
+        a[8 + c] = _mm512_shuffle_f32x4(odd, odd_2, 0x88);
+        a[12 + c] = _mm512_shuffle_f32x4(odd, odd_2, 0xDD);
+    }
+    for (int i = 0; i < kSide; i++) {
+        v[i] = a[i];
+    }
+}
+
+template <typename Block>
+void amx_tiles(const MatmulJob& job, int64_t first_row, int rows, Buffers& buffers) {
+    const int64_t all_parts = job.cols / 32;
+    const int blocks = (rows + kSide - 1) / kSide;
+    for (int b = 0; b < blocks; b++) {
+        const int there = rows - b * kSide < kSide ? rows - b * kSide : kSide;
+        PackedRow x[kSide];
+        for (int r = 0; r < there; r++) {
+            x[r] = packed_row(job.x[first_row + b * kSide + r], job.cols);
+        }
+        for (int64_t p = 0; p < all_parts; p++) {
+            transpose_part(buffers.x[b * all_parts + p], x, there, p);
+        }
+    }
+    const auto parts = static_cast<int>(all_parts);
+    for (int64_t m = job.m_begin; m < job.m_end; m += kSide) {
+        unpack<Block>(buffers.weights, job, m, parts);
+        finish_writing(&buffers);
+        const int64_t count = job.m_end - m < kSide ? job.m_end - m : kSide;
+        const auto there = static_cast<__mmask16>((1U << count) - 1);
+        for (int b = 0; b < blocks; b++) {
+            fill_lanes<Block>(buffers, buffers.x + b * parts, parts);
+            __m512 result[kSide];
+            for (int i = 0; i < kSide; i++) {
+                const auto lane = [&](int j) { return _mm512_load_ps(buffers.lanes[j][i]); };
+                const __m512 even =
+                    _mm512_add_ps(_mm512_add_ps(lane(0), lane(4)), _mm512_add_ps(lane(2), lane(6)));
+                const __m512 odd =
+                    _mm512_add_ps(_mm512_add_ps(lane(1), lane(5)), _mm512_add_ps(lane(3), lane(7)));
+                result[i] = _mm512_add_ps(even, odd);
+            }
+            transpose(result);
+            float* out = job.out + (first_row + b * kSide) * job.out_stride + m - job.m_begin;
+            for (int t = 0; t < kSide && b * kSide + t < rows; t++, out += job.out_stride) {
+                _mm512_mask_storeu_ps(out, there, result[t]);
+            }
+        }
+    }
+}
+
+template <typename Block>
+__attribute__((noinline)) void many_rows_amx(const MatmulJob& job) {
+    Buffers buffers;  // about 1 MB
+    configure(Block::kSubScales ? 16 : 32);
+    const int64_t all_parts = job.cols / 32;
+    const int64_t step = all_parts > 0 ? kBlockParts / all_parts * kSide : job.n_rows;
+    for (int64_t t = 0; t < job.n_rows; t += step) {
+        amx_tiles<Block>(job, t, static_cast<int>(job.n_rows - t < step ? job.n_rows - t : step),
+                         buffers);
+    }
+    _tile_release();
+}
+
+struct Amx : Avx512 {
+    static constexpr int kFewRows = 2;
+    template <typename Block>
+    static void many_rows(const MatmulJob& job) {
+        if (job.cols / 32 <= kMaxParts) {
+            many_rows_amx<Block>(job);
+        } else {
+            Avx512::many_rows<Block>(job);
+        }
+    }
+};
+
+// Whether the processor has the tiles and the system lets this program use them.
+bool supported() {
+    if (!avx512_supported()) {
+        return false;
+    }
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 24 & 3) != 3) {  // AMX-TILE, AMX-INT8
+        return false;
+    }
+    constexpr int kRequestPermission = 0x1023,
+                  kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+
+const MatmulVariant kMatmulAmx = {"AMX int8", supported, pack_with_avx2, product_of<Amx>};
+
+}  // namespace kernels::cpu
