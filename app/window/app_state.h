@@ -13,7 +13,7 @@
 #include "app/window/actions.h"
 #include "app/window/chat_view.h"
 #include "app/window/edit_buffer.h"
-#include "app/window/text_layer.h"
+#include "app/window/reading_view.h"
 #include "app/window/theme.h"
 #include "runtime/cache/memory_snapshot.h"
 
@@ -89,12 +89,6 @@ struct ChooserView {
     std::vector<Entry> recent;
 };
 
-// A view's memory of one message: laid-out text, what is unfolded.
-struct MessageLayout {
-    TextView content, reasoning;
-    bool thinking_open = false;
-};
-
 struct AppState {
     Actions* actions = nullptr;
     Fonts fonts;
@@ -122,10 +116,17 @@ struct AppState {
     std::optional<OverflowView> overflow;
     std::deque<Banner> banners;
     ChooserView chooser;
+    // Finds what names a file in an answer ("engine.cpp:118"); what it finds is drawn as a link and
+    // goes to Actions::open_link. Whoever sets it counts links_revision up when answers change.
+    LinkFinder links;
+    uint64_t links_revision = 0;
+    std::optional<ChatJump> jump;  // taken by the chat
     bool sidebar = true;
     bool drop_hint = false;
 
     // Kept by the views.
+    bool wants_frame = false;  // something is under way: draw another frame soon
+    ReadingView reading;
     std::vector<MessageLayout> layouts;
     uint64_t layouts_generation = ~uint64_t{0};
     bool composer_focused = true;

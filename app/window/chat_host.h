@@ -17,7 +17,6 @@ namespace app::window {
 
 struct ChatHost {
     AppState& state;
-    Glyphs& glyphs;
     runtime::EngineThread& engine;
     const Settings& settings;
     ConversationStore& store;

@@ -25,9 +25,6 @@ bool Chats::tick() {
 void Chats::refresh_list() {
     AppState& state = host_.state;
     host_.store_call([&] { state.conversations = host_.store.list(); });
-    for (const ConversationSummary& item : state.conversations) {
-        host_.glyphs.note(item.title);
-    }
     const std::time_t now = std::time(nullptr);
     state.now = static_cast<int64_t>(now);
     std::tm local{};
@@ -35,21 +32,10 @@ void Chats::refresh_list() {
     state.utc_offset = local.tm_gmtoff;
 }
 
-void Chats::note_glyphs(const Conversation& conversation) {
-    for (const Message& message : conversation.messages) {
-        host_.glyphs.note(message.content);
-        host_.glyphs.note(message.reasoning);
-        for (const Attachment& attachment : message.attachments) {
-            host_.glyphs.note(attachment.name);
-        }
-    }
-}
-
 void Chats::show(Conversation conversation) {
     AppState& state = host_.state;
     cancel_edit();
     state.conversation = std::move(conversation);
-    note_glyphs(state.conversation);
     state.conversation_generation++;
     state.overflow.reset();
     state.composer_focused = true;
@@ -83,7 +69,6 @@ void Chats::reload() {
     if (host_.store_call([&] { loaded = host_.store.load(state.conversation.id); }) && loaded) {
         state.conversation = std::move(*loaded);
         state.layouts.clear();
-        note_glyphs(state.conversation);
         host_.recount();
     }
 }

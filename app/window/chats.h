@@ -40,7 +40,6 @@ public:
 private:
     void show(Conversation conversation);
     void reload();  // the conversation on screen, after its tree changed
-    void note_glyphs(const Conversation& conversation);
     uint64_t can_be_undone(std::function<void()> how);
 
     ChatHost host_;

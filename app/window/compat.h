@@ -2,6 +2,8 @@
 // one place.
 #pragma once
 
+#include <cstdint>
+
 #include <imgui.h>
 
 namespace app::window {
@@ -20,6 +22,25 @@ inline bool key_pressed(ImGuiKey key, bool repeat = true) {
 #endif
 }
 
+// 1, 2 or 3 for a click in this frame that follows others at the same place.
+inline int click_count(ImGuiMouseButton button) {
+#if IMGUI_VERSION_NUM < 18700
+    // 1.86 knows double clicks; a third one within the double click's time makes three.
+    static double last_double = -1;
+    const ImGuiIO& io = ImGui::GetIO();
+    const double now = ImGui::GetTime();
+    if (ImGui::IsMouseDoubleClicked(button)) {
+        last_double = now;
+        return 2;
+    }
+    const bool third = last_double >= 0 && now - last_double < io.MouseDoubleClickTime;
+    last_double = -1;
+    return third ? 3 : 1;
+#else
+    return ImGui::GetMouseClickedCount(button);
+#endif
+}
+
 // Synthetic input for tests without a window.
 inline void feed_mouse_position(ImGuiIO& io, ImVec2 position) {
 #if IMGUI_VERSION_NUM < 18700
@@ -33,6 +54,67 @@ inline void feed_mouse_button(ImGuiIO& io, bool down) {
     io.MouseDown[0] = down;
 #else
     io.AddMouseButtonEvent(0, down);
+#endif
+}
+
+inline void feed_mouse_wheel(ImGuiIO& io, float steps) {
+#if IMGUI_VERSION_NUM < 18700
+    io.MouseWheel = steps;
+#else
+    io.AddMouseWheelEvent(0, steps);
+#endif
+}
+
+// A face at the size it was made for: height of a line, distance from its top to the baseline,
+// width of a character, and whether it has one.
+#if IMGUI_VERSION_NUM < 19200
+inline float font_size(const ImFont* font) {
+    return font->FontSize;
+}
+inline float font_ascent(const ImFont* font) {
+    return font->Ascent;
+}
+inline float glyph_advance(const ImFont* font, uint32_t c) {
+    return c < static_cast<uint32_t>(font->IndexAdvanceX.Size)
+               ? font->IndexAdvanceX.Data[static_cast<int>(c)]
+               : font->FallbackAdvanceX;
+}
+inline bool font_holds(const ImFont* font, uint32_t c) {
+    return c <= 0xFFFF && font->FindGlyphNoFallback(static_cast<ImWchar>(c)) != nullptr;
+}
+#else
+inline float font_size(const ImFont* font) {
+    return font->LegacySize;
+}
+inline float font_ascent(const ImFont* font) {
+    return const_cast<ImFont*>(font)->GetFontBaked(font->LegacySize)->Ascent;
+}
+inline float glyph_advance(const ImFont* font, uint32_t c) {
+    return const_cast<ImFont*>(font)
+        ->GetFontBaked(font->LegacySize)
+        ->GetCharAdvance(static_cast<ImWchar>(c));
+}
+inline bool font_holds(const ImFont* font, uint32_t c) {
+    return (sizeof(ImWchar) > 2 || c <= 0xFFFF) &&
+           const_cast<ImFont*>(font)->IsGlyphInFont(static_cast<ImWchar>(c));
+}
+#endif
+
+// A texture of our own as ImGui wants to see it: a pointer, later a number, later a reference.
+inline void push_texture(ImDrawList* list, uint64_t texture) {
+#if IMGUI_VERSION_NUM < 19140
+    list->PushTextureID(reinterpret_cast<ImTextureID>(static_cast<uintptr_t>(texture)));
+#elif IMGUI_VERSION_NUM < 19200
+    list->PushTextureID(static_cast<ImTextureID>(texture));
+#else
+    list->PushTexture(ImTextureRef(static_cast<ImTextureID>(texture)));
+#endif
+}
+inline void pop_texture(ImDrawList* list) {
+#if IMGUI_VERSION_NUM < 19200
+    list->PopTextureID();
+#else
+    list->PopTexture();
 #endif
 }
 

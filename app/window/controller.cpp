@@ -50,20 +50,17 @@ Attachment attachment_of(codebase::Pack pack) {
 }  // namespace
 
 Controller::Controller(AppState& state,
-                       Glyphs& glyphs,
                        runtime::EngineThread& engine,
                        const runtime::EngineOptions& engine_options,
                        ControllerPaths paths,
                        Hooks hooks)
     : state_(state),
-      glyphs_(glyphs),
       engine_(engine),
       engine_options_(engine_options),
       paths_(std::move(paths)),
       hooks_(std::move(hooks)),
       store_(paths_.conversations),
       chats_(ChatHost{state_,
-                      glyphs_,
                       engine_,
                       settings_,
                       store_,
@@ -110,7 +107,6 @@ void Controller::banner(Banner::Kind kind, const std::string& text, uint64_t und
         std::any_of(state_.banners.begin(), state_.banners.end(),
                     [&](const Banner& b) { return b.text == text && b.undo == undo; });
     if (!known) {
-        glyphs_.note(text);
         state_.banners.push_front({next_banner_++, kind, text, undo});
         if (state_.banners.size() > kMaxBanners) {
             state_.banners.pop_back();
@@ -175,7 +171,6 @@ bool Controller::follow_model() {
                 view.path = loaded->path;
                 view.is_demo = loaded->is_demo;
                 view.file_bytes = loaded->file_bytes;
-                glyphs_.note(view.name);
                 auto& recent = settings_.recent_models;
                 std::erase(recent, loaded->path);
                 if (loaded->path != paths_.demo_model) {
@@ -291,7 +286,6 @@ void Controller::recount() {
 }
 
 void Controller::draft_changed() {
-    glyphs_.note(state_.draft.text());
     state_.overflow.reset();
     count_wanted_ = true;
 }
@@ -348,7 +342,6 @@ void Controller::attach(const std::vector<std::string>& paths) {
         codebase::printable_path(real.size() == 1 ? real[0].lexically_normal().filename().string()
                                                   : std::to_string(real.size()) + " things"),
         0, 0};
-    glyphs_.note(state_.packing.name);
     files_worker_.add([this, real, progress = packing_, model = model_]() -> Worker::Done {
         std::vector<codebase::Pack> packs;
         std::string error;
@@ -379,7 +372,6 @@ void Controller::attach(const std::vector<std::string>& paths) {
                 if (!model && model_) {  // the model came while the folder was read
                     attachment.tokens = model_->tokenizer->count(attachment.text);
                 }
-                glyphs_.note(attachment.name);
                 state_.staged.push_back(std::move(attachment));
             }
             state_.composer_focused = true;
@@ -478,9 +470,6 @@ void Controller::list_models(const std::string& folder) {
     std::sort(chooser.entries.begin(), chooser.entries.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
     chooser.listed = home_relative(path.string());
-    for (const auto& entry : chooser.entries) {
-        glyphs_.note(entry.name);
-    }
     if (folder != paths_.models.string()) {
         settings_.models_folder = folder;
     }
@@ -494,7 +483,6 @@ void Controller::open_link(const std::string& address) {
     // A model's link is never opened by itself: what it points to is the person's decision, made in
     // their browser.
     hooks_.set_clipboard(address);
-    glyphs_.note(address);
     banner(Banner::Kind::info, "Copied the address " + address);
 }
 

@@ -32,7 +32,6 @@ public:
         std::function<void(const std::string&)> set_clipboard;
     };
     Controller(AppState& state,
-               Glyphs& glyphs,
                runtime::EngineThread& engine,
                const runtime::EngineOptions& engine_options,
                ControllerPaths paths,
@@ -49,6 +48,7 @@ public:
     void banner(Banner::Kind kind, const std::string& text, uint64_t undo = 0);
     Settings& settings() { return settings_; }
     void save_settings_now();
+    void find_in_chat() { state_.reading.find.requested = true; }
 
     void send() override;
     void stop() override;
@@ -79,7 +79,6 @@ private:
     std::shared_ptr<const runtime::LoadedModel> model() const { return model_; }
 
     AppState& state_;
-    Glyphs& glyphs_;
     runtime::EngineThread& engine_;
     runtime::EngineOptions engine_options_;
     ControllerPaths paths_;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
 #include <string_view>
 #include <vector>
 
@@ -71,24 +70,9 @@ struct Fonts {
     uint64_t generation = 0;  // grows when the faces are rebuilt: cached layouts are then void
 };
 
-// Which characters the faces must hold beyond the bundled ones. Before ImGui 1.92 glyphs are baked
-// ahead; so characters are noted as text comes in, and the atlas is rebuilt between frames when one
-// is new and the system has a font for it.
-class Glyphs {
-public:
-    void note(std::string_view text);
-    bool changed() const { return changed_; }
-    const std::set<uint32_t>& wanted() const { return wanted_; }
-    void done() { changed_ = false; }
-
-private:
-    std::set<uint32_t> wanted_;
-    bool changed_ = false;
-};
-
-// Fills ImGui's atlas with the bundled faces at `scale`, plus `glyphs` from system fonts. The
-// caller makes the texture.
-void build_fonts(Fonts& fonts, float scale, Glyphs& glyphs);
+// Fills ImGui's atlas with the bundled faces at `scale`; what they do not hold comes from the glyph
+// cache. The caller makes the texture.
+void build_fonts(Fonts& fonts, float scale);
 
 void apply_style(float scale);
 

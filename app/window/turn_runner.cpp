@@ -264,6 +264,9 @@ bool TurnRunner::tick() {
         take_event(*event);
         changed = true;
     }
+    if (changed && turn_ && !turn_->over) {
+        show(answer());  // once for all of them: a long answer is copied whole
+    }
     if (!turn_ || !turn_->stored || Clock::now() - turn_->last_save < kSaveInterval) {
         return changed;
     }
@@ -301,7 +304,6 @@ void TurnRunner::take_event(const runtime::GenerationEvent& event) {
                 view.tokens_per_second = static_cast<double>(event.usage.completion_tokens - 1) *
                                          1000 / event.timings.generation_ms;
             }
-            show(answer());
             return;
         case Kind::finished:
         case Kind::cancelled:
@@ -350,7 +352,6 @@ void TurnRunner::take_deltas(Message& answer, const std::vector<runtime::ReplyDe
             case Kind::tool_call_end:
                 break;
         }
-        host_.glyphs.note(delta.text);
     }
     answer.revision++;
 }

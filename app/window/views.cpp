@@ -4,6 +4,7 @@
 
 #include "app/window/app_state.h"
 #include "app/window/compat.h"
+#include "app/window/glyph_cache.h"
 #include "app/window/widgets.h"
 
 namespace app::window {
@@ -21,20 +22,12 @@ bool shows_codebase(const AppState& state) {
 }
 
 void global_keys(AppState& state) {
-    const ImGuiIO& io = ImGui::GetIO();
-    if (key_pressed(ImGuiKey_Escape, false) &&
+    if (key_pressed(ImGuiKey_Escape, false) && !state.reading.find.focused &&
         !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId)) {
         if (state.generation.busy()) {
             state.actions->stop();
         } else if (state.packing.active) {
             state.actions->cancel_attach();
-        }
-    }
-    // Letters with Ctrl arrive as characters of no text input; the ones below are free in every
-    // version of ImGui we know.
-    if (io.KeyCtrl && !io.KeyAlt && state.renaming == 0) {
-        if (key_pressed(ImGuiKey_Home, false) && io.KeyShift) {
-            state.scroll_to_end = false;
         }
     }
 }
@@ -46,13 +39,10 @@ void draw_window(AppState& state) {
     const float scale = state.fonts.scale;
     const auto px = [scale](float units) { return std::round(units * scale); };
     state.wants_caret = false;
-    if (state.layouts_generation != state.conversation_generation) {
-        state.layouts.clear();
-        state.layouts_generation = state.conversation_generation;
-        state.follow = true;
-        state.scroll_to_end = true;
+    state.wants_frame = false;
+    if (GlyphCache* glyphs = GlyphCache::current()) {
+        glyphs->begin_frame(state.fonts);
     }
-    state.layouts.resize(state.conversation.messages.size());
 
     ImGui::SetNextWindowPos({0, 0});
     ImGui::SetNextWindowSize(io.DisplaySize);

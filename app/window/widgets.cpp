@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "app/window/text_run.h"
+
 namespace app::window {
 
 Click click_area(const char* id, ImVec2 at, ImVec2 size) {
@@ -56,8 +58,7 @@ Click button(AppState& state,
 }
 
 void draw_text(ImDrawList* list, ImFont* font, ImVec2 at, ImU32 colour, std::string_view text) {
-    list->AddText(font, font->FontSize, {std::round(at.x), std::round(at.y)}, colour, text.data(),
-                  text.data() + text.size());
+    draw_run(list, font, {std::round(at.x), std::round(at.y)}, colour, text);
 }
 
 void draw_text_right(
@@ -133,11 +134,12 @@ void tooltip(const AppState& state, std::string_view text) {
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding,
                         {10 * state.fonts.scale, 7 * state.fonts.scale});
     ImGui::BeginTooltip();
-    ImGui::PushFont(state.fonts.small);
-    ImGui::PushTextWrapPos(360 * state.fonts.scale);
-    ImGui::TextUnformatted(text.data(), text.data() + text.size());
-    ImGui::PopTextWrapPos();
-    ImGui::PopFont();
+    const float width =
+        std::min(360 * state.fonts.scale, std::ceil(text_width(state.fonts.small, text)) + 1);
+    const ImVec2 at = ImGui::GetCursorScreenPos();
+    const float height =
+        draw_wrapped(ImGui::GetWindowDrawList(), state.fonts.small, at, width, colour::kText, text);
+    ImGui::Dummy({width, height});
     ImGui::EndTooltip();
     ImGui::PopStyleVar();
 }

@@ -22,6 +22,7 @@
 #include "app/server/server.h"
 #include "app/window/controller.h"
 #include "app/window/frame_clock.h"
+#include "app/window/gl_textures.h"
 #include "app/window/no_display.h"
 #include "runtime/log.h"
 
@@ -91,6 +92,9 @@ void on_key(GLFWwindow* window, int key, int, int action, int mods) {
             return;
         case GLFW_KEY_B:
             shell.controller->toggle_sidebar();
+            return;
+        case GLFW_KEY_F:
+            shell.controller->find_in_chat();
             return;
         default:
             return;
@@ -193,8 +197,8 @@ private:
     bool imgui_ = false;
 };
 
-void rebuild_fonts(AppState& state, window::Glyphs& glyphs, float scale) {
-    window::build_fonts(state.fonts, scale, glyphs);
+void rebuild_fonts(AppState& state, float scale) {
+    window::build_fonts(state.fonts, scale);
     window::apply_style(scale);
     ImGui_ImplOpenGL3_DestroyFontsTexture();
     ImGui_ImplOpenGL3_CreateFontsTexture();
@@ -286,7 +290,7 @@ std::unique_ptr<Server> start_server(runtime::EngineThread& engine,
 void run_loop(Display& display,
               Shell& shell,
               AppState& state,
-              window::Glyphs& glyphs,
+              const window::GlyphCache& glyph_cache,
               Controller& controller) {
     GLFWwindow* window = display.window;
     FrameClock& clock = shell.clock;
@@ -313,6 +317,9 @@ void run_loop(Display& display,
         if (const int frames = controller.tick(); frames > 0) {
             clock.request(frames);
         }
+        if (glyph_cache.has_news()) {
+            clock.request(2);
+        }
         const double now = glfwGetTime();
         const double blink =
             blinks ? std::floor((now - offset - state.caret_since) / FrameClock::kBlink) : -1;
@@ -326,15 +333,18 @@ void run_loop(Display& display,
         }
         const float scale =
             display.content_scale() * static_cast<float>(controller.settings().zoom);
-        if (glyphs.changed() || shell.rescale || scale != state.fonts.scale) {
+        if (shell.rescale || scale != state.fonts.scale) {
             shell.rescale = false;
-            rebuild_fonts(state, glyphs, scale);
+            rebuild_fonts(state, scale);
             clock.request();
         }
         if (!iconified && clock.due(now, interval)) {
             draw_frame(window, state, shell.presses);
             state.frame_time = now;
             clock.drawn(now);
+            if (state.wants_frame) {
+                clock.request(1);
+            }
         }
     }
 }
@@ -352,15 +362,16 @@ int run_window(const Options& options) {
     display.start_imgui();
 
     AppState state;
-    window::Glyphs glyphs;
     state.demo_hint = kRealModelHint;
-    rebuild_fonts(state, glyphs, display.content_scale() * static_cast<float>(settings.zoom));
+    rebuild_fonts(state, display.content_scale() * static_cast<float>(settings.zoom));
 
     const auto wake = [] { glfwPostEmptyEvent(); };
+    window::GlTextures textures;
+    window::GlyphCache glyph_cache(textures, wake);
     runtime::EngineThread engine(wake);
     {
         const auto demo = demo_model();
-        Controller controller(state, glyphs, engine, options.engine,
+        Controller controller(state, engine, options.engine,
                               {settings_path(), conversations_path(), models_folder(),
                                demo ? *demo : std::filesystem::path()},
                               {wake, [&](const std::string& text) {
@@ -374,7 +385,7 @@ int run_window(const Options& options) {
         }
         controller.open_first_model(options.model);
         controller.attach_when_loaded(options.folders);
-        run_loop(display, shell, state, glyphs, controller);
+        run_loop(display, shell, state, glyph_cache, controller);
 
         int width = 0, height = 0;
         glfwGetWindowSize(display.window, &width, &height);

@@ -1,131 +1,16 @@
 // All views, in an ImGui context without a window: every state that a person can see, at many
 // sizes.
 #include <imgui.h>
-#include <imgui_internal.h>
 
 #include "app/window/app_state.h"
 #include "app/window/compat.h"
+#include "tests/app/window_stage.h"
 #include "tests/support/catch.h"
 
 using namespace app;
 using namespace app::window;
 
 namespace {
-
-struct Recorder : Actions {
-    std::vector<std::string> calls;
-    void note(const std::string& call) { calls.push_back(call); }
-    bool has(const std::string& call) const {
-        return std::find(calls.begin(), calls.end(), call) != calls.end();
-    }
-    void send() override { note("send"); }
-    void stop() override { note("stop"); }
-    void toggle_thinking() override { note("toggle_thinking"); }
-    void draft_changed() override { note("draft_changed"); }
-    void new_conversation() override { note("new_conversation"); }
-    void select_conversation(int64_t id) override { note("select " + std::to_string(id)); }
-    void rename_conversation(int64_t, const std::string&) override { note("rename"); }
-    void remove_conversation(int64_t) override { note("remove"); }
-    void attach(const std::vector<std::string>&) override { note("attach"); }
-    void cancel_attach() override { note("cancel_attach"); }
-    void remove_attachment(size_t) override { note("remove_attachment"); }
-    void open_chooser() override { note("open_chooser"); }
-    void list_models(const std::string&) override { note("list_models"); }
-    void load_model(const std::string& path) override { note("load " + path); }
-    void cancel_load() override { note("cancel_load"); }
-    void copy(const std::string& text) override { note("copy " + text); }
-    void open_link(const std::string& address) override { note("link " + address); }
-    void dismiss_banner(uint64_t id) override { note("dismiss " + std::to_string(id)); }
-    void toggle_sidebar() override { note("toggle_sidebar"); }
-    void zoom(int) override { note("zoom"); }
-};
-
-struct ChatRecorder : ChatActions {
-    std::vector<std::string> calls;
-    void note(const std::string& call) { calls.push_back(call); }
-    bool has(const std::string& call) const {
-        return std::find(calls.begin(), calls.end(), call) != calls.end();
-    }
-    void regenerate(size_t index) override { note("regenerate " + std::to_string(index)); }
-    void continue_answer() override { note("continue"); }
-    void begin_edit(size_t index) override { note("edit " + std::to_string(index)); }
-    void cancel_edit() override { note("cancel_edit"); }
-    void switch_branch(size_t index, int step) override {
-        note("branch " + std::to_string(index) + " " + std::to_string(step));
-    }
-    void delete_turn(size_t index) override { note("delete " + std::to_string(index)); }
-    void undo(uint64_t id) override { note("undo " + std::to_string(id)); }
-};
-
-// One context with the real fonts; frames are laid out and thrown away.
-class Stage {
-public:
-    explicit Stage(float scale = 1) {
-        ImGui::CreateContext();
-        ImGuiIO& io = ImGui::GetIO();
-        io.IniFilename = nullptr;
-        io.DeltaTime = 1.0F / 60;
-        io.DisplaySize = {1440, 900};
-#if IMGUI_VERSION_NUM < 18700
-        for (int key = 0; key < ImGuiKey_COUNT; key++) {
-            io.KeyMap[key] = key;
-        }
-#endif
-        build_fonts(state.fonts, scale, glyphs);
-        apply_style(scale);
-        state.actions = &actions;
-        state.chat.actions = &chat_actions;
-        state.now = 1'790'000'000;
-        state.demo_hint = "get a GGUF and name it";
-    }
-    ~Stage() {
-        ImGui::DestroyContext();
-    }
-
-    void frame() {
-        ImGui::NewFrame();
-        draw_window(state);
-        ImGui::Render();
-        REQUIRE(ImGui::GetDrawData()->Valid);
-    }
-    void frames(int count) {
-        for (int i = 0; i < count; i++) {
-            frame();
-        }
-    }
-    void click(float x, float y) {
-        ImGuiIO& io = ImGui::GetIO();
-        feed_mouse_position(io, {x, y});
-        frames(2);
-        feed_mouse_button(io, true);
-        frame();
-        feed_mouse_button(io, false);
-        frames(2);
-        feed_mouse_position(io, {-1000, -1000});
-    }
-    void type(const std::string& text) {
-        ImGui::GetIO().AddInputCharactersUTF8(text.c_str());
-        frame();
-    }
-    void press(ImGuiKey key) {
-        ImGuiIO& io = ImGui::GetIO();
-#if IMGUI_VERSION_NUM < 18700
-        io.KeysDown[key] = true;
-        frame();
-        io.KeysDown[key] = false;
-#else
-        io.AddKeyEvent(key, true);
-        frame();
-        io.AddKeyEvent(key, false);
-#endif
-        frame();
-    }
-
-    Recorder actions;
-    ChatRecorder chat_actions;
-    Glyphs glyphs;
-    AppState state;
-};
 
 void load(AppState& state) {
     state.model = {
@@ -176,7 +61,7 @@ void converse(AppState& state) {
 
 TEST_CASE("every state is drawn at every size and scale") {
     for (const float scale : {1.0F, 1.5F, 2.0F}) {
-        Stage stage(scale);
+        WindowStage stage(scale);
         for (const ImVec2 size : {ImVec2(640, 480), ImVec2(480, 360), ImVec2(1024, 768),
                                   ImVec2(1440, 900), ImVec2(2560, 1440)}) {
             CAPTURE(scale, size.x, size.y);
@@ -256,7 +141,7 @@ TEST_CASE("every state is drawn at every size and scale") {
 }
 
 TEST_CASE("writing and sending: Enter sends, Shift+Enter does not, Escape stops") {
-    Stage stage;
+    WindowStage stage;
     load(stage.state);
     stage.frames(2);
     stage.type("hello \xC3\xA9");
@@ -287,7 +172,7 @@ TEST_CASE("writing and sending: Enter sends, Shift+Enter does not, Escape stops"
 }
 
 TEST_CASE("the sidebar, the model chip, a banner and a question of the welcome answer to clicks") {
-    Stage stage;
+    WindowStage stage;
     AppState& state = stage.state;
     load(state);
     stage.frames(2);
@@ -301,42 +186,4 @@ TEST_CASE("the sidebar, the model chip, a banner and a question of the welcome a
     stage.frames(2);
     stage.click(100, 165);
     CHECK(stage.actions.has("select 1"));
-}
-
-TEST_CASE("while text arrives the chat stays at its end until a person scrolls up") {
-    Stage stage;
-    AppState& state = stage.state;
-    load(state);
-    converse(state);
-    state.generation.phase = GenerationView::Phase::writing;
-    state.conversation.messages.back().state = MessageState::streaming;
-    for (int i = 0; i < 40; i++) {
-        state.conversation.messages.back().content += "\n\nline " + std::to_string(i);
-        state.conversation.messages.back().revision++;
-        stage.frame();
-    }
-    stage.frames(3);
-    CHECK(state.follow);
-    ImGuiWindow* chat = nullptr;
-    for (ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
-        chat = std::string(window->Name).find("/chat1_") != std::string::npos ? window : chat;
-    }
-    REQUIRE(chat);
-    CHECK(chat->Scroll.y > 100);
-    CHECK(chat->ScrollMax.y - chat->Scroll.y < 20);
-    feed_mouse_position(ImGui::GetIO(), {700, 400});
-    stage.frame();
-    ImGui::GetIO().MouseWheel = 3;
-#if IMGUI_VERSION_NUM >= 18700
-    ImGui::GetIO().AddMouseWheelEvent(0, 3);
-#endif
-    stage.frame();
-    CHECK_FALSE(state.follow);
-    const float where = chat->Scroll.y;
-    for (int i = 0; i < 10; i++) {
-        state.conversation.messages.back().content += "\n\nmore " + std::to_string(i);
-        state.conversation.messages.back().revision++;
-        stage.frame();
-    }
-    CHECK(chat->Scroll.y <= where);
 }

@@ -1,0 +1,50 @@
+// TextCutter: a growing Markdown text -> parts that can be parsed and laid out by themselves,
+// because nothing that follows can change them. Reads every line once. Long code is cut inside its
+// fence, long lines at a blank. Knows no font. One thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/window/markdown.h"
+
+namespace app::window {
+
+class TextCutter {
+public:
+    struct Part {
+        size_t begin = 0;
+        bool in_fence = false;  // goes on inside the code that a part before it opened
+        bool joined = false;    // cut where there was no place for it: no gap before it
+        size_t fence = 0;       // in_fence: where the code's opening line begins
+        std::string language;   // in_fence
+    };
+
+    // Parts below `part_bytes` are not cut off.
+    explicit TextCutter(size_t part_bytes = 1024) : part_bytes_(part_bytes) {}
+
+    // `text` begins with what was given before. The last part reaches to its end.
+    void feed(std::string_view text);
+    const std::vector<Part>& parts() const { return parts_; }
+    // Link definitions found so far ("[name]: address"), one a line.
+    const std::string& references() const { return references_; }
+
+private:
+    void line(std::string_view text, size_t begin, size_t end);
+    void cut(size_t at, bool joined);
+
+    size_t part_bytes_;
+    std::vector<Part> parts_{{}};
+    std::string references_;
+    size_t next_ = 0;  // start of the first line that is not complete
+    Fence open_;
+    size_t fence_begin_ = 0;
+    std::string fence_language_;
+    bool after_blank_ = false;
+    bool in_list_ = false;  // a list has begun in this part: fences may be indented
+    bool in_table_ = false;
+};
+
+}  // namespace app::window

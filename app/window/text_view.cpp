@@ -1,0 +1,496 @@
+// TextView: which parts of a text are laid out, and where they are.
+#include <algorithm>
+#include <cmath>
+
+#include "app/window/compat.h"
+#include "app/window/glyph_cache.h"
+#include "app/window/text_layer.h"
+
+namespace app::window {
+namespace {
+
+constexpr float kGap = 10;
+
+bool same_faces(const Fonts& a, const Fonts& b) {
+    return a.generation == b.generation && a.body == b.body && a.scale == b.scale;
+}
+
+}  // namespace
+
+std::vector<Block> blocks_of_part(std::string_view text,
+                                  size_t begin,
+                                  size_t end,
+                                  const TextCutter::Part& part,
+                                  bool continues,
+                                  std::string_view references) {
+    std::string_view piece = text.substr(begin, end - begin);
+    if (!part.in_fence) {
+        std::vector<Block> blocks =
+            parse_markdown(piece, begin, continues ? std::string_view() : references);
+        if (continues && !blocks.empty() && blocks.back().kind == Block::Kind::code) {
+            blocks.back().continues = true;
+        }
+        return blocks;
+    }
+    // Inside a fence there is nothing but code, up to the line that closes it.
+    const std::string_view opening =
+        text.substr(part.fence, text.find('\n', part.fence) - part.fence);
+    const Fence open = fence_of(opening);
+    if (!continues) {
+        const size_t last = piece.find_last_not_of('\n');
+        const size_t newline =
+            last == std::string_view::npos ? last : piece.substr(0, last).rfind('\n');
+        const size_t line = newline == std::string_view::npos ? 0 : newline + 1;
+        if (fence_of(piece.substr(line, piece.find('\n', line) - line)).closes(open)) {
+            piece = piece.substr(0, line);
+        }
+    }
+    if (piece.ends_with('\n')) {
+        piece.remove_suffix(1);
+    }
+    Block block;
+    block.kind = Block::Kind::code;
+    block.language = part.language;
+    block.continued = true;
+    block.continues = continues;
+    block.rich.text = piece;
+    if (!piece.empty()) {
+        block.rich.spans.push_back({0, static_cast<uint32_t>(piece.size()),
+                                    static_cast<uint32_t>(begin),
+                                    static_cast<uint32_t>(begin + piece.size()), 0, -1});
+    }
+    return {std::move(block)};
+}
+
+void TextView::update(std::string_view text, uint64_t revision, const TextStyle& style) {
+    const GlyphCache* cache = GlyphCache::current();
+    const uint64_t widths = cache ? cache->widths_generation() : 0;
+    const bool same_look = style.width == style_.width && same_faces(*style.fonts, fonts_) &&
+                           style.colour == style_.colour &&
+                           style.links_revision == style_.links_revision;
+    if (same_look && revision == revision_ && text.size() == text_.size() &&
+        widths == widths_generation_) {
+        style_.fonts = style.fonts;
+        style_.links = style.links;
+        return;
+    }
+    if (widths != widths_generation_) {
+        widths_generation_ = widths;
+        for (Part& part : parts_) {
+            part.laid = part.laid && !part.layout->guessed();
+        }
+    }
+    const float width_before = style_.width;
+    style_ = style;
+    fonts_ = *style.fonts;
+    if (!same_look) {
+        for (Part& part : parts_) {
+            part.laid = false;
+            part.layout.reset();
+            // About as much text on each line as before.
+            part.height =
+                width_before > 0 && width_before != style.width ? estimate(part) : part.height;
+        }
+    }
+    if (revision != revision_ || text.size() != text_.size()) {
+        revision_ = revision;
+        const bool grew =
+            text.size() >= text_.size() && text.substr(0, text_.size()) == std::string_view(text_);
+        if (grew) {
+            text_.append(text.substr(text_.size()));
+        } else {
+            text_ = std::string(text);
+            cutter_ = TextCutter();
+            parts_.clear();
+            references_ = 0;
+        }
+        cutter_.feed(text_);
+        take_parts();
+    }
+    place();
+}
+
+// Brings parts_ up to what the cutter found. The last part of before has more in it now.
+void TextView::take_parts() {
+    const auto& cuts = cutter_.parts();
+    const size_t before = parts_.size();
+    parts_.resize(cuts.size());
+    for (size_t i = before > 0 ? before - 1 : 0; i < cuts.size(); i++) {
+        Part& part = parts_[i];
+        const bool grown = i + 1 == before;
+        part.begin = cuts[i].begin;
+        part.end = i + 1 < cuts.size() ? cuts[i + 1].begin : text_.size();
+        part.in_fence = cuts[i].in_fence;
+        part.joined = cuts[i].joined;
+        part.fence = cuts[i].fence;
+        part.language = cuts[i].language;
+        part.laid = false;
+        part.lexed = false;
+        const float guess = estimate(part);
+        part.height = grown && i + 1 == cuts.size() ? std::max(part.height, guess) : guess;
+    }
+    if (references_ != cutter_.references().size()) {
+        references_ = cutter_.references().size();
+        for (Part& part : parts_) {
+            part.laid = false;
+        }
+    }
+}
+
+float TextView::estimate(const Part& part) const {
+    if (!style_.fonts || part.end <= part.begin) {
+        return 0;
+    }
+    const float line = std::round(font_size(fonts_.body) * 1.42F);
+    const float per_line =
+        std::max(8.0F, style_.width / (font_size(fonts_.body) * 0.46F));  // characters
+    float lines = 0;
+    for (size_t at = part.begin; at < part.end;) {
+        const size_t newline = std::min(text_.find('\n', at), part.end);
+        lines += newline == at ? 0.45F : std::ceil(static_cast<float>(newline - at) / per_line);
+        at = newline + 1;
+    }
+    return std::max(1.0F, lines) * line;
+}
+
+float TextView::gap_before(size_t index) const {
+    return index == 0 || parts_[index].joined ? 0 : std::round(kGap * fonts_.scale);
+}
+
+void TextView::place() {
+    float y = 0;
+    for (size_t i = 0; i < parts_.size(); i++) {
+        y += gap_before(i);
+        parts_[i].y = y;
+        y += parts_[i].height;
+    }
+    height_ = y;
+}
+
+size_t TextView::part_at(float y) const {
+    const auto found = std::partition_point(
+        parts_.begin(), parts_.end(), [&](const Part& part) { return part.y + part.height <= y; });
+    return std::min(static_cast<size_t>(found - parts_.begin()),
+                    parts_.empty() ? 0 : parts_.size() - 1);
+}
+
+size_t TextView::part_of(size_t source) const {
+    const auto found = std::partition_point(parts_.begin(), parts_.end(),
+                                            [&](const Part& part) { return part.end <= source; });
+    return std::min(static_cast<size_t>(found - parts_.begin()),
+                    parts_.empty() ? 0 : parts_.size() - 1);
+}
+
+// What the code before a part left open.
+LexState TextView::lexer_before(size_t index) {
+    if (!parts_[index].in_fence || index == 0) {
+        return {};
+    }
+    size_t from = index;
+    while (from > 0 && parts_[from].in_fence && !parts_[from - 1].lexed) {
+        from--;
+    }
+    for (size_t i = from; i < index; i++) {
+        if (parts_[i].lexed) {
+            continue;
+        }
+        const bool continues = i + 1 < parts_.size() && parts_[i + 1].in_fence;
+        LexState state = i > 0 && parts_[i].in_fence ? parts_[i - 1].lexer : LexState();
+        const auto blocks = blocks_of_part(text_, parts_[i].begin, parts_[i].end,
+                                           cutter_.parts()[i], continues, {});
+        if (!blocks.empty() && blocks.back().kind == Block::Kind::code) {
+            state = blocks.back().continued ? state : LexState();
+            highlight(blocks.back().rich.text, blocks.back().language, state);
+        }
+        parts_[i].lexer = std::move(state);
+        parts_[i].lexed = true;
+    }
+    return parts_[index - 1].lexer;
+}
+
+void TextView::lay_out(size_t index) {
+    Part& part = parts_[index];
+    const bool continues = index + 1 < parts_.size() && parts_[index + 1].in_fence;
+    std::vector<Block> blocks = blocks_of_part(text_, part.begin, part.end, cutter_.parts()[index],
+                                               continues, cutter_.references());
+    if (style_.links && *style_.links) {
+        mark_links(blocks, *style_.links);
+    }
+    LexState lexer = lexer_before(index);
+    TextLayout::Options options;
+    options.first = index == 0;
+    options.lexer = &lexer;
+    options.scrolls = &scrolls_;
+    if (!part.layout) {
+        part.layout = std::make_unique<TextLayout>();
+    }
+    // All parts of one code are moved sideways together.
+    if (part.in_fence) {
+        size_t first = index;
+        while (first > 0 && parts_[first].in_fence) {
+            first--;
+        }
+        options.scroll_key = parts_[first].end;
+    } else if (continues) {
+        options.scroll_key = part.end;
+    }
+    part.layout->build(blocks, style_, options);
+    part.lexer = std::move(lexer);
+    part.lexed = true;
+    part.laid = true;
+}
+
+TextLayout& TextView::layout_of(size_t index) {
+    if (!parts_[index].laid) {
+        ensure_place(parts_[index].begin);
+    }
+    return *parts_[index].layout;
+}
+
+bool TextView::ensure(float top, float bottom) {
+    bool changed = false;
+    // As a part is laid out its height settles, and others come into sight.
+    for (size_t i = parts_.empty() ? 0 : part_at(top); i < parts_.size() && parts_[i].y <= bottom;
+         i++) {
+        if (parts_[i].laid) {
+            continue;
+        }
+        lay_out(i);
+        if (const float height = parts_[i].layout->height(); height != parts_[i].height) {
+            parts_[i].height = height;
+            changed = true;
+            place();
+        }
+    }
+    return changed;
+}
+
+bool TextView::ensure_place(size_t source) {
+    if (parts_.empty()) {
+        return false;
+    }
+    const size_t index = part_of(source);
+    if (!parts_[index].laid) {
+        lay_out(index);
+        parts_[index].height = parts_[index].layout->height();
+        place();
+        return true;
+    }
+    return false;
+}
+
+TextEvent TextView::draw(ImDrawList* list,
+                         ImVec2 origin,
+                         float clip_top,
+                         float clip_bottom,
+                         bool hovered,
+                         const TextMarks& marks) {
+    TextEvent event;
+    for (size_t i = parts_.empty() ? 0 : part_at(clip_top - origin.y); i < parts_.size(); i++) {
+        Part& part = parts_[i];
+        const float top = origin.y + part.y;
+        if (top > clip_bottom) {
+            break;
+        }
+        if (!part.laid) {
+            continue;
+        }
+        TextMarks here = marks;
+        const auto first =
+            std::partition_point(marks.found.begin(), marks.found.end(),
+                                 [&](const SourceRange& range) { return range.end <= part.begin; });
+        auto last = first;
+        while (last != marks.found.end() && last->begin < part.end) {
+            ++last;
+        }
+        here.found = marks.found.subspan(static_cast<size_t>(first - marks.found.begin()),
+                                         static_cast<size_t>(last - first));
+        const bool selected = marks.selected.begin < part.end && marks.selected.end > part.begin;
+        here.selected = selected ? marks.selected : SourceRange();
+        TextEvent done = part.layout->draw(
+            {list, {origin.x, top}, clip_top, clip_bottom, hovered, copied_until_, copied_card_},
+            here);
+        if (done.kind == TextEvent::Kind::copy_code) {
+            // The rest of it may be in the parts that follow.
+            for (size_t k = i + 1; k < parts_.size() && parts_[k].in_fence; k++) {
+                const bool continues = k + 1 < parts_.size() && parts_[k + 1].in_fence;
+                const auto blocks = blocks_of_part(text_, parts_[k].begin, parts_[k].end,
+                                                   cutter_.parts()[k], continues, {});
+                done.text += "\n" + blocks.front().rich.text;
+            }
+            copied_card_ = done.card;
+            copied_until_ = ImGui::GetTime() + 1.5;
+        }
+        if (done.kind != TextEvent::Kind::none || done.hovers) {
+            event = std::move(done);
+        }
+    }
+    return event;
+}
+
+ImVec2 TextView::end() const {
+    if (parts_.empty() || !parts_.back().laid) {
+        return {0, height_};
+    }
+    const ImVec2 end = parts_.back().layout->end();
+    return {end.x, end.y + parts_.back().y};
+}
+
+float TextView::end_line_height() const {
+    return parts_.empty() || !parts_.back().laid ? 0 : parts_.back().layout->end_line_height();
+}
+
+size_t TextView::source_at(ImVec2 point) {
+    if (parts_.empty()) {
+        return 0;
+    }
+    const size_t index = part_at(point.y);
+    TextLayout& layout = layout_of(index);
+    const size_t place = layout.source_at({point.x, point.y - parts_[index].y});
+    return std::clamp(place, parts_[index].begin, parts_[index].end);
+}
+
+size_t TextView::line_source(float y) {
+    if (parts_.empty()) {
+        return 0;
+    }
+    const size_t index = part_at(y);
+    return parts_[index].laid ? layout_of(index).line_source(y - parts_[index].y)
+                              : parts_[index].begin;
+}
+
+float TextView::y_of(size_t source) {
+    if (parts_.empty()) {
+        return 0;
+    }
+    const size_t index = part_of(source);
+    return parts_[index].laid ? parts_[index].y + parts_[index].layout->y_of(source)
+                              : parts_[index].y;
+}
+
+ImVec2 TextView::caret(size_t source, float& line_height) {
+    if (parts_.empty()) {
+        return {0, 0};
+    }
+    // A place between two parts is the end of the first.
+    const size_t index = part_of(source > 0 ? source - 1 : 0);
+    const ImVec2 at = layout_of(index).caret(source, line_height);
+    return {at.x, at.y + parts_[index].y};
+}
+
+SourceRange TextView::word_at(size_t source) {
+    return parts_.empty() ? SourceRange{} : layout_of(part_of(source)).word_at(source);
+}
+
+SourceRange TextView::block_at(size_t source) {
+    return parts_.empty() ? SourceRange{} : layout_of(part_of(source)).block_at(source);
+}
+
+size_t TextView::step(size_t source, bool forward, bool word) {
+    if (parts_.empty()) {
+        return source;
+    }
+    const size_t index = part_of(forward || source == 0 ? source : source - 1);
+    const size_t to = layout_of(index).step(source, forward, word);
+    if (to != source) {
+        return to;
+    }
+    // The end of a part: the next one begins behind the gap.
+    return forward && index + 1 < parts_.size() ? parts_[index + 1].begin
+           : !forward && index > 0              ? parts_[index].begin - 1
+                                                : source;
+}
+
+size_t TextView::laid_out() const {
+    return static_cast<size_t>(
+        std::count_if(parts_.begin(), parts_.end(), [](const Part& part) { return part.laid; }));
+}
+
+TextParts::TextParts(std::string_view text) : text_(text) {
+    cutter_.feed(text);
+}
+
+SourceRange TextParts::range(size_t index) const {
+    const auto& parts = cutter_.parts();
+    return {parts[index].begin, index + 1 < parts.size() ? parts[index + 1].begin : text_.size()};
+}
+
+std::vector<Block> TextParts::blocks(size_t index) const {
+    const auto& parts = cutter_.parts();
+    const SourceRange here = range(index);
+    return blocks_of_part(text_, here.begin, here.end, parts[index],
+                          index + 1 < parts.size() && parts[index + 1].in_fence,
+                          cutter_.references());
+}
+
+std::string copy_as_text(std::string_view text, SourceRange range) {
+    const TextParts parts(text);
+    std::string out;
+    bool first = true;
+    for (size_t i = 0; i < parts.size(); i++) {
+        const SourceRange here = parts.range(i);
+        if (here.end <= range.begin || here.begin >= range.end) {
+            continue;
+        }
+        const std::vector<Block> blocks = parts.blocks(i);
+        const std::string piece = plain_text(blocks, range.begin, range.end);
+        if (piece.empty()) {
+            continue;
+        }
+        const bool continued = !blocks.empty() && blocks.front().continued;
+        const bool joined = here.begin > 0 && text[here.begin - 1] != '\n';
+        out += first || joined ? "" : continued ? "\n" : "\n\n";
+        out += piece;
+        first = false;
+    }
+    return out;
+}
+
+std::string copy_as_markdown(std::string_view text, SourceRange range) {
+    range.end = std::min(range.end, text.size());
+    if (range.begin >= range.end) {
+        return {};
+    }
+    // Where a line is taken from its first visible character on, its signs (#, -, >, **) come
+    // along; so do those behind its last one.
+    const auto line_begin = [&](size_t at) {
+        const size_t newline = at == 0 ? std::string_view::npos : text.rfind('\n', at - 1);
+        return newline == std::string_view::npos ? 0 : newline + 1;
+    };
+    const auto line_end = [&](size_t at) { return std::min(text.find('\n', at), text.size()); };
+    size_t begin = range.begin, end = range.end;
+    if (const size_t from = line_begin(begin);
+        copy_as_text(text, {from, begin}).find_first_not_of(" \n\t") == std::string::npos) {
+        begin = from;
+    }
+    if (const size_t to = line_end(end);
+        copy_as_text(text, {end, to}).find_first_not_of(" \n\t") == std::string::npos) {
+        end = to;
+    }
+    // Code that is taken from its first line on needs its fence, and up to its last line the
+    // closing one.
+    const auto open_at = [&](size_t place) {
+        Fence open;
+        for (size_t at = 0; at < place; at = line_end(at) + 1) {
+            const Fence fence = fence_of(text.substr(at, line_end(at) - at), 12);
+            open = open.mark == 0 ? fence : fence.closes(open) ? Fence() : open;
+        }
+        return open;
+    };
+    if (begin > 0 && open_at(begin).mark != 0) {
+        const size_t before = line_begin(begin - 1);
+        if (fence_of(text.substr(before, begin - 1 - before), 12).mark != 0) {
+            begin = before;
+        }
+    }
+    if (end + 1 < text.size() && text[end] == '\n') {
+        const size_t next = end + 1;
+        const Fence open = open_at(next);
+        if (open.mark != 0 && fence_of(text.substr(next, line_end(next) - next), 12).closes(open)) {
+            end = line_end(next);
+        }
+    }
+    return std::string(text.substr(begin, end - begin));
+}
+
+}  // namespace app::window

@@ -1,0 +1,188 @@
+// A window without a window: an ImGui context, the real fonts, views drawn into lists that nobody
+// shows; the pointer and the keyboard are fed by the test.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <imgui.h>
+
+#include "app/window/app_state.h"
+#include "app/window/compat.h"
+#include "app/window/glyph_cache.h"
+#include "tests/support/catch.h"
+
+using namespace app;
+using namespace app::window;
+
+struct Recorder : Actions {
+    std::vector<std::string> calls;
+    void note(const std::string& call) { calls.push_back(call); }
+    bool has(const std::string& call) const {
+        return std::find(calls.begin(), calls.end(), call) != calls.end();
+    }
+    void send() override { note("send"); }
+    void stop() override { note("stop"); }
+    void toggle_thinking() override { note("toggle_thinking"); }
+    void draft_changed() override { note("draft_changed"); }
+    void new_conversation() override { note("new_conversation"); }
+    std::function<void()> on_select;
+    void select_conversation(int64_t id) override {
+        note("select " + std::to_string(id));
+        if (on_select) {
+            on_select();
+        }
+    }
+    void rename_conversation(int64_t, const std::string&) override { note("rename"); }
+    void remove_conversation(int64_t) override { note("remove"); }
+    void attach(const std::vector<std::string>&) override { note("attach"); }
+    void cancel_attach() override { note("cancel_attach"); }
+    void remove_attachment(size_t) override { note("remove_attachment"); }
+    void open_chooser() override { note("open_chooser"); }
+    void list_models(const std::string&) override { note("list_models"); }
+    void load_model(const std::string& path) override { note("load " + path); }
+    void cancel_load() override { note("cancel_load"); }
+    void copy(const std::string& text) override { note("copy " + text); }
+    void open_link(const std::string& address) override { note("link " + address); }
+    void dismiss_banner(uint64_t id) override { note("dismiss " + std::to_string(id)); }
+    void toggle_sidebar() override { note("toggle_sidebar"); }
+    void zoom(int) override { note("zoom"); }
+};
+
+struct ChatRecorder : ChatActions {
+    std::vector<std::string> calls;
+    void note(const std::string& call) { calls.push_back(call); }
+    bool has(const std::string& call) const {
+        return std::find(calls.begin(), calls.end(), call) != calls.end();
+    }
+    void regenerate(size_t index) override { note("regenerate " + std::to_string(index)); }
+    void continue_answer() override { note("continue"); }
+    void begin_edit(size_t index) override { note("edit " + std::to_string(index)); }
+    void cancel_edit() override { note("cancel_edit"); }
+    void switch_branch(size_t index, int step) override {
+        note("branch " + std::to_string(index) + " " + std::to_string(step));
+    }
+    void delete_turn(size_t index) override { note("delete " + std::to_string(index)); }
+    void undo(uint64_t id) override { note("undo " + std::to_string(id)); }
+};
+
+// Textures that nobody draws with.
+struct CountedTextures : GlyphTextures {
+    uint64_t made = 0;
+    size_t updates = 0;
+    uint64_t create(int) override { return ++made; }
+    void update(uint64_t, int, int, int, int, const uint32_t*) override { updates++; }
+    void destroy(uint64_t) override {}
+};
+
+// One context with the real fonts; frames are laid out and thrown away.
+class WindowStage {
+public:
+    explicit WindowStage(float scale = 1) : glyphs(textures, [] {}) {
+        ImGui::CreateContext();
+        ImGuiIO& io = ImGui::GetIO();
+        io.IniFilename = nullptr;
+        io.DeltaTime = 1.0F / 60;
+        io.DisplaySize = {1440, 900};
+#if IMGUI_VERSION_NUM < 18700
+        for (int key = 0; key < ImGuiKey_COUNT; key++) {
+            io.KeyMap[key] = key;
+        }
+#endif
+        build_fonts(state.fonts, scale);
+        apply_style(scale);
+        state.actions = &actions;
+        state.chat.actions = &chat_actions;
+        state.now = 1'790'000'000;
+        state.demo_hint = "get a GGUF and name it";
+    }
+    ~WindowStage() {
+        ImGui::DestroyContext();
+    }
+
+    void frame() {
+        ImGui::NewFrame();
+        draw_window(state);
+        ImGui::Render();
+        REQUIRE(ImGui::GetDrawData()->Valid);
+    }
+    void frames(int count) {
+        for (int i = 0; i < count; i++) {
+            frame();
+        }
+    }
+    void click(float x, float y) {
+        ImGuiIO& io = ImGui::GetIO();
+        feed_mouse_position(io, {x, y});
+        frames(2);
+        feed_mouse_button(io, true);
+        frame();
+        feed_mouse_button(io, false);
+        frames(2);
+        feed_mouse_position(io, {-1000, -1000});
+    }
+    void type(const std::string& text) {
+        ImGui::GetIO().AddInputCharactersUTF8(text.c_str());
+        frame();
+    }
+    void press(ImGuiKey key) {
+        ImGuiIO& io = ImGui::GetIO();
+#if IMGUI_VERSION_NUM < 18700
+        io.KeysDown[key] = true;
+        frame();
+        io.KeysDown[key] = false;
+#else
+        io.AddKeyEvent(key, true);
+        frame();
+        io.AddKeyEvent(key, false);
+#endif
+        frame();
+    }
+
+    // The pointer goes from one place to another with the button down.
+    void drag(ImVec2 from, ImVec2 to, int clicks = 1) {
+        ImGuiIO& io = ImGui::GetIO();
+        feed_mouse_position(io, from);
+        frames(2);
+        for (int i = 1; i < clicks; i++) {
+            feed_mouse_button(io, true);
+            frame();
+            feed_mouse_button(io, false);
+            frame();
+        }
+        feed_mouse_button(io, true);
+        frame();
+        feed_mouse_position(io, {(from.x + to.x) / 2, (from.y + to.y) / 2});
+        frame();
+        feed_mouse_position(io, to);
+        frames(2);
+        feed_mouse_button(io, false);
+        frame();
+    }
+    // Images that the glyph cache still waits for are there in the next frame.
+    void settle() {
+        frame();
+        glyphs.settle(state.fonts);
+        frames(2);
+    }
+    void hold_ctrl(bool down) {
+        ImGui::GetIO().KeyCtrl = down;
+#if IMGUI_VERSION_NUM >= 18700
+        ImGui::GetIO().AddKeyEvent(ImGuiMod_Ctrl, down);
+#endif
+    }
+    void hold_shift(bool down) {
+        ImGui::GetIO().KeyShift = down;
+#if IMGUI_VERSION_NUM >= 18700
+        ImGui::GetIO().AddKeyEvent(ImGuiMod_Shift, down);
+#endif
+    }
+
+    CountedTextures textures;
+    GlyphCache glyphs;
+    Recorder actions;
+    ChatRecorder chat_actions;
+    AppState state;
+};
