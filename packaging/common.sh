@@ -6,6 +6,9 @@ root=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd -
 build_packages=(g++ cmake ninja-build pkg-config libimgui-dev libglfw3-dev libgl-dev libcpp-httplib-dev
     nlohmann-json3-dev libsqlite3-dev libmd4c-dev libfreetype-dev libfontconfig-dev libharfbuzz-dev)
 
+# Scripts and emoji beyond the bundled faces.
+font_packages=(fonts-noto-color-emoji fonts-wqy-microhei)
+
 say() { printf 'keyhole: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
@@ -31,6 +34,11 @@ need() {
         say "apt-get update failed; trying with the package lists that are here"
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
         die "could not install ${missing[*]}: apt-get's message is above"
+}
+
+# want PACKAGE...: as need, for what is good to have: where it cannot be had that is said, and all goes on.
+want() {
+    (need "$@") || say "going on without $*"
 }
 
 # build_folder PRESET: prints a folder that this user can write: .build/PRESET in the repository, else one in the cache.

@@ -5,6 +5,7 @@ set -euo pipefail
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/common.sh"
 
 need "${build_packages[@]}"
+want "${font_packages[@]}"
 # Software OpenGL matters only where there is a screen.
 if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
     need libgl1-mesa-dri

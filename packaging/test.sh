@@ -5,6 +5,7 @@ set -euo pipefail
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/common.sh"
 
 need "${build_packages[@]}" catch2 python3 python3-venv xvfb xauth libgl1-mesa-dri
+want "${font_packages[@]}"
 
 # The OpenAI client is a test's tool alone: it lives in a virtual environment in the user's cache, and where it cannot be
 # had its test is left out, which is said.

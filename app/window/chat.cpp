@@ -351,8 +351,15 @@ private:
             if (!chat_.find.open) {
                 break;
             }
+            const auto i = static_cast<size_t>(match.message);
+            const Message& message = state_.conversation.messages[i];
+            const size_t size = match.part == TextPlace::content ? message.content.size()
+                                                                 : message.reasoning.size();
+            const float inside = static_cast<float>(match.range.begin) /
+                                 static_cast<float>(std::max<size_t>(size, 1));
             const float where =
-                at_.y + view() * chat_.tops[static_cast<size_t>(match.message)] / chat_.total;
+                at_.y + view() * (chat_.tops[i] + (chat_.tops[i + 1] - chat_.tops[i]) * inside) /
+                            chat_.total;
             if (where >= tick_end_) {
                 list->AddRectFilled({x + px(2), where}, {x + width - px(2), where + px(2)},
                                     colour::kWarning);

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "app/window/chat_parts.h"
-#include "app/window/compat.h"
+#include "app/window/text_field.h"
 #include "app/window/text_run.h"
 #include "app/window/utf8.h"
 #include "app/window/widgets.h"
@@ -71,71 +71,10 @@ void search(const RichText& rich, const std::string& words, std::vector<SourceRa
     }
 }
 
-void read_keys(AppState& state) {
-    FindView& find = state.reading.find;
-    ImGuiIO& io = ImGui::GetIO();
-    EditBuffer& query = find.query;
-    const bool ctrl = io.KeyCtrl && !io.KeyAlt, shift = io.KeyShift;
-    if (!ctrl && !io.KeySuper) {
-        std::string typed;
-        for (const ImWchar c : io.InputQueueCharacters) {
-            if (c >= 32 && c != 127) {
-                append_utf8(typed, static_cast<uint32_t>(c));
-            }
-        }
-        if (!typed.empty()) {
-            query.insert(typed);
-        }
-    }
-    io.InputQueueCharacters.resize(0);
-    const uint64_t before = query.revision();
-    if (key_pressed(ImGuiKey_LeftArrow)) {
-        query.move_left(ctrl, shift);
-    }
-    if (key_pressed(ImGuiKey_RightArrow)) {
-        query.move_right(ctrl, shift);
-    }
-    if (key_pressed(ImGuiKey_Home)) {
-        query.move_to(0, shift);
-    }
-    if (key_pressed(ImGuiKey_End)) {
-        query.move_to(query.text().size(), shift);
-    }
-    if (key_pressed(ImGuiKey_Backspace)) {
-        query.erase_back(ctrl);
-    }
-    if (key_pressed(ImGuiKey_Delete)) {
-        query.erase_forward(ctrl);
-    }
-    if (ctrl && key_pressed(ImGuiKey_A, false)) {
-        query.select_all();
-    }
-    if (ctrl && key_pressed(ImGuiKey_Z)) {
-        query.undo();
-    }
-    if (ctrl && key_pressed(ImGuiKey_C, false) && !query.selected().empty()) {
-        state.actions->copy(std::string(query.selected()));
-    }
-    if (ctrl && key_pressed(ImGuiKey_V)) {
-        if (const char* text = ImGui::GetClipboardText()) {
-            std::string line = text;
-            std::replace(line.begin(), line.end(), '\n', ' ');
-            query.insert(line);
-        }
-    }
-    if (query.revision() != before) {
-        state.caret_since = ImGui::GetTime();
-    }
-    if (key_pressed(ImGuiKey_Enter) || key_pressed(kKeypadEnter)) {
-        const size_t count = find.matches.size();
-        if (count > 0) {
-            find.current = (find.current + (shift ? count - 1 : 1)) % count;
-            find.shown = false;
-        }
-    }
-    if (key_pressed(ImGuiKey_Escape, false)) {
-        find.open = false;
-        state.composer_focused = true;
+void step_match(FindView& find, bool forward) {
+    if (const size_t count = find.matches.size(); count > 0) {
+        find.current = (find.current + (forward ? 1 : count - 1)) % count;
+        find.shown = false;
     }
 }
 
@@ -205,9 +144,6 @@ void draw_find_bar_input(AppState& state) {
     }
     if (state.composer_focused || ImGui::GetIO().WantTextInput) {
         find.focused = false;
-    }
-    if (find.focused) {
-        read_keys(state);
     }
 }
 
@@ -313,9 +249,8 @@ void draw_find_bar(AppState& state, ImVec2 at, ImVec2 size) {
     arrow(true, next);
     const Click previous = sign("find_previous");
     arrow(false, previous);
-    if (count > 0 && (next.clicked || previous.clicked)) {
-        find.current = (find.current + (next.clicked ? 1 : count - 1)) % count;
-        find.shown = false;
+    if (next.clicked || previous.clicked) {
+        step_match(find, next.clicked);
         state.wants_frame = true;
     }
     const std::string tally = find.searched.empty() ? ""
@@ -328,46 +263,17 @@ void draw_find_bar(AppState& state, ImVec2 at, ImVec2 size) {
               count == 0 && find.complete ? colour::kWarning : colour::kTextDim, tally);
 
     const ImVec2 field{low.x + px(14), low.y + px(8)};
-    const float room = right - px(10) - field.x, row = px(28);
-    ImGui::SetCursorScreenPos(field);
-    ImGui::InvisibleButton("find_field", {std::max(1.0F, room), row});
-    const std::string_view text = find.query.text();
-    ImFont* font = state.fonts.body;
-    if (ImGui::IsItemHovered()) {
-        ImGui::SetMouseCursor(ImGuiMouseCursor_TextInput);
+    const FieldEvent event =
+        text_field(state, "find_field", find.query, find.focused, field,
+                   {right - px(10) - field.x, px(28)}, "Find in this conversation");
+    if (event == FieldEvent::entered) {
+        step_match(find, !ImGui::GetIO().KeyShift);
     }
-    const float caret_x = run_width(font, text.substr(0, find.query.cursor()));
-    const float shift = std::max(0.0F, caret_x - room + px(4));
-    if (ImGui::IsItemActivated()) {
-        find.focused = true;
-        state.composer_focused = false;
-        state.caret_since = ImGui::GetTime();
-        find.query.move_to(run_position(font, text, ImGui::GetIO().MousePos.x - field.x + shift),
-                           ImGui::GetIO().KeyShift);
+    if (event != FieldEvent::none) {
+        state.wants_frame = true;
     }
-    list->PushClipRect(field, {field.x + room, field.y + row}, true);
-    if (find.query.selection_begin() < find.query.selection_end() && find.focused) {
-        const float x0 = run_width(font, text.substr(0, find.query.selection_begin()));
-        const float x1 = run_width(font, text.substr(0, find.query.selection_end()));
-        list->AddRectFilled({field.x + x0 - shift, field.y + px(3)},
-                            {field.x + x1 - shift, field.y + row - px(3)}, rgb(0x3A6BCB, 120));
-    }
-    draw_text(list, font, {field.x - shift, centred(font, field.y, row)},
-              text.empty() ? colour::kTextDim : colour::kText,
-              text.empty() ? std::string_view("Find in this conversation") : text);
-    if (find.focused) {
-        const double quiet = ImGui::GetTime() - state.caret_since;
-        state.wants_caret = quiet < 10;
-        if (!state.wants_caret || std::fmod(quiet, 1.0) < 0.5) {
-            const float x = field.x + caret_x - shift;
-            list->AddRectFilled({x, field.y + px(5)},
-                                {x + std::max(1.0F, px(1.5F)), field.y + row - px(5)},
-                                colour::kAccentText);
-        }
-    }
-    list->PopClipRect();
-    if (close.clicked) {
-        find.open = false;
+    if (close.clicked || event == FieldEvent::escaped) {
+        find.open = find.focused = false;
         state.composer_focused = true;
     }
 }

@@ -7,7 +7,7 @@
 
 #include <md4c.h>
 
-#include "app/window/latex.h"
+#include "app/window/markdown_signs.h"
 #include "app/window/utf8.h"
 
 namespace app::window {
@@ -41,180 +41,6 @@ std::string entity(std::string_view text) {
     }
     return std::string(text);
 }
-
-// What md4c does not know - formulas, footnotes, <br> - is found beforehand and hidden from it
-// behind bytes that mean nothing to it. As many bytes as before: places in the source stay right.
-struct Hidden {
-    enum class Kind : uint8_t { formula, display, note, line_break };
-    Kind kind;
-    uint32_t begin, end;
-    std::string shown;
-};
-constexpr char kFiller = '\x03';
-
-bool is_word_byte(char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' ||
-           static_cast<unsigned char>(c) >= 0x80;
-}
-
-class Hider {
-public:
-    explicit Hider(std::string_view text) : text_(text), copy_(text) {}
-
-    std::vector<Hidden> hide() {
-        Fence open;
-        for (size_t at = 0; at < text_.size();) {
-            const size_t newline = std::min(text_.find('\n', at), text_.size());
-            const std::string_view line = text_.substr(at, newline - at);
-            const Fence fence = fence_of(line, 12);
-            if (open.mark) {
-                if (fence.closes(open)) {
-                    open = {};
-                }
-                at = newline + 1;
-            } else if (fence.mark) {
-                open = fence;
-                at = newline + 1;
-            } else {
-                at = std::max(inline_signs(at, newline), newline) + 1;
-            }
-        }
-        return std::move(hidden_);
-    }
-    const std::string& copy() const { return copy_; }
-
-private:
-    // One line; returns where it stopped, which is behind the line when a formula spans several.
-    size_t inline_signs(size_t begin, size_t end) {
-        size_t i = begin;
-        while (i < end) {
-            const char c = text_[i];
-            const std::string_view rest = text_.substr(i);
-            size_t next = i + 1;
-            if (c == '`') {
-                next = behind_code(i);
-            } else if (c == '\\') {
-                if (rest.starts_with("\\(")) {
-                    next = formula(i, 2, "\\)", Hidden::Kind::formula);
-                } else if (rest.starts_with("\\[")) {
-                    next = formula(i, 2, "\\]", Hidden::Kind::display);
-                }
-                next = std::max(next, i + 2);
-            } else if (c == '$') {
-                if (rest.starts_with("$$")) {
-                    next = std::max(formula(i, 2, "$$", Hidden::Kind::display), i + 2);
-                } else {
-                    next = dollars(i, end);
-                }
-            } else if (c == '[' && rest.starts_with("[^")) {
-                next = note(i, end, i == begin);
-            } else if (c == '<') {
-                for (const std::string_view tag : {"<br>", "<br/>", "<br />", "<BR>"}) {
-                    if (rest.starts_with(tag)) {
-                        next = add(Hidden::Kind::line_break, i, i + tag.size(), "\n");
-                    }
-                }
-            }
-            i = next;
-        }
-        return i;
-    }
-
-    size_t behind_code(size_t at) const {
-        size_t length = 0;
-        while (at + length < text_.size() && text_[at + length] == '`') {
-            length++;
-        }
-        for (size_t i = at + length; i < text_.size();) {
-            if (text_[i] == '\n' && i + 1 < text_.size() && text_[i + 1] == '\n') {
-                break;
-            }
-            if (text_[i] != '`') {
-                i++;
-                continue;
-            }
-            size_t run = 0;
-            while (i + run < text_.size() && text_[i + run] == '`') {
-                run++;
-            }
-            if (run == length) {
-                return i + run;
-            }
-            i += run;
-        }
-        return at + length;
-    }
-
-    size_t formula(size_t at, size_t opening, std::string_view closing, Hidden::Kind kind) {
-        constexpr size_t kLongest = 4000;
-        const size_t close =
-            text_.substr(0, std::min(text_.size(), at + kLongest)).find(closing, at + opening);
-        if (close == std::string_view::npos) {
-            return at + opening;
-        }
-        const std::string_view inner = text_.substr(at + opening, close - at - opening);
-        if (inner.find("\n\n") != std::string_view::npos ||
-            inner.find_first_not_of(" \t\n") == std::string_view::npos) {
-            return at + opening;
-        }
-        return add(kind, at, close + closing.size(), latex_to_text(inner));
-    }
-
-    // $x$: not a price. As in pandoc: no blank inside the signs, no digit behind them.
-    size_t dollars(size_t at, size_t end) {
-        const auto blank = [](char c) { return c == ' ' || c == '\t'; };
-        if (at + 2 >= end || blank(text_[at + 1]) || (at > 0 && is_word_byte(text_[at - 1]))) {
-            return at + 1;
-        }
-        for (size_t i = at + 1; i < end; i++) {
-            if (text_[i] == '\\') {
-                i++;
-            } else if (text_[i] == '`') {
-                break;
-            } else if (text_[i] == '$') {
-                const bool closes = !blank(text_[i - 1]) && i > at + 1 &&
-                                    (i + 1 >= text_.size() ||
-                                     !std::isalnum(static_cast<unsigned char>(text_[i + 1])));
-                const std::string_view inner = text_.substr(at + 1, i - at - 1);
-                // "$10, or 5$" begins like a price and has nothing of a formula.
-                const bool price = inner[0] >= '0' && inner[0] <= '9' &&
-                                   inner.find(' ') != std::string_view::npos &&
-                                   inner.find_first_of("\\^_=+*/<>") == std::string_view::npos;
-                return closes && !price
-                           ? add(Hidden::Kind::formula, at, i + 1, latex_to_text(inner))
-                           : at + 1;
-            }
-        }
-        return at + 1;
-    }
-
-    size_t note(size_t at, size_t end, bool line_start) {
-        size_t i = at + 2;
-        while (i < end && i < at + 34 &&
-               (is_word_byte(text_[i]) || text_[i] == '-' || text_[i] == '.')) {
-            i++;
-        }
-        if (i == at + 2 || i >= end || text_[i] != ']') {
-            return at + 1;
-        }
-        const std::string name(text_.substr(at + 2, i - at - 2));
-        const bool definition = line_start && i + 1 < end && text_[i + 1] == ':';
-        return definition ? add(Hidden::Kind::note, at, i + 2, name + ".")
-                          : add(Hidden::Kind::note, at, i + 1, "[" + name + "]");
-    }
-
-    size_t add(Hidden::Kind kind, size_t begin, size_t end, std::string shown) {
-        hidden_.push_back(
-            {kind, static_cast<uint32_t>(begin), static_cast<uint32_t>(end), std::move(shown)});
-        std::fill(copy_.begin() + static_cast<std::ptrdiff_t>(begin),
-                  copy_.begin() + static_cast<std::ptrdiff_t>(end), kFiller);
-        return end;
-    }
-
-    std::string_view text_;
-    std::string copy_;
-    std::vector<Hidden> hidden_;
-};
 
 class Builder {
 public:
@@ -617,35 +443,6 @@ void mark_links(RichText& rich, const LinkFinder& find) {
     rich.spans = std::move(spans);
 }
 
-// The displayed bytes of `rich` that lie between two places of the source. `from_start`: nothing
-// before it is left out.
-std::string cut(const RichText& rich, size_t source, size_t source_end, bool& from_start) {
-    std::string out;
-    from_start = true;
-    for (const Span& span : rich.spans) {
-        const bool verbatim = span.end - span.begin == span.source_end - span.source;
-        if (span.source_end <= source && span.source < source) {
-            from_start = false;
-            continue;
-        }
-        if (span.source >= source_end) {
-            break;
-        }
-        uint32_t begin = span.begin, end = span.end;
-        if (verbatim) {
-            if (source > span.source) {
-                begin += static_cast<uint32_t>(source - span.source);
-                from_start = false;
-            }
-            if (source_end < span.source_end) {
-                end -= static_cast<uint32_t>(span.source_end - source_end);
-            }
-        }
-        out.append(rich.text, begin, end - begin);
-    }
-    return out;
-}
-
 }  // namespace
 
 Fence fence_of(std::string_view line, size_t max_indent) {
@@ -682,9 +479,8 @@ std::string fence_language(std::string_view line) {
 }
 
 std::vector<Block> parse_markdown(std::string_view text, size_t base, std::string_view references) {
-    Hider hider(text);
-    std::vector<Hidden> hidden = hider.hide();
-    std::string copy = hider.copy();
+    std::string copy(text);
+    std::vector<Hidden> hidden = hide_signs(copy);
     if (!references.empty()) {
         // An open fence would swallow them; nothing in it asks for a reference.
         copy += "\n\n";
@@ -729,55 +525,6 @@ void mark_links(std::vector<Block>& blocks, const LinkFinder& find) {
             }
         }
     }
-}
-
-std::string plain_text(const std::vector<Block>& blocks, size_t source, size_t source_end) {
-    std::string out;
-    const Block* before = nullptr;
-    for (const Block& block : blocks) {
-        std::string words;
-        if (block.kind == Block::Kind::table) {
-            for (const auto& row : block.rows) {
-                std::string line;
-                bool any = false, first = true;
-                for (const RichText& cell : row) {
-                    bool from_start = true;
-                    const std::string part = cut(cell, source, source_end, from_start);
-                    const bool inside = !cell.spans.empty() &&
-                                        cell.spans.front().source < source_end &&
-                                        cell.spans.back().source_end > source;
-                    if (inside) {
-                        line += (first ? "" : "\t") + part;
-                        first = false;
-                        any = true;
-                    } else if (any && cell.spans.empty()) {
-                        line += "\t";
-                    }
-                }
-                if (any) {
-                    words += (words.empty() ? "" : "\n") + line;
-                }
-            }
-        } else {
-            bool from_start = true;
-            words = cut(block.rich, source, source_end, from_start);
-            if (!words.empty() && from_start && !block.marker.empty()) {
-                words = std::string(2 * static_cast<size_t>(std::max(block.indent - 1, 0)), ' ') +
-                        block.marker + " " + words;
-            }
-        }
-        if (words.empty()) {
-            continue;
-        }
-        if (before) {
-            out += block.continued                                       ? "\n"
-                   : block.tight_after(*before) && !block.marker.empty() ? "\n"
-                                                                         : "\n\n";
-        }
-        out += words;
-        before = &block;
-    }
-    return out;
 }
 
 }  // namespace app::window

@@ -181,11 +181,11 @@ TextEvent TextLayout::draw(const Canvas& canvas, const TextMarks& marks) const {
                                 colour);
         });
     };
+    highlight(marks.selected, kSelected);
     for (const SourceRange& found : marks.found) {
         const bool current = found.begin == marks.current.begin && found.end == marks.current.end;
         highlight(found, current ? kCurrent : kFound);
     }
-    highlight(marks.selected, kSelected);
 
     static std::vector<GlyphQuad> quads;
     bool pressed_here = false;

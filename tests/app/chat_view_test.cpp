@@ -293,6 +293,7 @@ TEST_CASE("finding in the chat: all hits, the next one, and inside folded thinki
     state.reading.find.requested = true;
     stage.frame();
     stage.type("needle");
+    stage.frame();
     for (int i = 0; i < 2000 && !state.reading.find.complete; i++) {
         CHECK(state.wants_frame);
         stage.frame();

@@ -107,7 +107,7 @@ TEST_CASE("formulas and footnotes are read, prices and code are not taken for th
     CHECK(dump(parse_markdown("Said[^1].\n\n[^1]: By whom.")) ==
           "p()[Said[1].]64:[1];\np()[1. By whom.]64:1.;\n");
     CHECK(latex_to_text("\\sum_{i=1}^{n} i = \\frac{n(n+1)}{2}") ==
-          "\u2211_(i=1)\u207F i = (n(n+1))/2");
+          "\u2211\u1D62\u208C\u2081\u207F i = (n(n+1))/2");
     CHECK(latex_to_text("\\sqrt{x+1} \\cdot \\text{if } y") == "\u221A(x+1) \u00B7 if y");
     CHECK(latex_to_text("\\begin{pmatrix}1&0\\\\0&1\\end{pmatrix}") == "[1 0; 0 1]");
     CHECK(latex_to_text("\\unknown{x}") == "\\unknownx");
