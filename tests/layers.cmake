@@ -21,3 +21,13 @@ forbid(kernels "(nlohmann|httplib|imgui|GLFW|sqlite3)" "kernels know arrays only
 forbid(assets "(app|runtime|kernels)/" "assets depend on nothing")
 forbid(app "(kernels/cpu|kernels/cuda|kernels/quants|kernels/backend)" "app speaks to the runtime, not to kernels")
 forbid(kernels "cuda" "CUDA is named in kernels/cuda and kernels/simt only" "/kernels/(cuda|simt)/")
+
+# Kernels speak CUDA through kernels/simt alone, so that the same source runs on the CPU.
+file(GLOB kernel_files ${ROOT}/kernels/cuda/*.cu ${ROOT}/kernels/cuda/*.cuh)
+foreach(file IN LISTS kernel_files)
+    file(STRINGS ${file} lines REGEX "<<<|(^|[^A-Za-z_])(asm|extern __shared__|__shared__|cooperative_groups|__activemask)([^A-Za-z_]|$)")
+    foreach(line IN LISTS lines)
+        file(RELATIVE_PATH name ${ROOT} ${file})
+        message(SEND_ERROR "${name}: '${line}': kernels use the words of kernels/simt instead")
+    endforeach()
+endforeach()

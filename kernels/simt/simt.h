@@ -47,6 +47,9 @@ using Stream = cudaStream_t;
 using Stream = void*;
 #endif
 
+// Dynamic shared memory a block may have on every card from compute capability 8.0 on.
+inline constexpr size_t kSharedBytes = 101376;
+
 struct Config {
     dim3 grid, block;
     size_t smem = 0;

@@ -29,8 +29,9 @@ public:
     explicit ModelRunner(const std::string& path,
                          kernels::DType cache_type = kernels::DType::f32,
                          int64_t max_tokens = 64,
-                         int64_t n_pages = 16)
-        : backend(kernels::make_cpu_backend({2, 2})),
+                         int64_t n_pages = 16,
+                         std::unique_ptr<kernels::Backend> on = kernels::make_cpu_backend({2, 2}))
+        : backend(std::move(on)),
           model(runtime::GgufFile::open(path), *backend, max_tokens),
           cache(*backend, runtime::KvLayout(model.config(), cache_type), n_pages) {
         if (!cache.reserve(n_pages)) {

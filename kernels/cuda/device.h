@@ -1,0 +1,43 @@
+// The device under the CUDA backend: memory, copies, a stream. Two bodies: device_cuda.cu on the
+// CUDA runtime, and device_emulated.cpp, where a launch runs on the CPU (kernels/simt): tests link
+// that one in its place. Used by one thread at a time, except for memory_figures().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "kernels/simt/simt.h"
+
+namespace kernels::cuda {
+
+class Device {
+public:
+    // Throws DeviceError with what is wrong and what to do: no driver, a driver older than the
+    // program, no such card, a card that is too old. Null where the machine has no NVIDIA card at
+    // all.
+    static std::unique_ptr<Device> open(int index);
+
+    virtual ~Device() = default;
+    virtual std::string name() const = 0;
+    virtual void* allocate(int64_t bytes) = 0;  // aligned to 256 bytes; null where there is no room
+    virtual void copy_in(void* device,
+                         const void* host,
+                         int64_t bytes) = 0;  // in the order of the stream
+    virtual void copy_out(void* host,
+                          const void* device,
+                          int64_t bytes) = 0;  // waits for the stream
+    virtual void zero(void* device, int64_t bytes) = 0;
+    virtual simt::Stream stream() const = 0;
+
+    struct Figures {
+        int64_t total_bytes = 0;
+        int64_t free_bytes = 0;
+    };
+    virtual Figures memory_figures() const = 0;
+
+    // Gives back what allocate() gave; may be called after the device was closed.
+    static void free(void* memory, size_t bytes);
+};
+
+}  // namespace kernels::cuda

@@ -1,0 +1,48 @@
+// The device of the tests: memory of the host with an inaccessible page behind each piece, launches
+// on the CPU.
+#include <cstring>
+
+#include "kernels/check.h"
+#include "kernels/cuda/device.h"
+
+namespace kernels::cuda {
+namespace {
+
+constexpr int64_t kTotal = int64_t{1} << 30;
+int64_t taken = 0;  // of kTotal
+
+class EmulatedDevice final : public Device {
+public:
+    std::string name() const override { return "emulated CUDA device"; }
+    void* allocate(int64_t bytes) override {
+        if (bytes > kTotal - taken) {
+            return nullptr;
+        }
+        taken += bytes;
+        return simt::cpu::device_alloc(static_cast<size_t>(bytes + 255) / 256 * 256);
+    }
+    void copy_in(void* device, const void* host, int64_t bytes) override {
+        std::memcpy(device, host, static_cast<size_t>(bytes));
+    }
+    void copy_out(void* host, const void* device, int64_t bytes) override {
+        std::memcpy(host, device, static_cast<size_t>(bytes));
+    }
+    void zero(void* device, int64_t bytes) override {
+        std::memset(device, 0, static_cast<size_t>(bytes));
+    }
+    simt::Stream stream() const override { return nullptr; }
+    Figures memory_figures() const override { return {kTotal, kTotal - taken}; }
+};
+
+}  // namespace
+
+std::unique_ptr<Device> Device::open(int index) {
+    return index == 0 ? std::make_unique<EmulatedDevice>() : nullptr;
+}
+
+void Device::free(void* memory, size_t bytes) {
+    taken -= static_cast<int64_t>(bytes);
+    simt::cpu::device_free(memory);
+}
+
+}  // namespace kernels::cuda

@@ -1,0 +1,62 @@
+// Attention of query tokens over paged K rows, absorbed form: what a launch does, and how a
+// sequence is cut.
+#pragma once
+
+#include "kernels/cuda/rows.h"
+
+namespace kernels::cuda {
+
+// Consecutive query tokens of one sequence that a block works on together.
+struct QueryGroup {
+    int32_t first_row = 0;  // of the pass
+    int32_t n_tokens = 0;
+    int32_t position = 0;  // of the first; token i sees positions up to position + i
+    int32_t table = 0;     // into BatchTables::pages
+    int32_t split_tokens =
+        0;  // cached tokens a split takes, a multiple of 32; depends on the position alone
+};
+
+// Cached tokens a split takes for a query at this position: between 64 and 128 splits of a long
+// sequence, at least four tiles each. A function of the position, so that a token's sums do not
+// depend on what else is in the pass; groups never hold two of its values.
+inline int32_t split_tokens_at(int32_t position) {
+    int32_t tokens = 128;
+    while (tokens * 128 <= position) {
+        tokens *= 2;
+    }
+    return tokens;
+}
+
+struct Attend {
+    KRows rows;
+    BatchTables batch;
+    const QueryGroup* groups = nullptr;
+    int32_t n_groups = 0;
+    int32_t n_splits = 0;      // the most that a group of the launch has
+    int32_t group_tokens = 0;  // the most query tokens of a group
+    int32_t n_heads = 0;
+    Rows absorbed;  // [T, H, L]: k_b times the part of the query without rotary position; row t * H
+                    // + h
+    Rows q;         // [T, H, N+R]: its last R numbers
+    int32_t head = 0;      // N+R
+    float scale = 1;       // of the scores, before the softmax
+    int32_t n_tokens = 0;  // T
+    // Of splits, [T * H, n_splits]: normalised sums in f16 [.., L] and, base 2, (maximum, sum of
+    // exponentials).
+    uint16_t* part = nullptr;
+    float2* weight = nullptr;
+    float* mixed = nullptr;  // [T, H, L]
+};
+
+// The tensor-core kernel: L 512, R 64, rows of f16, bf16, q8_0 or q4_0.
+bool has_mla_decode(const KRows& rows);
+// Query tokens in a group for this many heads: as many as fill the 40 columns of a block.
+int32_t mla_group_tokens(int32_t n_heads);
+void launch_mla_decode(const Attend& work, simt::Stream stream);  // fills part and weight
+void launch_mla_merge(const Attend& work, simt::Stream stream);   // part, weight -> mixed
+
+// Any L up to 1024, any R and row type, in plain floats: small models and f32 caches. Fills mixed;
+// needs no groups.
+void launch_mla_any(const Attend& work, simt::Stream stream);
+
+}  // namespace kernels::cuda

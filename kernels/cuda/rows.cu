@@ -1,0 +1,275 @@
+#include "kernels/check.h"
+#include "kernels/cuda/decode.cuh"
+#include "kernels/cuda/k_row.cuh"
+#include "kernels/cuda/rows.h"
+
+namespace kernels::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr unsigned kAll = 0xFFFFFFFFU;
+
+// grid (32-groups in tiles, ids)
+template <DType type>
+__global__ void __launch_bounds__(kThreads) embed_kernel(
+    float* out, const std::byte* table, int64_t row_bytes, const int32_t* ids, int32_t cols) {
+    const std::byte* row = table + ids[blockIdx.y] * row_bytes;
+    float* to = out + static_cast<int64_t>(blockIdx.y) * cols;
+    const int32_t i = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x);
+    if constexpr (kIsFloat<type>) {
+        if (i < cols) {
+            to[i] = element<type>(row, i);
+        }
+    } else {
+        using Block = BlockOf<type>;
+        constexpr int kParts = Block::kElements / 32;
+        if (i < cols / 32) {
+            Group g;
+            Decoder<type>::read(reinterpret_cast<const Block*>(row)[i / kParts], i % kParts, g);
+            for (int k = 0; k < 32; k++) {
+                const auto q =
+                    static_cast<float>(static_cast<int8_t>(g.q[k / 4] >> (k % 4 * 8) & 255));
+                to[i * 32 + k] = g.scale[k / 16] * q;
+                if constexpr (Decoder<type>::kMinimum) {
+                    to[i * 32 + k] += g.minimum[k / 16];
+                }
+            }
+        }
+    }
+}
+
+// One block a token: sines once, then the rotary part of every head, then the K row.
+__global__ void __launch_bounds__(kThreads) rotate_and_store_kernel(RotateAndStore w) {
+    SIMT_DYNAMIC_SHARED(bytes);
+    SIMT_SHARED(float, part, [kThreads / 32]);
+    const int t = threadIdx.x, token = blockIdx.x, rotary = w.rows.rotary, latent = w.rows.latent;
+    auto* turn = reinterpret_cast<float*>(bytes);  // [R]: cosine, sine of each pair
+    float* row = turn + rotary;                    // [L+R]
+    const TokenPlace place = w.batch.places[token];
+    const float* kv = w.kv.row(token);
+    for (int i = t; i < rotary / 2; i += kThreads) {
+        // In double precision: at position 200,000 a float would leave five bits behind the point.
+        const double angle =
+            place.position * pow(static_cast<double>(w.freq_base), -2.0 * i / rotary);
+        turn[2 * i] = static_cast<float>(cos(angle));
+        turn[2 * i + 1] = static_cast<float>(sin(angle));
+    }
+    float sum = 0;
+    for (int c = t; c < latent; c += kThreads) {
+        sum += kv[c] * kv[c];
+    }
+    SIMT_UNROLL
+    for (int o = 16; o > 0; o >>= 1) {
+        sum += __shfl_xor_sync(kAll, sum, o);
+    }
+    if (t % 32 == 0) {
+        part[t / 32] = sum;
+    }
+    __syncthreads();
+    sum = 0;
+    for (int i = 0; i < kThreads / 32; i++) {
+        sum += part[i];
+    }
+    const float factor = 1.0F / sqrtf(sum / static_cast<float>(latent) + w.eps);
+    for (int i = t; i < w.n_heads * (rotary / 2); i += kThreads) {
+        const int h = i / (rotary / 2), k = i % (rotary / 2);
+        float* pair = w.q.row(token * w.n_heads + h) + w.head - rotary + 2 * k;
+        const float a = pair[0], b = pair[1], c = turn[2 * k], s = turn[2 * k + 1];
+        pair[0] = a * c - b * s;
+        pair[1] = b * c + a * s;
+    }
+    for (int c = t; c < latent; c += kThreads) {
+        row[c] = kv[c] * factor * w.norm[c];
+    }
+    for (int k = t; k < rotary / 2; k += kThreads) {
+        const float a = kv[latent + 2 * k], b = kv[latent + 2 * k + 1], c = turn[2 * k],
+                    s = turn[2 * k + 1];
+        row[latent + 2 * k] = a * c - b * s;
+        row[latent + 2 * k + 1] = b * c + a * s;
+    }
+    __syncthreads();
+    std::byte* to = w.batch.pages[place.table + place.position / 64] + w.rows.layer_offset_bytes +
+                    place.position % 64 * w.rows.row_bytes;
+    const int units = k_row_units(w.rows);
+    for (int i = t; i < units; i += kThreads) {
+        store_k_unit(w.rows, to, i, row);
+    }
+}
+
+// One warp a token. The expert with the largest score + bias first; equal ones by their number; NaN
+// last.
+__global__ void __launch_bounds__(32) choose_kernel(Route r) {
+    SIMT_DYNAMIC_SHARED(bytes);
+    auto* score = reinterpret_cast<float*>(bytes);  // [E]
+    float* rank = score + r.n_experts;              // [E]; of one taken: NaN
+    const int lane = threadIdx.x, token = blockIdx.x;
+    for (int e = lane; e < r.n_experts; e += 32) {
+        const float s =
+            1.0F / (1.0F + expf(-r.logits[static_cast<int64_t>(token) * r.n_experts + e]));
+        const float v = r.bias != nullptr ? s + r.bias[e] : s;
+        score[e] = s;
+        rank[e] = v != v ? -INFINITY : v;
+    }
+    float total = 0;
+    int32_t* chosen = r.chosen + token * r.n_used;
+    float* weights = r.weights + token * r.n_used;
+    for (int k = 0; k < r.n_used; k++) {
+        int best = r.n_experts;
+        float value = -INFINITY;
+        for (int e = lane; e < r.n_experts; e += 32) {
+            if (rank[e] == rank[e] && (best == r.n_experts || rank[e] > value)) {
+                best = e;
+                value = rank[e];
+            }
+        }
+        SIMT_UNROLL
+        for (int o = 16; o > 0; o >>= 1) {
+            const int other = __shfl_xor_sync(kAll, best, o);
+            const float theirs = __shfl_xor_sync(kAll, value, o);
+            const bool better = theirs > value || (theirs == value && other < best);
+            if (other < r.n_experts && (best == r.n_experts || better)) {
+                best = other;
+                value = theirs;
+            }
+        }
+        if (lane == best % 32) {
+            rank[best] = NAN;
+            chosen[k] = best;
+            weights[k] = score[best];
+        }
+        __syncwarp();
+        total += score[best];
+    }
+    const float divisor =
+        r.normalize ? fmaxf(total, 0x1p-14F) : 1.0F;  // the floor: the smallest normal half
+    for (int k = lane; k < r.n_used; k += 32) {
+        weights[k] = weights[k] / divisor * r.scale;
+    }
+}
+
+// One block: pairs in the order of experts, cut in items of at most kTileTokens.
+__global__ void __launch_bounds__(kThreads) group_kernel(Route r) {
+    SIMT_DYNAMIC_SHARED(bytes);
+    auto* begins = reinterpret_cast<int32_t*>(bytes);  // [E + 1] pairs
+    int32_t* items = begins + r.n_experts + 1;         // [E + 1]
+    const int n_pairs = r.n_tokens * r.n_used;
+    for (int e = threadIdx.x; e < r.n_experts; e += kThreads) {
+        int32_t n = 0;
+        for (int i = 0; i < n_pairs; i++) {
+            n += r.chosen[i] == e;
+        }
+        begins[e + 1] = n;
+        items[e + 1] = (n + kTileTokens - 1) / kTileTokens;
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        begins[0] = items[0] = 0;
+        for (int e = 0; e < r.n_experts; e++) {
+            begins[e + 1] += begins[e];
+            items[e + 1] += items[e];
+        }
+        *r.n_items = items[r.n_experts];
+    }
+    __syncthreads();
+    for (int e = threadIdx.x; e < r.n_experts; e += kThreads) {
+        int32_t at = begins[e];
+        for (int i = 0; i < n_pairs && at < begins[e + 1]; i++) {
+            if (r.chosen[i] == e) {
+                r.pairs[at++] = i;
+            }
+        }
+        for (int32_t i = items[e], begin = begins[e]; i < items[e + 1]; i++, begin += kTileTokens) {
+            r.items[i] = {e, begin, min(kTileTokens, begins[e + 1] - begin)};
+        }
+    }
+}
+
+__global__ void __launch_bounds__(kThreads) combine_kernel(Rows x,
+                                                           const float* routed,
+                                                           const float* weights,
+                                                           const float* shared,
+                                                           int32_t n_used,
+                                                           int32_t cols) {
+    const int32_t c = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x), t = blockIdx.y;
+    if (c >= cols) {
+        return;
+    }
+    float sum = 0;
+    for (int32_t k = 0; k < n_used; k++) {
+        const int64_t pair = static_cast<int64_t>(t) * n_used + k;
+        sum += weights[pair] * routed[pair * cols + c];
+    }
+    if (shared != nullptr) {
+        sum += shared[static_cast<int64_t>(t) * cols + c];
+    }
+    x.row(t)[c] += sum;
+}
+
+unsigned tiles(int64_t n, int64_t tile) {
+    return static_cast<unsigned>((n + tile - 1) / tile);
+}
+
+}  // namespace
+
+void launch_embed(float* out,
+                  DType type,
+                  const std::byte* table,
+                  int64_t row_bytes,
+                  const int32_t* ids,
+                  int32_t n,
+                  int32_t cols,
+                  simt::Stream stream) {
+    if (n == 0 || cols == 0) {
+        return;
+    }
+    switch (type) {
+#define KERNELS_X(enumerator, ...)                                                             \
+    case DType::enumerator:                                                                    \
+        if constexpr (DType::enumerator != DType::i32) {                                       \
+            const int64_t units = kIsFloat<DType::enumerator> ? cols : cols / 32;              \
+            simt::launch(                                                                      \
+                {dim3(tiles(units, kThreads), static_cast<unsigned>(n)), kThreads, 0, stream}, \
+                embed_kernel<DType::enumerator>, out, table, row_bytes, ids, cols);            \
+        }                                                                                      \
+        break;
+        KERNELS_DTYPES(KERNELS_X)
+#undef KERNELS_X
+    }
+}
+
+void launch_rotate_and_store(const RotateAndStore& w, simt::Stream stream) {
+    if (w.n_tokens == 0) {
+        return;
+    }
+    const size_t shared = static_cast<size_t>(2 * w.rows.rotary + w.rows.latent) * sizeof(float);
+    simt::launch({static_cast<unsigned>(w.n_tokens), kThreads, shared, stream},
+                 rotate_and_store_kernel, w);
+}
+
+void launch_route(const Route& r, simt::Stream stream) {
+    if (r.n_tokens == 0) {
+        return;
+    }
+    const auto experts = static_cast<size_t>(r.n_experts);
+    simt::launch({static_cast<unsigned>(r.n_tokens), 32, 2 * experts * sizeof(float), stream},
+                 choose_kernel, r);
+    simt::launch({1, kThreads, 2 * (experts + 1) * sizeof(int32_t), stream}, group_kernel, r);
+}
+
+void launch_combine(const Rows& x,
+                    const float* routed,
+                    const float* weights,
+                    const float* shared,
+                    int32_t n_tokens,
+                    int32_t n_used,
+                    int32_t cols,
+                    simt::Stream stream) {
+    if (n_tokens == 0) {
+        return;
+    }
+    simt::launch(
+        {dim3(tiles(cols, kThreads), static_cast<unsigned>(n_tokens)), kThreads, 0, stream},
+        combine_kernel, x, routed, weights, shared, n_used, cols);
+}
+
+}  // namespace kernels::cuda

@@ -1,0 +1,250 @@
+// The MLA decode kernel and its merge against double loops: every row type, one to four query
+// tokens and long chunks, awkward lengths, several sequences in shuffled pages whose unused rows
+// are NaN, 20 heads and others; in every schedule.
+#include <numeric>
+
+#include "kernels/cuda/mla.h"
+#include "kernels/quants/quants.h"
+#include "tests/kernels/backend_support.h"
+#include "tests/kernels/cuda_support.h"
+#include "tests/support/child.h"
+
+using namespace tests;
+using kernels::cuda::Attend;
+using kernels::cuda::QueryGroup;
+using kernels::cuda::TokenPlace;
+
+namespace {
+
+constexpr int kLatent = 512, kRotary = 64, kRow = kLatent + kRotary, kNope = 192;
+
+struct Case {
+    DType type = DType::f16;
+    int heads = 20;
+    // Per sequence: cached tokens before this pass, and query tokens.
+    std::vector<std::pair<int, int>> sequences = {{64, 1}};
+    bool steep =
+        false;  // the first tokens have huge scores: a running maximum that is not kept overflows
+};
+
+struct Result {
+    Floats mixed;
+    double nmse = 0;
+};
+
+double nmse(const Floats& got, const Doubles& want) {
+    double error = 0, size = 0;
+    for (size_t i = 0; i < want.size(); i++) {
+        error += (got[i] - want[i]) * (got[i] - want[i]);
+        size += want[i] * want[i];
+    }
+    return error / size;
+}
+
+Result attend(const Case& c, uint32_t seed = 3) {
+    Random random(seed);
+    int n_tokens = 0, n_pages = 0;
+    for (const auto& [cached, queries] : c.sequences) {
+        n_tokens += queries;
+        n_pages += (cached + queries + 63) / 64;
+    }
+    const int64_t row_bytes = kernels::row_bytes(c.type, kRow), page_bytes = 64 * row_bytes,
+                  before = 96;
+    const int64_t stride = (before + page_bytes + 255) / 256 * 256;
+    std::vector<uint8_t> memory(static_cast<size_t>((n_pages + 2) * stride), 0xFF);
+    std::vector<int> order(static_cast<size_t>(n_pages + 2));
+    std::iota(order.begin(), order.end(), 0);
+    random.shuffle(order);
+    const simt::Buffer<uint8_t> cache(memory.size());
+
+    const Floats q = random.normals(int64_t{n_tokens} * c.heads * (kNope + kRotary));
+    const Floats absorbed = random.normals(int64_t{n_tokens} * c.heads * kLatent);
+    const float scale = 1 / std::sqrt(256.0F);
+    std::vector<TokenPlace> places;
+    std::vector<std::byte*> pages;
+    std::vector<QueryGroup> groups;
+    Attend work;
+    Doubles want;
+    const int32_t most = kernels::cuda::mla_group_tokens(c.heads);
+    int first_row = 0;
+    for (const auto& [cached, queries] : c.sequences) {
+        const auto table = static_cast<int32_t>(pages.size());
+        const int length = cached + queries;
+        Floats rows;
+        for (int i = 0; i < length; i++) {
+            const Floats row = random.normals(kRow, c.steep && i < 20 ? 30.0F : 1.0F);
+            if (i % 64 == 0) {
+                pages.push_back(reinterpret_cast<std::byte*>(cache.get()) +
+                                order[pages.size()] * stride);
+            }
+            const auto at =
+                static_cast<size_t>(pages.back() - reinterpret_cast<std::byte*>(cache.get()) +
+                                    before + i % 64 * row_bytes);
+            kernels::quantize_row(c.type, row.data(), memory.data() + at, kRow);
+            rows.resize(rows.size() + kRow);
+            kernels::dequantize_row(c.type, memory.data() + at, rows.data() + rows.size() - kRow,
+                                    kRow);
+        }
+        for (int t = 0; t < queries; t++) {
+            const int seen = cached + t + 1;
+            places.push_back({cached + t, table});
+            const bool joins =
+                !groups.empty() && t > 0 && groups.back().n_tokens < most &&
+                groups.back().split_tokens == kernels::cuda::split_tokens_at(cached + t);
+            if (joins) {
+                groups.back().n_tokens++;
+            } else {
+                groups.push_back({first_row + t, 1, cached + t, table,
+                                  kernels::cuda::split_tokens_at(cached + t)});
+            }
+            for (int h = 0; h < c.heads; h++) {
+                const float* query = absorbed.data() + ((first_row + t) * c.heads + h) * kLatent;
+                const float* turned =
+                    q.data() + ((first_row + t) * c.heads + h) * (kNope + kRotary) + kNope;
+                Doubles score(static_cast<size_t>(seen)), sums(kLatent);
+                double largest = -1e300, total = 0;
+                for (int i = 0; i < seen; i++) {
+                    const float* row = rows.data() + static_cast<int64_t>(i) * kRow;
+                    double s = 0;
+                    for (int k = 0; k < kLatent; k++)
+                        s += double(query[k]) * row[k];
+                    for (int k = 0; k < kRotary; k++)
+                        s += double(turned[k]) * row[kLatent + k];
+                    score[static_cast<size_t>(i)] = s * scale;
+                    largest = std::max(largest, s * scale);
+                }
+                for (int i = 0; i < seen; i++) {
+                    const double p = std::exp(score[static_cast<size_t>(i)] - largest);
+                    total += p;
+                    for (int k = 0; k < kLatent; k++)
+                        sums[static_cast<size_t>(k)] += p * rows[static_cast<size_t>(i * kRow + k)];
+                }
+                for (const double s : sums)
+                    want.push_back(s / total);
+            }
+        }
+        first_row += queries;
+    }
+    for (const QueryGroup& g : groups) {
+        work.group_tokens = std::max(work.group_tokens, g.n_tokens);
+        work.n_splits = std::max(work.n_splits, (g.position + g.n_tokens - 1) / g.split_tokens + 1);
+    }
+    const simt::Buffer<TokenPlace> device_places(places);
+    const simt::Buffer<std::byte*> device_pages(pages);
+    const simt::Buffer<QueryGroup> device_groups(groups);
+    const simt::Buffer<float> device_q(q), device_absorbed(absorbed);
+    simt::Buffer<uint8_t>& filled = const_cast<simt::Buffer<uint8_t>&>(cache);
+    filled.upload(memory);
+    const size_t parts =
+        static_cast<size_t>(n_tokens * c.heads) * static_cast<size_t>(work.n_splits);
+    const simt::Buffer<uint16_t> part(parts * kLatent);
+    const simt::Buffer<float2> weight(parts);
+    const simt::Buffer<float> mixed(static_cast<size_t>(n_tokens * c.heads) * kLatent);
+    work.rows = {before, row_bytes, c.type, kLatent, kRotary};
+    work.batch = {device_places.get(), device_pages.get()};
+    work.groups = device_groups.get();
+    work.n_groups = static_cast<int32_t>(groups.size());
+    work.n_heads = c.heads;
+    work.absorbed = {device_absorbed.get(), kLatent, 0, 1};
+    work.q = {device_q.get(), kNope + kRotary, 0, 1};
+    work.head = kNope + kRotary;
+    work.scale = scale;
+    work.n_tokens = n_tokens;
+    work.part = part.get();
+    work.weight = weight.get();
+    work.mixed = mixed.get();
+    kernels::cuda::launch_mla_decode(work, nullptr);
+    kernels::cuda::launch_mla_merge(work, nullptr);
+    Result result;
+    result.mixed = mixed.download();
+    result.nmse = nmse(result.mixed, want);
+    return result;
+}
+
+constexpr DType kTypes[] = {DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+
+}  // namespace
+
+TEST_CASE("mla decode: every row type at awkward lengths equals double loops, in every schedule") {
+    for (const DType type : kTypes) {
+        for (const simt::cpu::Mode& mode : test_modes()) {
+            const WithMode with(mode);
+            INFO(kernels::name(type) << ", " << name(mode));
+            CHECK(attend({type, 20, {{0, 1}, {62, 1}, {63, 2}, {64, 1}}}).nmse < 5e-4);
+        }
+        INFO(kernels::name(type));
+        CHECK(attend({type, 5, {{63, 4}, {65, 1}}}).nmse < 5e-4);
+    }
+}
+
+TEST_CASE(
+    "mla decode: one to four query tokens, 20 heads and others, splits and ragged sequences") {
+    if (simt::cpu::checking()) {
+        CHECK(attend({DType::f16, 20, {{130, 2}}}).nmse < 5e-4);
+        return;
+    }
+    for (const int queries : {1, 2, 3, 4}) {
+        INFO(queries << " queries");
+        CHECK(attend({DType::f16, 20, {{300, queries}, {7, queries}}}).nmse < 5e-4);
+        CHECK(attend({DType::q8_0, 5, {{127, queries}}}).nmse < 5e-4);
+    }
+    for (const int heads : {1, 4, 16, 32, 40}) {
+        INFO(heads << " heads");
+        CHECK(attend({DType::f16, heads, {{150, 2}}}).nmse < 5e-4);
+    }
+    CHECK(attend({DType::f16, 20, {{0, 70}, {200, 3}}}).nmse <
+          5e-4);  // a prompt's chunk beside a decoding sequence
+    CHECK(attend({DType::f16, 20, {{100, 2}}, true}).nmse < 5e-4);
+}
+
+TEST_CASE("mla decode: 4,095 cached tokens") {
+    if (simt::cpu::checking()) {
+        return;  // the checker looks at small shapes
+    }
+    CHECK(attend({DType::f16, 20, {{4095, 1}}}).nmse < 5e-4);
+    CHECK(attend({DType::q8_0, 20, {{4094, 2}}}).nmse < 5e-4);
+}
+
+TEST_CASE("mla decode: the same bits in every schedule") {
+    const Case c{DType::f16, 20, {{124, 6}}};  // crosses the length at which splits grow
+    const Floats first = attend(c).mixed;
+    for (const simt::cpu::Mode& mode : test_modes()) {
+        const WithMode with(mode);
+        INFO(name(mode));
+        CHECK(same_bits(attend(c).mixed, first));
+    }
+}
+
+TEST_CASE("mla decode: a pessimistic tensor core stays within the limit") {
+    simt::cpu::Mode mode;
+    mode.chopped_accumulators = true;
+    const WithMode with(mode);
+    CHECK(attend({DType::f16, 20, {{150, 2}}}).nmse < 5e-4);
+}
+
+TEST_CASE("mla decode: shared memory is read without bank conflicts, and each K row once") {
+    simt::cpu::reset_counters();
+    attend({DType::f16, 20, {{255, 1}}});
+    const simt::cpu::Counters c = simt::cpu::counters();
+    CHECK(c.ldmatrix_wavefronts == c.ldmatrix_matrices);
+    CHECK(c.async_bytes == 256 * kRow * 2);  // 20 heads share one reading of the cache
+    CHECK(c.launches == 2);
+}
+
+TEST_CASE(
+    "mla decode: every barrier, wait, zero fill and fragment order is needed, and missing ones are "
+    "caught") {
+    for (const DType type : {DType::f16, DType::q8_0}) {
+        const Case c{type, 20, {{100, 2}}};
+        simt::cpu::record_sites(true);
+        attend(c);
+        simt::cpu::record_sites(false);
+        const std::vector<simt::cpu::Site> sites = simt::cpu::recorded_sites();
+        INFO(kernels::name(type));
+        CHECK(sites.size() >= 5);
+        for (const simt::cpu::Site& site : sites) {
+            INFO("fault " << static_cast<int>(site.fault) << " at line " << site.line);
+            CHECK(fault_is_caught(site, [&] { return attend(c).nmse < 5e-4; }));
+        }
+    }
+}

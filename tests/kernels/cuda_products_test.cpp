@@ -1,0 +1,303 @@
+// Products of every element type, routing and the smaller kernels, against double loops over the
+// dequantised weights.
+#include <cmath>
+#include <fstream>
+#include <iterator>
+
+#include "kernels/cuda/products.h"
+#include "kernels/cuda/rows.h"
+#include "kernels/quants/blocks.h"
+#include "kernels/quants/quants.h"
+#include "tests/kernels/backend_support.h"
+#include "tests/kernels/cuda_support.h"
+
+using namespace tests;
+using kernels::cuda::InputForm;
+using kernels::cuda::ProductPart;
+using kernels::cuda::Products;
+using kernels::cuda::SlotForm;
+
+namespace {
+
+constexpr DType kTypes[] = {
+#define KERNELS_X(name, ...) DType::name,
+    KERNELS_DTYPES(KERNELS_X)
+#undef KERNELS_X
+};
+
+// Random blocks of a type: any bits where they are codes, scales of a sensible size. The weights
+// are around 1 / 16.
+template <DType type>
+void random_blocks(std::vector<uint8_t>& bytes, Random& random) {
+    using Block = kernels::BlockOf<type>;
+    for (size_t at = 0; at < bytes.size(); at += sizeof(Block)) {
+        Block block;
+        auto* raw = reinterpret_cast<uint8_t*>(&block);
+        for (size_t i = 0; i < sizeof(Block); i++) {
+            raw[i] = static_cast<uint8_t>(random.below(256));
+        }
+        const float size = std::abs(random.normal(0.02F)) + 0.01F;
+        if constexpr (type == DType::i32) {
+            continue;
+        } else if constexpr (Block::kElements == 1) {
+            const float value = random.normal(0.1F);
+            quantize(&value, block);
+        } else if constexpr (requires { block.d; }) {
+            block.d = kernels::f32_to_f16(size / (Block::kElements == 256 ? 16 : 1));
+        }
+        if constexpr (requires { block.m; }) {
+            block.m = kernels::f32_to_f16(-8 * size);
+        }
+        if constexpr (requires { block.dmin; }) {
+            block.dmin = kernels::f32_to_f16(size / 8);
+        }
+        if constexpr (requires { block.e; }) {
+            block.e = static_cast<uint8_t>(121 + random.below(3));
+        }
+        std::memcpy(bytes.data() + at, &block, sizeof(Block));
+    }
+}
+
+std::vector<uint8_t> random_weights(DType type, int64_t rows, int64_t cols, Random& random) {
+    std::vector<uint8_t> bytes(static_cast<size_t>(rows * kernels::row_bytes(type, cols)));
+    switch (type) {
+#define KERNELS_X(name, ...)                       \
+    case DType::name:                              \
+        random_blocks<DType::name>(bytes, random); \
+        break;
+        KERNELS_DTYPES(KERNELS_X)
+#undef KERNELS_X
+    }
+    return bytes;
+}
+
+Floats dequantized(DType type, const std::vector<uint8_t>& bytes, int64_t rows, int64_t cols) {
+    Floats values(static_cast<size_t>(rows * cols));
+    for (int64_t r = 0; r < rows; r++) {
+        kernels::dequantize_row(type, bytes.data() + r * kernels::row_bytes(type, cols),
+                                values.data() + r * cols, cols);
+    }
+    return values;
+}
+
+double nmse(const Floats& got, const Doubles& want) {
+    double error = 0, size = 0;
+    for (size_t i = 0; i < want.size(); i++) {
+        error += (got[i] - want[i]) * (got[i] - want[i]);
+        size += want[i] * want[i];
+    }
+    return error / size;
+}
+
+ProductPart part_of(
+    const simt::Buffer<uint8_t>& weight, DType type, int64_t rows, int64_t cols, float* out) {
+    ProductPart part;
+    part.weight = reinterpret_cast<const std::byte*>(weight.get());
+    part.row_bytes = kernels::row_bytes(type, cols);
+    part.expert_bytes = rows * part.row_bytes;
+    part.rows = static_cast<int32_t>(rows);
+    part.out = {out, rows, 0, 1};
+    return part;
+}
+
+// One launch of two weights over normed rows: the difference from double loops.
+double normed_products(DType type, int64_t tokens, int64_t cols) {
+    Random random(11);
+    const int64_t rows_a = 37, rows_b = 5;
+    const std::vector<uint8_t> a = random_weights(type, rows_a, cols, random),
+                               b = random_weights(type, rows_b, cols, random);
+    const Floats x = random.normals(tokens * cols, 3), norm = random.normals(cols);
+    const simt::Buffer<uint8_t> device_a(a), device_b(b);
+    const simt::Buffer<float> device_x(x), device_norm(norm);
+    const simt::Buffer<float> out_a(static_cast<size_t>(tokens * rows_a)),
+        out_b(static_cast<size_t>(tokens * rows_b));
+    Products p;
+    p.n_parts = 2;
+    p.parts[0] = part_of(device_a, type, rows_a, cols, out_a.get());
+    p.parts[1] = part_of(device_b, type, rows_b, cols, out_b.get());
+    p.cols = static_cast<int32_t>(cols);
+    p.input = InputForm::normed;
+    p.x = {device_x.get(), cols, 0, 1};
+    p.norm = device_norm.get();
+    p.eps = 1e-5F;
+    p.n_slots = static_cast<int32_t>(tokens);
+    kernels::cuda::launch_products(type, p, nullptr);
+    const Doubles h = rmsnorm(to_doubles(x), norm, 1e-5);
+    const Doubles want_a = product(h, dequantized(type, a, rows_a, cols).data(), rows_a, cols);
+    const Doubles want_b = product(h, dequantized(type, b, rows_b, cols).data(), rows_b, cols);
+    return std::max(nmse(out_a.download(), want_a), nmse(out_b.download(), want_b));
+}
+
+// A routed block by hand: experts' gate, up and down for the pairs of a list.
+double routed_products(DType type, int64_t tokens) {
+    Random random(5);
+    const int64_t experts = 6, used = 2, dim = 256, width = 256, pairs = tokens * used;
+    const Floats logits = random.normals(tokens * experts), bias = random.normals(experts, 0.1F);
+    const simt::Buffer<float> device_logits(logits), device_bias(bias);
+    const int32_t most = kernels::cuda::most_items(pairs, experts);
+    const simt::Buffer<int32_t> chosen(static_cast<size_t>(pairs)),
+        order(static_cast<size_t>(pairs)), n_items(1);
+    const simt::Buffer<float> weights(static_cast<size_t>(pairs));
+    const simt::Buffer<kernels::cuda::WorkItem> items(static_cast<size_t>(most));
+    kernels::cuda::Route route;
+    route.logits = device_logits.get();
+    route.bias = device_bias.get();
+    route.n_tokens = static_cast<int32_t>(tokens);
+    route.n_experts = experts;
+    route.n_used = used;
+    route.scale = 1.5F;
+    route.chosen = chosen.get();
+    route.weights = weights.get();
+    route.items = items.get();
+    route.n_items = n_items.get();
+    route.pairs = order.get();
+    kernels::cuda::launch_route(route, nullptr);
+
+    const std::vector<uint8_t> gate = random_weights(type, experts * width, dim, random);
+    const std::vector<uint8_t> up = random_weights(type, experts * width, dim, random);
+    const std::vector<uint8_t> down = random_weights(type, experts * dim, width, random);
+    const Floats x = random.normals(tokens * dim, 0.5F);
+    const simt::Buffer<uint8_t> device_gate(gate), device_up(up), device_down(down);
+    const simt::Buffer<float> device_x(x), g(static_cast<size_t>(pairs * width)),
+        u(static_cast<size_t>(pairs * width)), d(static_cast<size_t>(pairs * dim));
+    Products p;
+    p.n_parts = 2;
+    p.parts[0] = part_of(device_gate, type, width, dim, g.get());
+    p.parts[1] = part_of(device_up, type, width, dim, u.get());
+    p.cols = dim;
+    p.x = {device_x.get(), dim, 0, 1};
+    p.slots = SlotForm::routed;
+    p.n_slots = most;
+    p.items = items.get();
+    p.n_items = n_items.get();
+    p.pairs = order.get();
+    p.pairs_a_row = used;
+    kernels::cuda::launch_products(type, p, nullptr);
+    Products q = p;
+    q.n_parts = 1;
+    q.parts[0] = part_of(device_down, type, dim, width, d.get());
+    q.cols = width;
+    q.input = InputForm::gated;
+    q.x = {g.get(), width, 0, 1};
+    q.up = {u.get(), width, 0, 1};
+    q.pairs_a_row = 1;
+    kernels::cuda::launch_products(type, q, nullptr);
+    const simt::Buffer<float> sum(x);
+    kernels::cuda::launch_combine({sum.get(), dim, 0, 1}, d.get(), weights.get(), nullptr,
+                                  static_cast<int32_t>(tokens), used, dim, nullptr);
+
+    const Floats gates = dequantized(type, gate, experts * width, dim),
+                 ups = dequantized(type, up, experts * width, dim);
+    const Floats downs = dequantized(type, down, experts * dim, width);
+    Doubles want = to_doubles(x);
+    for (int64_t t = 0; t < tokens; t++) {
+        std::vector<double> score(experts), rank(experts);
+        for (size_t e = 0; e < static_cast<size_t>(experts); e++) {
+            score[e] = 1 / (1 + std::exp(-double(logits[static_cast<size_t>(t * experts) + e])));
+            rank[e] = score[e] + bias[e];
+        }
+        std::vector<size_t> best;
+        double total = 0;
+        for (int k = 0; k < used; k++) {
+            best.push_back(
+                static_cast<size_t>(std::max_element(rank.begin(), rank.end()) - rank.begin()));
+            rank[best.back()] = -1e300;
+            total += score[best.back()];
+        }
+        const Doubles row(want.begin() + t * dim, want.begin() + (t + 1) * dim);
+        const Doubles input = to_doubles({x.begin() + t * dim, x.begin() + (t + 1) * dim});
+        for (const size_t e : best) {
+            const auto at = static_cast<int64_t>(e);
+            const Doubles out =
+                glu(input, gates.data() + at * width * dim, ups.data() + at * width * dim,
+                    downs.data() + at * dim * width, dim, width);
+            for (int64_t i = 0; i < dim; i++) {
+                want[static_cast<size_t>(t * dim + i)] +=
+                    out[static_cast<size_t>(i)] * score[e] / total * 1.5;
+            }
+        }
+    }
+    // What was added, not the residual beside it.
+    Floats got = sum.download();
+    for (size_t i = 0; i < got.size(); i++) {
+        got[i] -= x[i];
+        want[i] -= x[i];
+    }
+    return nmse(got, want);
+}
+
+}  // namespace
+
+TEST_CASE("cuda products: every element type on the device has the values of the golden blocks") {
+    for (const DType type : kTypes) {
+        if (type == DType::i32) {
+            continue;
+        }
+        INFO(kernels::name(type));
+        Random random(2);
+        const int64_t cols = 512;
+        const std::vector<uint8_t> bytes = random_weights(type, 3, cols, random);
+        const simt::Buffer<uint8_t> table(bytes);
+        const simt::Buffer<int32_t> ids(std::vector<int32_t>{2, 0});
+        const simt::Buffer<float> out(2 * cols);
+        kernels::cuda::launch_embed(out.get(), type,
+                                    reinterpret_cast<const std::byte*>(table.get()),
+                                    kernels::row_bytes(type, cols), ids.get(), 2, cols, nullptr);
+        const Floats all = dequantized(type, bytes, 3, cols);
+        Floats want(all.begin() + 2 * cols, all.end());
+        want.insert(want.end(), all.begin(), all.begin() + cols);
+        CHECK(same_bits(out.download(), want));
+    }
+}
+
+TEST_CASE("cuda products: every element type, one to five rows, in every schedule") {
+    for (const DType type : kTypes) {
+        if (type == DType::i32) {
+            continue;
+        }
+        INFO(kernels::name(type));
+        for (const int64_t tokens : {1, 2, 3, 4, 5}) {
+            INFO(tokens << " rows");
+            CHECK(normed_products(type, tokens, 256) < 5e-4);
+        }
+        for (const simt::cpu::Mode& mode : test_modes()) {
+            const WithMode with(mode);
+            INFO(name(mode));
+            CHECK(normed_products(type, 3, 512) < 5e-4);
+        }
+    }
+}
+
+TEST_CASE("cuda products: routed experts of every element type") {
+    for (const DType type : kTypes) {
+        if (type == DType::i32) {
+            continue;
+        }
+        INFO(kernels::name(type));
+        CHECK(routed_products(type, 1) < 5e-4);
+        if (!simt::cpu::checking() || type == DType::q4_k) {
+            CHECK(routed_products(type, 7) < 5e-4);
+        }
+    }
+    for (const simt::cpu::Mode& mode : test_modes()) {
+        const WithMode with(mode);
+        INFO(name(mode));
+        CHECK(routed_products(DType::q4_k, 3) < 5e-4);
+    }
+}
+
+TEST_CASE("cuda products: every barrier is needed, and a missing one is caught") {
+    simt::cpu::record_sites(true);
+    routed_products(DType::q4_k, 3);
+    normed_products(DType::q4_k, 2, 256);
+    simt::cpu::record_sites(false);
+    const std::vector<simt::cpu::Site> sites = simt::cpu::recorded_sites();
+    CHECK(sites.size() >= 5);
+    for (const simt::cpu::Site& site : sites) {
+        INFO("fault at " << site.file << ":" << site.line);
+        CHECK(fault_is_caught(site, [] {
+            return routed_products(DType::q4_k, 3) < 5e-4 &&
+                   normed_products(DType::q4_k, 2, 256) < 5e-4;
+        }));
+    }
+}
