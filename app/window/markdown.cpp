@@ -57,7 +57,7 @@ public:
         switch (type) {
             case MD_BLOCK_QUOTE:
                 close();
-                quotes_++;
+                quotes_.push_back(static_cast<int>(lists_.size()));
                 break;
             case MD_BLOCK_UL:
                 close();
@@ -131,7 +131,7 @@ public:
         switch (type) {
             case MD_BLOCK_QUOTE:
                 close();
-                quotes_--;
+                quotes_.pop_back();
                 break;
             case MD_BLOCK_UL:
             case MD_BLOCK_OL:
@@ -247,7 +247,8 @@ private:
         open_.emplace();
         open_->kind = kind;
         open_->indent = static_cast<int>(lists_.size());
-        open_->quotes = quotes_;
+        open_->quotes = static_cast<int>(quotes_.size());
+        open_->quote_indents = quotes_;
         open_->marker = std::move(marker_);
         marker_.clear();
         return *open_;
@@ -389,7 +390,7 @@ private:
     std::optional<Block> open_;
     std::vector<std::optional<unsigned>> lists_;  // a number: the next item's of an ordered list
     std::string marker_;
-    int quotes_ = 0;
+    std::vector<int> quotes_;
     bool cell_ = false;
     uint16_t style_ = 0;
     int link_ = -1;

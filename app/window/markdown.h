@@ -47,6 +47,7 @@ struct Block {
     int level = 0;         // heading: 1 to 6
     int indent = 0;        // lists around it
     int quotes = 0;        // block quotes around it
+    std::vector<int> quote_indents;  // of each: the lists around the quote
     std::string marker;    // first block of a list item: a bullet, "3.", a check box
     std::string language;  // code
     std::vector<std::vector<RichText>> rows;  // table; the first row is the head

@@ -472,7 +472,8 @@ void TextLayout::build(const std::vector<Block>& blocks,
         blocks_.push_back({block_text, static_cast<uint32_t>(text_.size())});
         text_ += '\n';  // no word reaches from one block into the next
         for (int q = 0; q < block.quotes; q++) {
-            const float bar = px(14) * static_cast<float>(q);
+            const int lists = block.quote_indents[static_cast<size_t>(q)];
+            const float bar = px(14) * static_cast<float>(q) + px(22) * static_cast<float>(lists);
             const bool joins = i > 0 && blocks[i - 1].quotes > q;
             boxes_.push_back({{bar, joins ? top - px(10) : top},
                               {bar + px(3), height_},
