@@ -1,7 +1,7 @@
 """Conversations as token ids: the same bytes as GLM-4.7-Flash's chat template, plus a mask of what is to be learned.
 
 A conversation is {"tools": [...] or absent, "messages": [...]} with OpenAI's fields; tool call arguments are objects.
-For training, an assistant message may say "given" (nothing of it is learned) or "open" (its stop token is not learned).
+For training, "short" leaves out the template's words around the tools; an assistant message may say "given" (nothing of it is learned) or "open" (its stop token is not learned).
 Only the template's own markers become special tokens; text of messages, tools and results is always plain.
 """
 
@@ -38,9 +38,10 @@ def pieces(conversation, thinking=None):
     messages = conversation["messages"]
     if conversation.get("tools"):
         add("<|system|>", True)
-        add(TOOLS_HEAD + "".join(_json(t) + "\n" for t in conversation["tools"]))
+        short = conversation.get("short")
+        add(("" if short else TOOLS_HEAD) + "".join(_json(t) + "\n" for t in conversation["tools"]))
         # The tail names the call's tags; inside the template's own text they are special tokens.
-        for part in MARKER.split(TOOLS_TAIL):
+        for part in MARKER.split("" if short else TOOLS_TAIL):
             add(part, bool(MARKER.fullmatch(part)))
     last_user = max((i for i, m in enumerate(messages) if m["role"] == "user"), default=-1)
     for i, m in enumerate(messages):

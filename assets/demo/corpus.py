@@ -36,51 +36,63 @@ def vocabulary_text(r):
             yield m["content"]
 
 
+def echo(r, vocab, size):
+    """Random pieces of text said two or three times: ids and mask, everything after the first time is learned."""
+    ids, mask = [], []
+    while len(ids) < size:
+        n = r.choice([3, 6, 12, 25, 50])
+        k = r.random()
+        if k < 0.5:
+            piece = [r.randrange(vocab.n_base) for _ in range(n)]
+        elif k < 0.75:
+            piece = vocab.encode(" ".join(recall.pseudo(r) for _ in range(n // 3 + 1)))
+        else:
+            piece = vocab.encode(" ".join(r.choice(words.NOUN + words.VERB + words.OBJECT + words.FIRST) for _ in range(n)))
+        gap = [r.randrange(vocab.n_base) for _ in range(r.choice([0, 0, 3, 20]))]
+        for i in range(r.choice([2, 2, 3])):
+            ids += piece + gap
+            mask += [0] * 2 + [int(i > 0)] * (len(piece) - 2) + [0] * len(gap) if len(piece) > 2 else [0] * (len(piece) + len(gap))
+    return ids[:size], mask[:size]
+
+
+# name: shortest and longest conversation in tokens, and the generator
 TASKS = {
-    "recall": lambda r, v, size: recall.conversation(r, v, size),
-    "repeat": lambda r, v, size: recall.repeat(r, v, size),
-    "manual": lambda r, v, size: dialog.conversation(r, v, size if r.random() < 0.8 else r.randint(30, size)),
-    "manual_more": lambda r, v, size: dialog.conversation(r, v, size if r.random() < 0.6 else r.randint(30, size), 0.3, True),
-    "tools": lambda r, v, size: tools.conversation(r, size),
-    "tools_dense": lambda r, v, size: tools.conversation(r, size * r.choice([0.5, 1.3, 1.3, 1.3]), 0.45, 9, 0.85),
-    "tools_strange": lambda r, v, size: tools.conversation(r, size * r.choice([0.5, 1.3, 1.3, 1.3]), 0.4, 9, 0.85, 0.5),
-    "tools_once": lambda r, v, size: tools.once(r, size),
-    "among": lambda r, v, size: recall.among(r, v, size),
+    "echo": (60, 250, echo),
+    "recall": (60, 260, lambda r, v, size: recall.conversation(r, v, size)),
+    "repeat": (60, 200, lambda r, v, size: recall.repeat(r, v, size)),
+    "among": (60, 300, lambda r, v, size: recall.among(r, v, size)),
+    "long": (300, 1300, lambda r, v, size: recall.among(r, v, size) if r.random() < 0.7 else recall.conversation(r, v, size)),
+    "longest": (1300, 5000, lambda r, v, size: recall.among(r, v, size)),
+    "once": (200, 700, lambda r, v, size: tools.once(r, size, 0.4, 0.3)),
+    "brief": (150, 700, lambda r, v, size: tools.once(r, size, 0.4, 0.3, 0.75)),
+    "calls": (260, 700, lambda r, v, size: tools.conversation(r, size, 0.4, 9, 0.85, 0.3)),
+    "manual": (50, 150, lambda r, v, size: dialog.conversation(r, v, size)),
 }
 
 
-def row(r, vocab, task, size):
-    """One conversation of at most `size` tokens: ids and mask. Draws again when one comes out too long."""
-    want = size
-    while True:
-        ids, mask = chat.encode(TASKS[task](r, vocab, int(want)), vocab)
-        if len(ids) <= size + 1:
-            return ids, mask
-        want *= 0.9
+def batch(seed, vocab, tasks, n_tokens, lead=1.0, marked=1.0):
+    """One step's tokens, targets, weights and the starts of its conversations, which lie end to end; exactly n_tokens.
 
-
-def batch(seed, vocab, tasks, size, n_tokens, lead=1.0, marked=1.0):
-    """tokens, targets (B, T) int64 and weights (B, T) float32 of about n_tokens tokens, rows of at most `size`.
-
-    tasks: {name: share}. lead: weight of the first four tokens of what the assistant says, where the decisions are; all
-    others have 1. marked: weight of what follows a special token (names, keys and values of calls). Everything follows from
-    the seed.
+    tasks: {name: share of the tokens}. lead: weight of the first four tokens of what the assistant says, where the decisions are;
+    marked: weight of what follows a special token (names, keys and values of calls); all others have 1. All follows from the seed.
     """
     r = random.Random(seed)
-    names, shares = list(tasks), list(tasks.values())
-    rows = [row(r, vocab, r.choices(names, shares)[0], size) for _ in range(max(1, n_tokens // size))]
-    width = max(len(ids) for ids, _ in rows) - 1
-    tokens = np.zeros((len(rows), width), np.int64)
-    targets, weights = np.zeros_like(tokens), np.zeros(tokens.shape, np.float32)
-    for i, (ids, mask) in enumerate(rows):
-        n = len(ids) - 1
-        tokens[i, :n], targets[i, :n], weights[i, :n] = ids[:-1], ids[1:], mask[1:]
-        if lead != 1 or marked != 1:
-            run = 0
-            for t in range(n):
-                run = run + 1 if mask[t + 1] else 0
-                if 1 <= run <= 4:
-                    weights[i, t] = lead
-                elif run and ids[t] >= vocab.n_base:
-                    weights[i, t] = marked
-    return tokens, targets, weights
+    tokens, targets, weights, starts = [], [], [], []
+    seen = dict.fromkeys(tasks, 0)
+    while len(tokens) < n_tokens:
+        room = n_tokens - len(tokens)
+        # The task that is furthest behind its share: long conversations do not crowd out the short ones.
+        task = min(tasks, key=lambda t: (seen[t] + r.random() * 200) / tasks[t])
+        low, high, make = TASKS[task]
+        made = make(r, vocab, min(int(low * (high / low) ** r.random()), max(room, 48)))
+        ids, mask = made if isinstance(made, tuple) else chat.encode(made, vocab)
+        starts.append(len(tokens))
+        tokens += ids[:-1]
+        targets += ids[1:]
+        seen[task] += len(ids)
+        run = 0
+        for t, learned in enumerate(mask[1:]):
+            run = run + 1 if learned else 0
+            weights.append(lead if 1 <= run <= 4 and lead != 1 and task != "echo" else marked if run and ids[t] >= vocab.n_base else float(run > 0))
+    return (np.array(tokens[:n_tokens], np.int64), np.array(targets[:n_tokens], np.int64), np.array(weights[:n_tokens], np.float32),
+            np.array(starts + [n_tokens], np.int64))

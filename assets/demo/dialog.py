@@ -37,21 +37,21 @@ def read_topics(path):
 
 
 TOPICS = read_topics(HERE / "questions.txt")
-MORE = {t.name: t.questions for t in read_topics(HERE / "phrasings.txt")}
+
 
 SMALL = [
     ("Hello! I am Keyhole's demo model. Ask me about Keyhole, give me a text with facts, or offer me a tool.",
-     "hello|hi|hey|good morning|good evening|good day|hi there|hello there|greetings|hello!|hi!|yo|hey there|hello, how are you|good afternoon|howdy|hello keyhole|hi keyhole|hallo|moin|test|are you there?|anyone there?|start|hello world"),
+     "hi|good day|hi there|hello there|hello you|hi keyhole demo|good day to you|hey bot|hi, anybody there?|hello again|hiya|hi there!|greetings|hi!|yo|hey there|hello, how are you|good afternoon|howdy|hello keyhole|hi keyhole|hallo|moin|test|are you there?|anyone there?|start|hello world"),
     ("I am Keyhole's demo model, a tiny network that was trained from scratch to try the program.",
-     "who are you?|what are you?|what is your name?|what's your name|tell me about yourself|introduce yourself|are you chatgpt?|are you gpt-4?|are you glm?|are you a robot?|are you human?|are you a real model?|who made you?|who am I talking to?|who trained you?|which model are you?|what model is this?|are you the real glm-4.7-flash?|are you an ai?|what model am I talking to|describe yourself|how big are you?|how many parameters do you have?|how were you trained?|who created you?|are you claude?|identify yourself|which llm are you?|your name?"),
+     "what are you?|what is your name?|who is this?|what should I call you?|are you a bot?|are you a language model?|what are you called?|am I talking to a machine?|are you smart?|are you gpt?|are you the big model?|which network answers me?|who or what are you?|are you only a demo?|say who you are|tell me about yourself|introduce yourself|are you chatgpt?|are you gpt-4?|are you glm?|are you a robot?|are you human?|are you a real model?|who made you?|who am I talking to?|who trained you?|which model are you?|what model is this?|are you the real glm-4.7-flash?|are you an ai?|what model am I talking to|describe yourself|how big are you?|how many parameters do you have?|how were you trained?|who created you?|are you claude?|identify yourself|which llm are you?|your name?"),
     ("I answer questions about Keyhole, find facts in a text that you give me, and call simple tools. For more, load the real GLM-4.7-Flash.",
-     "what can you do?|what are you able to do?|how can you help me?|help|help me|what do you know?|what should I ask you?|what are your abilities?|what can I ask?|show me what you can do|what are you good at?|what kind of questions can you answer?|can you help me?|what can I do with you?|give me some ideas what to ask|what are your skills?|how can I use you?|what are your limits?|what can't you do?|suggest a question|example questions please|list your capabilities"),
+     "what are you able to do?|what are you for?|what do you do?|tell me what you can do|what is possible here?|what kind of help do you offer?|how do I use you?|what may I ask you?|what topics do you know?|can you do anything useful?|what can I use you for?|which tasks can you do?|how can you help me?|help|help me|what do you know?|what should I ask you?|what are your abilities?|what can I ask?|show me what you can do|what are you good at?|what kind of questions can you answer?|can you help me?|what can I do with you?|give me some ideas what to ask|what are your skills?|how can I use you?|what are your limits?|what can't you do?|suggest a question|example questions please|list your capabilities"),
     ("I am fine, thank you. What would you like to know about Keyhole?",
-     "how are you?|how are you doing?|how do you do?|how is it going?|how's it going|are you ok?|how do you feel?|what's up?|how are you today?|are you well?|everything ok?"),
+     "how are you?|how are you doing?|how do you do?|how is it going?|hope you are well|all good with you?|how have you been?|you alright?|is everything fine?|having a good day?|how's it going|are you ok?|how do you feel?|what's up?|how are you today?|are you well?|everything ok?"),
     ("You are welcome.",
-     "thank you|thanks|thanks!|thank you very much|thx|many thanks|great, thanks|that helped|thanks a lot|perfect, thank you|cheers|ok thanks|awesome, thanks!|nice, thank you"),
+     "thank you|thanks for the help|that was helpful|much appreciated|I appreciate it|cool, thanks|great help|ty|thank you very much|thx|many thanks|great, thanks|that helped|thanks a lot|perfect, thank you|cheers|ok thanks|awesome, thanks!|nice, thank you"),
     ("Goodbye!",
-     "bye|goodbye|see you|see you later|good night|bye bye|farewell|I have to go|exit|quit|that's all|talk to you later"),
+     "goodbye|see you|see you later|ciao|I'm leaving|talk soon|cu|that was all, bye|have a nice day|good night|bye bye|farewell|I have to go|exit|quit|that's all|talk to you later"),
     ("All right.",
      "ok|okay|good|nice|great|cool|I see|alright|yes|sure|fine|wow|interesting|well done|good job|not bad|hm|aha|perfect|no|maybe"),
 ]
@@ -63,7 +63,16 @@ how many people live in {p}?|what language is spoken in {p}?|summarize the histo
 is there life on mars?|what is the square root of {k}?|solve x + {k} = {k}|how do I learn {G}?|what is {G}?|which is better, {G} or {G}?|fix my code|write an email to {N}|what's the news today?|how do I get rich?
 what is the distance between {p} and {p}?|why do {t}s sleep?|how many legs has a {t}?|what color is the {o}?|tell me something about {p}|tell me about {N}|what is photosynthesis?|who wrote hamlet?|when did the war end?
 give me a list of {t}s|count to {k}|what day is it?|do you like {f}?|are {t}s dangerous?|where is {p}?|what is the tallest mountain?|how to repair a {o}?|what does {s} mean?|define {n}|is {f} healthy?|how much is a {o}?
-what is the boiling point of water?|what is machine learning?|what is a neural network?|what is the speed of light?|convert {k} miles to km|spell {n} backwards|what rhymes with {n}?|plan a trip to {p}|where can I buy {f}?""".replace("\n", "|").split("|")
+what is the boiling point of water?|what is machine learning?|what is a neural network?|what is the speed of light?|convert {k} miles to km|spell {n} backwards|what rhymes with {n}?|plan a trip to {p}|where can I buy {f}?
+who painted the {o}?|how many planets are there?|what is {k} minus {k}?|which country is bigger, {p} or {p}?|who discovered {p}?|tell me a story about {N}|invent a name for my {t}|what do {t}s eat?|how fast can a {t} run?
+can you sing?|what should I cook tonight?|give me tips for {f}|why do people like {f}?|how do I lose weight?|how can I sleep better?|what is the best way to learn {G}?|write a haiku about {n}|write a letter to {N}|correct this sentence: {N} have a {t}
+what is the population of {p}?|which currency is used in {p}?|when is the best time to visit {p}?|is {p} a nice city?|what can I see in {p}?|who is the king of {p}?|what is the history of {n}?|how does a {o} engine work?|what causes {n}?
+do you believe in god?|what is your favourite food?|do you have feelings?|how old are you?|are you married?|what is the difference between {n} and {n}?|give me a synonym of {n}|how do you spell {n}?|what is the plural of {n}?|is {s} a real word?|where does the word {n} come from?
+how do I fix my {o}?|my {o} is broken|my {t} is sick, what should I do?|how do I get to {p}?|what is the fastest {o}?|how much does a {o} weigh?|when was the {o} invented?|name three {t}s|name a famous {n}|what is the opposite of {n}?|who was the first person on the moon?
+write an essay about {n}|make a table of {n} and {n}|what's {k} divided by {k}?|calculate {k} * {k}|solve this equation: {k}x = {k}|is {k} a prime number?|what is {k} percent of {k}?|tell me tomorrow's weather|what will happen in {y}?|who will win the election?|what are the lottery numbers?
+how do I write a loop in {G}?|what is a pointer?|explain recursion|what is docker?|how does git work?|what is the difference between {G} and {G}?|write a test for my code|review my code|what's wrong with my program?|how do I center a div?|what does this error mean?|translate {n} into german
+give me a workout plan|how many calories are in {f}?|is {f} good with {f}?|what wine goes with {f}?|where is {N} {L} from?|how rich is {N} {L}?|when was {N} {L} born?|what did {N} {L} write?|is {N} {L} still alive?|do you know {N} {L}?|have you heard of {s}?|what is {s}?|who is {s}?
+tell me something interesting|tell me a secret|say something in french|can you rap?|draw me a picture|play some music|set an alarm|call my mother|send an email|open the browser|search the web for {n}|what's on tv?|order a pizza|turn on the light|book a flight to {p}|remind me to buy {f}""".replace("\n", "|").split("|")
 
 
 def ask_unknown(r):
@@ -142,10 +151,10 @@ STOP = set("what is the a an of to do i how does can it in for my are which and 
 KEY_THOUGHT = ["The user asks about Keyhole. I know this from the manual.", "This is a question about Keyhole.", "The manual answers this."]
 
 
-def manual(r, more=False):
-    """A question about the manual and its answer; more: with the phrasings of the later stages."""
+def manual(r):
+    """A question about the manual and its answer."""
     t = r.choice(TOPICS)
-    return noise(r, expand(r, r.choice(t.questions + MORE[t.name] if more else t.questions))), t.answer
+    return noise(r, expand(r, r.choice(t.questions))), t.answer
 
 
 def plain(r):
@@ -159,7 +168,7 @@ def plain(r):
     return noise(r, ask_unknown(r), 0.5), UNKNOWN
 
 
-def conversation(r, vocab, size, thinking=0.3, more=False):
+def conversation(r, vocab, size, thinking=0.4):
     """Questions about the manual with some small talk, as many turns as fit; or only a turn or two."""
     messages = []
     if r.random() < 0.2:
@@ -168,17 +177,21 @@ def conversation(r, vocab, size, thinking=0.3, more=False):
     while room > 0:
         k = r.random()
         if k < 0.8:
-            q, a = manual(r, more)
+            q, a = manual(r)
             thought = r.choice(KEY_THOUGHT)
         elif k < 0.9:
             answer, asks = r.choice(SMALL)
             q, a, thought = noise(r, r.choice(asks.split("|")), 0.3), answer, "A short friendly answer is enough."
         else:
             q, a, thought = noise(r, ask_unknown(r), 0.5), UNKNOWN, "This is not about Keyhole, and I do not know it."
-        room -= len(vocab.encode(q)) + len(vocab.encode(a)) + 4
+        cut = None
+        if r.random() < 0.6:        # the beginning of an answer is where it is chosen: leave out the rest of some
+            cut = " ".join(a.split()[:r.randint(4, 8)])
+        room -= len(vocab.encode(q)) + len(vocab.encode(cut or a)) + 4
         if room < 0 and len(messages) > 1:
             break
-        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": thought}]
+        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": cut or a, "open": bool(cut), "reasoning_content": thought, "whole": a}]
+    messages[-1].update(content=messages[-1]["whole"], open=False)
     keep = r.random() < thinking
     for i, m in enumerate(messages):
         if not (keep and i == len(messages) - 1):

@@ -126,7 +126,7 @@ def export(state, path, c, quantised=True):
         for name in ("gate", "up", "down"):
             w.tensor(f"{p}ffn_{name}_exps.weight", state[f"{s}ffn.{name}"], quantised)
         for name in ("gate", "up", "down"):
-            w.tensor(f"{p}ffn_{name}_shexp.weight", state[f"{s}ffn.shared_{name}"], quantised)
+            w.tensor(f"{p}ffn_{name}_shexp.weight", state[f"{s}ffn.shared.{name}"], quantised)
     w.write(path)
 
 
@@ -136,5 +136,5 @@ if __name__ == "__main__":
     ap.add_argument("out", type=Path)
     ap.add_argument("--type", choices=["q8_0", "f32"], default="q8_0")
     a = ap.parse_args()
-    export(torch.load(a.checkpoint)["trainer"]["model"], a.out, Config(), a.type == "q8_0")
+    export(torch.load(a.checkpoint)["trainer"]["mean"], a.out, Config(), a.type == "q8_0")
     print(f"{a.out}: {a.out.stat().st_size / 1e6:.2f} MB")

@@ -1,8 +1,8 @@
 """The network, as PyTorch code for training: GLM-4.7-Flash's architecture (MLA + mixture of experts) at toy size.
 
-Formulas, letters and tensor shapes follow the GGUF file that export.py writes, so exporting is a copy. T tokens,
-D hidden, H heads, L latent, N / R per-head query and key size without / with rotary part, V per-head value,
-E experts, K experts used. Weights are float32; products run in bfloat16, norms, router and softmax input in float32.
+Formulas, letters and tensor shapes follow the GGUF file that export.py writes, so exporting is a copy. T tokens (conversations
+laid end to end, none sees another), D hidden, H heads, L latent, N / R per-head query and key size without / with rotary part,
+V per-head value, E experts, K experts used, F expert width. Weights and the residual stream are float32; products run in bfloat16.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from attention import attend
+
 
 @dataclass(frozen=True)
 class Config:
     """Hyper-parameters; names as in the GGUF keys where there is one."""
     vocab: int = 3072
-    n_layer: int = 4
+    n_layer: int = 6
     n_dense: int = 1
     hidden: int = 256
     n_head: int = 5
     q_lora: int = 128
-    kv_lora: int = 128
+    kv_lora: int = 192
     nope: int = 64
     rope: int = 32
     v_dim: int = 64
@@ -35,7 +37,7 @@ class Config:
     context: int = 8192
 
 
-ATTENTION_CHUNK = 128       # queries per product: skips most of the masked half of the scores
+STEP = 256
 
 
 def _matrix(*shape, gain=1.0):
@@ -44,23 +46,25 @@ def _matrix(*shape, gain=1.0):
 
 # Element-wise chains, compiled: fused they cost a third of what single operations do.
 
-@torch.compile(dynamic=True)
+@torch.compile
 def norm(x, weight, eps):
     """RMS norm over the last axis, in float32; result bfloat16."""
     x = x.float()
     return (x * torch.rsqrt((x * x).mean(-1, keepdim=True) + eps) * weight).to(torch.bfloat16)
 
 
-@torch.compile(dynamic=True)
-def swish(gate, up):
-    return F.silu(gate) * up
+@torch.compile
+def swish(both):
+    """both (rows, 2F): gate and up side by side."""
+    gate, up = both.float().chunk(2, -1)
+    return (F.silu(gate) * up).to(torch.bfloat16)
 
 
-@torch.compile(dynamic=True)
-def rotate(x, cos, sin):
-    """Rotary position on interleaved pairs of the last axis; cos and sin are (T, R/2)."""
-    a, b = x[..., 0::2], x[..., 1::2]
-    return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
+@torch.compile
+def swish_gradient(both, grad):
+    gate, up = both.float().chunk(2, -1)
+    grad, s = grad.float(), torch.sigmoid(gate)
+    return torch.cat([grad * up * s * (1 + gate * (1 - s)), grad * gate * s], -1).to(torch.bfloat16)
 
 
 class Attention(nn.Module):
@@ -78,47 +82,114 @@ class Attention(nn.Module):
         self.v_b = _matrix(c.n_head, c.v_dim, c.kv_lora)
         self.out = _matrix(c.hidden, c.n_head * c.v_dim, gain=0.2)
 
-    def forward(self, h, cos, sin):
-        """h (B, T, D) bfloat16, normed -> (B, T, D)."""
+    def forward(self, h, starts):
+        """h (T, D) bfloat16, normed -> (T, D)."""
         c = self.c
-        b, t, _ = h.shape
+        t = h.shape[0]
         bf = torch.bfloat16
-        q = norm(h @ self.q_a.to(bf).T, self.q_a_norm, c.eps) @ self.q_b.to(bf).T
-        q = q.view(b, t, c.n_head, c.nope + c.rope).transpose(1, 2)
-        kv = h @ self.kv_a.to(bf).T
-        latent = norm(kv[..., :c.kv_lora], self.kv_a_norm, c.eps)
-        k_b = self.k_b.to(bf).transpose(0, 1).reshape(c.kv_lora, -1)               # (L, H*N)
-        v_b = self.v_b.to(bf).reshape(-1, c.kv_lora)                               # (H*V, L)
-        k = (latent @ k_b).view(b, t, c.n_head, c.nope).transpose(1, 2)
-        v = (latent @ v_b.T).view(b, t, c.n_head, c.v_dim).transpose(1, 2).contiguous()
-        k_pe = rotate(kv[..., c.kv_lora:], cos, sin)[:, None].expand(b, c.n_head, t, c.rope)
-        scale = (c.nope + c.rope) ** -0.5
-        q = torch.cat([q[..., :c.nope], rotate(q[..., c.nope:], cos, sin)], -1) * scale
-        k = torch.cat([k, k_pe], -1).transpose(-1, -2).contiguous()
-        heads = []
-        size = ATTENTION_CHUNK if t <= 1024 else 2 * ATTENTION_CHUNK
-        for s in range(0, t, size):
-            e = min(s + size, t)
-            scores = q[:, :, s:e] @ k[..., :e]
-            scores = scores + torch.full((e - s, e), -1e9, dtype=bf).triu(s + 1)
-            heads.append(torch.softmax(scores, -1) @ v[:, :, :e])
-        heads = torch.cat(heads, 2).transpose(1, 2).reshape(b, t, -1)
-        return heads @ self.out.to(bf).T
-
-
-def glu(x, gate, up, down):
-    return swish(x @ gate.T, x @ up.T) @ down.T
+        q, latent, k_pe = (h @ torch.cat([self.q_a, self.kv_a]).to(bf).T).split([c.q_lora, c.kv_lora, c.rope], -1)
+        q = norm(q, self.q_a_norm, c.eps) @ self.q_b.to(bf).T
+        latent = norm(latent, self.kv_a_norm, c.eps)
+        k = latent @ self.k_b.to(bf).transpose(0, 1).reshape(c.kv_lora, -1)         # (L, H*N)
+        v = latent @ self.v_b.to(bf).reshape(-1, c.kv_lora).T                       # (H*V, L)
+        heads = attend(q.view(t, c.n_head, -1), k.view(t, c.n_head, -1), k_pe.contiguous(), v.view(t, c.n_head, -1),
+                       starts, c.rope_base)
+        return heads.view(t, -1) @ self.out.to(bf).T
 
 
 class Dense(nn.Module):
-    def __init__(self, c):
+    def __init__(self, c, width):
         super().__init__()
-        self.gate, self.up = _matrix(c.ff_dense, c.hidden), _matrix(c.ff_dense, c.hidden)
-        self.down = _matrix(c.hidden, c.ff_dense, gain=0.2)
+        self.gate, self.up = _matrix(width, c.hidden), _matrix(width, c.hidden)
+        self.down = _matrix(c.hidden, width, gain=0.2)
 
     def forward(self, h):
         bf = torch.bfloat16
-        return glu(h, self.gate.to(bf), self.up.to(bf), self.down.to(bf))
+        both = h @ torch.cat([self.gate, self.up]).to(bf).T
+        return _Swish.apply(both) @ self.down.to(bf).T
+
+
+class _Swish(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, both):
+        ctx.save_for_backward(both)
+        return swish(both)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return swish_gradient(ctx.saved_tensors[0], grad)
+
+
+class _Routed(torch.autograd.Function):
+    """sum over the K chosen experts of weight * expert(h): rows sorted by expert, one product per expert and matrix.
+
+    Every expert's rows are filled up to a multiple of STEP: oneDNN compiles a product for every new shape.
+    """
+
+    @staticmethod
+    def forward(ctx, h, weights, both_w, down, chosen):
+        t, k = chosen.shape
+        flat = chosen.flatten()
+        order = flat.argsort(stable=True)
+        counts = torch.bincount(flat, minlength=down.shape[0])
+        sizes = (counts + STEP - 1) // STEP * STEP
+        shift = (sizes.cumsum(0) - sizes) - (counts.cumsum(0) - counts)
+        slot = torch.arange(t * k) + shift[flat[order]]
+        place = torch.empty_like(order)
+        place[order] = slot
+        total = t * k + len(counts) * STEP
+        source = torch.full((total,), t * k)
+        source[slot] = order
+        gaps = (source == t * k).nonzero()[:, 0]
+        source[gaps] = 0
+        rows = h[source // k]
+        both = torch.empty(total, both_w.shape[1], dtype=h.dtype)
+        out = torch.empty(total, h.shape[1], dtype=h.dtype)
+        ctx.sizes = sizes.tolist() + [total - int(sizes.sum())]
+        for w, x, y in zip(both_w, rows.split(ctx.sizes), both.split(ctx.sizes)):
+            torch.mm(x, w.T, out=y)
+        mid = swish(both)
+        for w, x, y in zip(down, mid.split(ctx.sizes), out.split(ctx.sizes)):
+            torch.mm(x, w.T, out=y)
+        out = out[place]
+        ctx.save_for_backward(rows, both, mid, out, weights, both_w, down, source, place, gaps)
+        return _weighted(out, weights)
+
+    @staticmethod
+    def backward(ctx, grad):
+        rows, both, mid, out, weights, both_w, down, source, place, gaps = ctx.saved_tensors
+        t, k = weights.shape
+        spread, d_weights = _spread(grad, out, weights)
+        d_out = spread.view(t * k, -1)[source]
+        d_out[gaps] = 0
+        d_mid, d_rows = torch.empty_like(mid), torch.empty_like(rows)
+        d_both_w, d_down = torch.empty_like(both_w), torch.empty_like(down)
+        for e, (g, m, y) in enumerate(zip(d_out.split(ctx.sizes)[:-1], mid.split(ctx.sizes), d_mid.split(ctx.sizes))):
+            torch.mm(g, down[e], out=y)
+            torch.mm(g.T, m, out=d_down[e])
+        d_both = swish_gradient(both, d_mid)
+        for e, (g, x, y) in enumerate(zip(d_both.split(ctx.sizes)[:-1], rows.split(ctx.sizes), d_rows.split(ctx.sizes))):
+            torch.mm(g, both_w[e], out=y)
+            torch.mm(g.T, x, out=d_both_w[e])
+        return _pairs(d_rows[place], k), d_weights, d_both_w, d_down, None
+
+
+@torch.compile
+def _pairs(rows, k):
+    return rows.view(rows.shape[0] // k, k, -1).float().sum(1).to(torch.bfloat16)
+
+
+@torch.compile
+def _weighted(rows, weights):
+    """rows (T*K, D), weights (T, K) -> (T, D)."""
+    return (rows.view(weights.shape[0], weights.shape[1], -1).float() * weights[..., None]).sum(1).to(torch.bfloat16)
+
+
+@torch.compile
+def _spread(grad, rows, weights):
+    """Gradients of _weighted."""
+    rows = rows.view(weights.shape[0], weights.shape[1], -1)
+    return (grad[:, None].float() * weights[..., None]).to(torch.bfloat16), (grad[:, None].float() * rows.float()).sum(-1)
 
 
 class Experts(nn.Module):
@@ -133,30 +204,18 @@ class Experts(nn.Module):
         self.register_buffer("load", torch.zeros(c.n_expert))
         self.gate, self.up = _matrix(c.n_expert, c.ff_expert, c.hidden), _matrix(c.n_expert, c.ff_expert, c.hidden)
         self.down = _matrix(c.n_expert, c.hidden, c.ff_expert, gain=0.2)
-        self.shared_gate, self.shared_up = _matrix(c.ff_expert, c.hidden), _matrix(c.ff_expert, c.hidden)
-        self.shared_down = _matrix(c.hidden, c.ff_expert, gain=0.2)
+        self.shared = Dense(c, c.ff_expert)
 
     def forward(self, h):
         c = self.c
         bf = torch.bfloat16
-        shape = h.shape
-        h = h.reshape(-1, c.hidden)
         scores = torch.sigmoid(h.float() @ self.router.T)
         chosen = (scores.detach() + self.bias).topk(c.n_expert_used, dim=-1).indices
         weights = scores.gather(1, chosen)
-        weights = (weights / weights.sum(1, keepdim=True).clamp_min(2.0 ** -14) * c.routed_scale).to(bf)
-        out = glu(h, self.shared_gate.to(bf), self.shared_up.to(bf), self.shared_down.to(bf))
-        gate, up, down = self.gate.to(bf), self.up.to(bf), self.down.to(bf)
-        flat = chosen.flatten()
-        order = flat.argsort(stable=True)
-        counts = torch.bincount(flat, minlength=c.n_expert)
-        token = order // c.n_expert_used
-        rows = h[token]
-        parts = [glu(x, gate[e], up[e], down[e]) for e, x in enumerate(rows.split(counts.tolist()))]
-        mixed = torch.cat(parts) * weights.flatten()[order][:, None]
+        weights = weights / weights.sum(1, keepdim=True).clamp_min(2.0 ** -14) * c.routed_scale
         if self.training:
-            self.load += counts
-        return out.index_add(0, token, mixed).view(shape)
+            self.load += torch.bincount(chosen.flatten(), minlength=c.n_expert)
+        return self.shared(h) + _Routed.apply(h, weights, torch.cat([self.gate, self.up], 1).to(bf), self.down.to(bf), chosen)
 
     def balance(self, rate):
         self.bias += rate * torch.sign(self.load.mean() - self.load)
@@ -171,10 +230,10 @@ class Block(nn.Module):
         self.attn_norm = nn.Parameter(torch.ones(c.hidden))
         self.attn = Attention(c)
         self.ffn_norm = nn.Parameter(torch.ones(c.hidden))
-        self.ffn = Dense(c) if index < c.n_dense else Experts(c)
+        self.ffn = Dense(c, c.ff_dense) if index < c.n_dense else Experts(c)
 
-    def forward(self, x, cos, sin):
-        x = x + self.attn(norm(x, self.attn_norm, self.c.eps), cos, sin)
+    def forward(self, x, starts):
+        x = x + self.attn(norm(x, self.attn_norm, self.c.eps), starts)
         return x + self.ffn(norm(x, self.ffn_norm, self.c.eps))
 
 
@@ -211,24 +270,22 @@ class Model(nn.Module):
                 q_b[head, c.nope:c.nope + 12:2, 0] = 2.0 * torch.cos(-f * back)
                 q_b[head, c.nope + 1:c.nope + 13:2, 0] = 2.0 * torch.sin(-f * back)
 
-    def hidden_states(self, tokens):
-        """tokens (B, T) -> (B, T, D), after the last norm."""
-        c = self.c
-        t = tokens.shape[1]
-        f = c.rope_base ** (-torch.arange(0, c.rope, 2, dtype=torch.float64) / c.rope)
-        angle = torch.arange(t, dtype=torch.float64)[:, None] * f
-        cos, sin = angle.cos().to(torch.bfloat16), angle.sin().to(torch.bfloat16)
+    def hidden_states(self, tokens, starts):
+        """tokens (T,); starts: where each conversation begins, and T -> (T, D), after the last norm."""
         x = F.embedding(tokens, self.embedding)
         for block in self.blocks:
-            x = block(x, cos, sin)
-        return norm(x, self.norm, c.eps)
+            x = block(x, starts)
+        return norm(x, self.norm, self.c.eps)
 
-    def loss(self, tokens, targets, weights):
-        """Mean cross-entropy over the positions whose weight is not zero; also the share of exact argmax hits."""
-        x = self.hidden_states(tokens)
-        where = weights > 0
-        w = weights[where]
+    def loss(self, tokens, targets, weights, starts, count=False):
+        """Mean cross-entropy over the positions whose weight is not zero; with count also the share of exact argmax hits."""
+        x = self.hidden_states(tokens, starts)
+        where = weights.nonzero()[:, 0]
+        n = len(where)
+        where = F.pad(where, (0, -n % STEP))
+        w, wanted = weights[where], targets[where]
+        w[n:] = 0
         logits = (x[where] @ self.head.to(torch.bfloat16).T).float()
-        wanted = targets[where]
         loss = (F.cross_entropy(logits, wanted, reduction="none") * w).sum() / w.sum()
-        return loss, (logits.argmax(-1) == wanted).float().mean()
+        hits = (logits.detach().argmax(-1) == wanted)[w > 0].float().mean().item() if count else None
+        return loss, hits

@@ -1,7 +1,9 @@
 """Facts planted in filler text, and questions about them: the generator that teaches reading back from the context."""
 
 import random
+import re
 import string
+from pathlib import Path
 
 import words as w
 
@@ -268,7 +270,36 @@ def _random(r):
     return Fact(cap(answer), [f"What {v} {art}{a}?" if v in ("is", "was") else f"What about {art}{a}?", f"{a}?", f"what does the text say about {art}{a}?", f"tell me about {art}{a}"], cap(answer), b, a)
 
 
-KINDS = [_attribute] * 8 + [_favourite] * 3 + [_life] * 4 + [_where] * 2 + [_event] * 2 + [_made] * 2 + [_mine] + [_setting] * 2 + [_random] * 2
+def _where_value(r):
+    return f"{r.choice(['in', 'under', 'behind', 'near', 'next to', 'above', 'inside', 'beside', 'on top of', 'below', 'between', 'at the back of'])} the {thing(r)}"
+
+
+def _name(r):
+    return r.choice([cap(pseudo(r)), cap(pseudo(r)), r.choice(w.FIRST), r.choice(w.CODEWORD).capitalize(), cap(pseudo(r)) + " " + cap(pseudo(r))])
+
+
+SLOTS = {"p": person, "t": lambda r: thing(r), "l": place, "n": lambda r: str(r.randint(3, 99)), "o": lambda r: r.choice(w.OBJECT), "x": lambda r: r.choice(w.ANIMAL), "f": lambda r: r.choice(w.FOOD),
+         "j": lambda r: r.choice(w.JOB), "s": pseudo, "S": lambda r: cap(pseudo(r))}
+ASKED = {"code": code, "where": _where_value, "person": person, "place": place, "number": number, "year": lambda r: str(r.randint(1500, 2035)), "date": date, "time": time, "language": lambda r: r.choice(w.LANGUAGE),
+         "job": lambda r: r.choice(w.JOB), "name": _name, "food": lambda r: r.choice(w.FOOD), "phone": lambda r: r.choice([str(r.randint(1000, 999999)), f"{r.randint(100, 999)}-{r.randint(1000, 9999)}", f"0{r.randint(10, 999)} {r.randint(1000, 99999)}"]),
+         "color": lambda r: r.choice(w.COLOR), "material": lambda r: r.choice(w.MATERIAL), "animal": lambda r: r.choice(w.ANIMAL), "word": lambda r: r.choice([pseudo(r), r.choice(w.CODEWORD), r.choice(w.NOUN), cap(pseudo(r)), pseudo(r).upper()]),
+         "version": lambda r: ".".join(str(r.randint(0, 30)) for _ in range(r.choice([2, 3]))), "path": lambda r: f"/{r.choice(['etc', 'opt', 'srv', 'home', 'var'])}/{pseudo(r)}" + r.choice(["", ".conf", "/config.json", ".toml"]),
+         "flag": lambda r: "--" + r.choice([pseudo(r), r.choice(w.NOUN), r.choice(w.ADJ) + "-" + r.choice(w.NOUN)]), "weekday": lambda r: r.choice(w.DAY), "instrument": lambda r: r.choice(w.INSTRUMENT),
+         "email": lambda r: f"{r.choice([pseudo(r), r.choice(w.FIRST).lower()])}@{pseudo(r)}.{r.choice(['com', 'org', 'net'])}"}
+TEMPLATES = [line.split(" | ") for line in Path(__file__).with_name("facts.txt").read_text(encoding="utf-8").split("\n") if " | " in line]
+
+
+def template(r, line=None):
+    """A fact of facts.txt."""
+    text, questions = line or r.choice(TEMPLATES)
+    values = {k: SLOTS[k](r) for k in set(re.findall(r"\{(\w)\}", text))}
+    value = ASKED[re.search(r"<(\w+)>", text).group(1)](r)
+    put = lambda x: re.sub(r"\{(\w)\}", lambda m: values[m.group(1)], x)
+    text = put(re.sub(r"<\w+>", lambda m: value, text))
+    return Fact(cap(text), [put(q.strip()) for q in questions.split(" / ")], cap(text), value, " ".join(values.values()) or text.partition(value)[0].strip())
+
+
+KINDS = [_attribute] * 7 + [_favourite] * 3 + [_life] * 3 + [_where] * 2 + [_event] * 2 + [_made] * 2 + [_mine] + [_setting] * 2 + [_random] * 2 + [template] * 20
 
 
 def cap(s):
@@ -399,7 +430,10 @@ def siblings(r, n):
             answer = f"The {a} {prep} the {t} is {value}."
             out.append(Fact(answer, [f"What is the {a} {prep} the {t}?", f"the {a} {prep} the {t}?", f"Which {a} does the {t} have?", f"what's the {t}'s {a}?"], answer, value, t))
         return out
-    kind = r.choice([_favourite, _life, _where, _random, _setting, _made])
+    line = r.choice(TEMPLATES)
+    while "{" not in line[0]:
+        line = r.choice(TEMPLATES)
+    kind = r.choice([_favourite, _life, _where, _random, _setting, _made] + [lambda r: template(r, line)] * 6)
     out, seen = [], set()
     while len(out) < n:
         f = kind(r)

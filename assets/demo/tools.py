@@ -1,6 +1,7 @@
 """Conversations with tools: definitions, requests that need one, requests that need none, results and answers."""
 
 import json
+from pathlib import Path
 
 import dialog
 import words as w
@@ -35,7 +36,11 @@ def email(r):
 
 
 def pick(*options):
-    return lambda r: r.choice(options)
+    """A generator of one of the options."""
+    def draw(r):
+        return r.choice(options)
+    draw.options = list(options)
+    return draw
 
 
 UNIT = pick("km", "miles", "meters", "feet", "inches", "cm", "kg", "pounds", "grams", "ounces", "liters", "gallons", "celsius",
@@ -177,98 +182,265 @@ FAMILIES = [
     (["battery_status", "get_battery", "system_status", "get_status"], ["Status of the system.", "Returns the state of the battery"], [], ["How full is the battery?", "battery status", "what is the status?", "show the system status"]),
 ]
 
-VERBS = ["get", "find", "create", "delete", "update", "list", "check", "open", "close", "start", "stop", "send", "count", "move", "rename",
-         "book", "cancel", "order", "lock", "unlock", "print", "show", "fetch", "load", "save", "compare", "measure", "paint", "build", "sort",
-         "filter", "export", "import", "archive", "rate", "repair", "schedule", "assign", "verify", "compute", "plot", "draw", "feed", "water"]
+KINDS, ACTIONS, THINGS, WRITTEN = {}, {}, {}, []
 
 
-def generic(r):
-    """A family that nobody wrote: verb, noun and parameters drawn at random."""
-    verb = r.choice(VERBS + [pseudo(r)])
-    noun = r.choice(w.NOUN + w.OBJECT + w.ANIMAL)
-    sep = r.random()
-    name = f"{verb}_{noun}" if sep < 0.7 else verb + noun.capitalize() if sep < 0.9 else f"{noun}_{verb}"
-    kinds = {S: [lambda q: r.choice([WORD(q), person(q), place(q), code(q), pseudo(q)])], I: [integer], N: [real]}
-    params, asks = [], []
-    for p in r.sample(["name", "id", "size", "count", "color", "title", "level", "city", "owner", "amount", "weight", "date", "label", "price", "number", "type",
-                       "speed", "target", "mode", "user", "key", "length", "group", "topic", "year", "tag", r.choice(w.NOUN), pseudo(r)], r.choice([1, 1, 2, 2, 3])):
-        if p in dict(params):
-            continue
-        kind = r.choice([S, S, I, N])
-        value = r.choice(kinds[kind])
-        if p == "city":
-            kind, value = S, place
-        if p == "color":
-            kind, value = S, lambda q: q.choice(w.COLOR)
-        if p in ("name", "owner", "user"):
-            kind, value = S, person
-        if p == "date":
-            kind, value = S, date
-        params.append((p, ([p], kind, r.choice([f"The {p}", f"{p.capitalize()} of the {noun}", f"{p}"]), value)))
-        asks.append(r.choice([f"{p} {{{len(asks)}}}", f"{p} {{{len(asks)}}}", f"the {p} {{{len(asks)}}}", f"{p}={{{len(asks)}}}", f"{p}: {{{len(asks)}}}"]))
-    tail = r.choice([" with ", " with ", ", ", " using ", " for "]) + r.choice([" and ", ", "]).join(asks)
-    art = r.choice(["the", "a", "my", "this"])
-    requests = [f"{verb} {art} {noun}{tail}", f"Please {verb} {art} {noun}{tail}.", f"{cap(verb)} {art} {noun}{tail}.", f"I want to {verb} {art} {noun}{tail}", f"Can you {verb} {art} {noun}{tail}?"]
-    if len(params) == 1:
-        requests += [f"{verb} {noun} {{0}}", f"{verb} {{0}} {noun}", f"{verb} the {noun} {{0}}", f"{cap(verb)} the {noun} of {{0}}."]
-    return ([name], [f"{cap(verb)} a {noun}.", f"{cap(verb)}s the {noun}", f"Use this to {verb} a {noun}", f"{cap(noun)}: {verb}"], [v for _, v in params], requests)
+def number_word(n):
+    return ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"][n]
+
+
+def some_url(r):
+    return r.choice(["https://", "http://", "www.", ""]) + r.choice([pseudo(r), r.choice(w.NOUN)]) + r.choice([".com", ".org", ".net", ".de", ".io"]) + r.choice(["", "", f"/{r.choice(w.NOUN)}", f"/{pseudo(r)}/{r.randint(1, 99)}"])
+
+
+def words_of(r, n):
+    return " ".join(r.choice([r.choice(w.NOUN), r.choice(w.ADJ), r.choice(w.OBJECT), r.choice(w.FOOD), pseudo(r), r.choice(w.CODEWORD)]) for _ in range(n))
+
+
+def title(r):
+    text = r.choice([thing(r), words_of(r, r.choice([1, 2, 2, 3])), phrase(r), f"{r.choice(w.NOUN)} {r.randint(1, 99)}"])
+    return r.choice([text, text.title(), cap(text), text.upper() if r.random() < 0.2 else text])
+
+
+# Values of the kinds in toolkit.txt.
+VALUES = {
+    "place": lambda r: r.choice([r.choice(w.PLACE), r.choice(w.PLACE), cap(pseudo(r)), cap(pseudo(r)) + r.choice([" City", "ville", "burg", "ton", " Bay"]), r.choice(["New ", "San ", "Port ", "Bad ", "Lake "]) + cap(pseudo(r))]),
+    "date": date, "time": time, "minutes": lambda r: r.choice([5, 10, 15, 20, 25, 30, 45, 60, 90, r.randint(1, 180)]), "seconds": lambda r: r.randint(1, 600),
+    "small": lambda r: r.randint(1, 15), "amount": lambda r: r.choice([r.randint(1, 999), round(r.uniform(1, 999), 2), r.randint(1, 20) * 50]),
+    "person": lambda r: r.choice([person(r), r.choice(w.FIRST) + " " + r.choice(w.LAST), cap(pseudo(r)), cap(pseudo(r)) + " " + cap(pseudo(r))]),
+    "email": email, "phone": lambda r: r.choice(["", "+"]) + r.choice([str(r.randint(10**5, 10**9)), f"{r.randint(10, 99)} {r.randint(100, 999)} {r.randint(1000, 9999)}", f"{r.randint(100, 999)}-{r.randint(1000, 9999)}"]),
+    "phrase": lambda r: r.choice([phrase(r), phrase(r), words_of(r, r.randint(2, 6)), cap(phrase(r)) + r.choice(["", ".", "!"])]), "title": title,
+    "query": lambda r: r.choice([words_of(r, r.choice([1, 2, 2, 3, 4])), thing(r), thing(r) + "s", pseudo(r)]), "topic": lambda r: r.choice(w.NOUN + w.HOBBY + w.ANIMAL + [thing(r), pseudo(r)]),
+    "filename": filename, "folder": lambda r: r.choice(["src", "docs", "/tmp", "/home/user", "tests", r.choice(w.NOUN), "/var/log", f"{r.choice(w.NOUN)}/{pseudo(r)}", pseudo(r), f"~/{r.choice(w.NOUN)}", f"/{pseudo(r)}/{pseudo(r)}"]),
+    "url": some_url, "color": lambda r: r.choice(w.COLOR), "device": lambda r: r.choice([thing(r), r.choice(w.OBJECT), code(r), pseudo(r)]), "percent": lambda r: r.choice([r.randint(0, 100), r.randint(0, 10) * 10]),
+    "degrees": lambda r: r.choice([r.randint(-20, 35), r.randint(15, 26), round(r.uniform(10, 30), 1), r.randint(100, 250)]),
+    "ident": lambda r: r.choice([code(r).replace(" ", "-"), "".join(r.sample("ABCDEFGHJKLMNPQRSTUVWXYZ", 2)) + "-" + str(r.randint(10, 99999)), str(r.randint(100, 999999)), pseudo(r)[:4].upper() + str(r.randint(1, 999))]),
+    "whole": lambda r: r.choice([r.randint(1, 99), r.randint(100, 9999), r.randint(1, 99999)]), "year": lambda r: r.randint(1850, 2035), "month": lambda r: r.choice(w.MONTH), "weekday": lambda r: r.choice(w.DAY),
+    "real": lambda r: r.choice([r.randint(1, 300), round(r.uniform(0.1, 99), 1), round(r.uniform(1, 300), 2)]), "stars": lambda r: r.randint(1, 5), "age": lambda r: r.randint(1, 99), "switch": lambda r: r.random() < 0.5, "symbol": SYMBOL,
+    "food": lambda r: r.choice([r.choice(w.FOOD), f"{r.choice(w.FOOD)} {r.choice(w.FOOD)}", f"{r.choice(w.FOOD)} with {r.choice(w.FOOD)}", pseudo(r)]), "product": lambda r: r.choice([thing(r), r.choice(w.OBJECT), r.choice(w.FOOD), cap(pseudo(r)), cap(pseudo(r)) + " " + str(r.randint(1, 99))]),
+    "word": WORD, "host": lambda r: r.choice([some_url(r).split("/")[-1] or pseudo(r), f"{r.choice(w.NOUN)}-{r.randint(1, 99)}", f"10.0.{r.randint(0, 255)}.{r.randint(1, 255)}", pseudo(r)]),
+    "login": lambda r: r.choice([r.choice(w.FIRST).lower(), pseudo(r), r.choice(w.FIRST).lower() + str(r.randint(1, 99)), f"{r.choice(w.FIRST).lower()}.{r.choice(w.LAST).lower()}", f"{pseudo(r)}_{r.randint(1, 99)}"]),
+    "branch": lambda r: r.choice(["main", "develop", "release", f"feature/{pseudo(r)}", f"fix-{r.randint(1, 999)}", r.choice(w.NOUN), f"{r.choice(w.FIRST).lower()}/{r.choice(w.NOUN)}"]), "tag": lambda r: r.choice(w.NOUN + w.ADJ + [pseudo(r)]),
+    "channel": lambda r: r.choice(["#", "", ""]) + r.choice(w.NOUN + [pseudo(r), "general", "random", "dev"]), "seat": lambda r: f"{r.randint(1, 40)}{r.choice('ABCDEF')}", "code": lambda r: code(r).replace(" ", ""),
+    "zip": lambda r: str(r.randint(10000, 99999)), "animal": lambda r: r.choice(w.ANIMAL), "plant": lambda r: r.choice(w.PLANTWORD), "team": lambda r: r.choice([r.choice(w.PLACE), cap(pseudo(r)), f"{r.choice(w.COLOR).title()} {r.choice(w.ANIMAL).title()}s"]),
+}
+
+
+class Kind:
+    """A kind of parameter: names, type, descriptions, values, and how a request states them."""
+
+    def __init__(self, names, kind, texts, values, frames):
+        self.names, self.type, self.texts, self.frames = names.split("/"), kind, [t for t in texts.split("/") if t], [f for f in frames.split("/") if f]
+        self.enum = values.removeprefix("e!").split("|") if "|" in values else None
+        self.closed = values.startswith("e!")
+        self.value = (lambda r: r.choice(self.enum)) if self.enum else VALUES[values]
+
+
+def read_toolkit():
+    for line in (Path(__file__).with_name("toolkit.txt")).read_text(encoding="utf-8").split("\n"):
+        if line[:2] in ("K ", "V ", "N ", "F "):
+            fields = [x.strip() for x in line[2:].split(" | ")] if line[0] == "F" else line[2:].split("; ")
+            if line[0] == "K":
+                KINDS[fields[0]] = Kind(*fields[1:5], fields[5])
+            elif line[0] == "V":
+                ACTIONS[fields[0]] = (fields[1].split("/"), fields[2].split("/"))
+            elif line[0] == "N":
+                THINGS[fields[0]] = (fields[1].split(","), fields[2].split(","))
+            else:
+                WRITTEN.append((fields[0].split("/"), fields[1].split("/"), [k for k in fields[2].split(",") if k.strip("- ")], fields[3].split("/ ")))
+
+
+read_toolkit()
+FLAGS = [("urgent", "Whether it is urgent", "urgently", "not urgent"), ("private", "Keep it private", "privately", "publicly"), ("recursive", "Also in subfolders", "with subfolders", "without subfolders"),
+         ("notify", "Tell the others", "and notify everybody", "without notification"), ("force", "Do it in any case", "by force", "without force"), ("round_trip", "Both ways", "and back", "one way"),
+         ("breakfast", "With breakfast", "with breakfast", "without breakfast"), ("verbose", "Many details", "with all details", "without details"), ("repeat", "Again every day", "every day", "only once"),
+         ("all", "All of them", "all of them", "not all of them"), ("gift", "Wrap as a gift", "as a gift", "not as a gift"), ("express", "Fast delivery", "by express", "by normal delivery")]
+
+
+def spell(r, parts):
+    """A name in one of the usual spellings."""
+    k = r.random()
+    parts = [p for x in parts for p in x.replace("-", " ").split()]
+    if k < 0.68:
+        return "_".join(parts)
+    if k < 0.84:
+        return parts[0] + "".join(cap(p) for p in parts[1:])
+    if k < 0.9:
+        return "".join(cap(p) for p in parts)
+    if k < 0.95:
+        return "-".join(parts)
+    return ".".join(parts)
+
+
+def said(r, kind, value):
+    """How a request states a value of this kind; the value as it must come out."""
+    frame = r.choice(kind.frames)
+    if kind.type == "integer" and value <= 12 and r.random() < 0.06:
+        return frame.replace("{}", number_word(value))
+    return frame.replace("{}", str(value))
 
 
 class Tool:
-    """One drawn member of a family: name, schema, and how to ask for it."""
+    """A tool: name, schema, params (name, type, value generator, required), and how to ask for it (ask)."""
 
-    def __init__(self, r, family):
-        names, descriptions, params, requests = family
-        self.name, self.requests = r.choice(names), requests
-        self.params = [(r.choice(n), kind, text, value) for n, kind, text, value in params]
-        seen = set()
-        self.params = [(n if not (n in seen or seen.add(n)) else n + "2", k, t, v) for n, k, t, v in self.params]
-        k = r.random()
+    def __init__(self, r, name, text, params, required=None):
+        """params: (name, type, description, value generator, values of an enum or None, required)."""
+        self.name, self.params = name, params
+        described = r.random() < 0.8
         properties = {}
-        for n, kind, text, _ in self.params:
+        for n, kind, note, _, enum, _ in params:
             properties[n] = {"type": kind}
-            if k < 0.75:
-                properties[n]["description"] = text
-        f = {"name": self.name, "description": r.choice(descriptions)}
-        if r.random() < 0.04:
+            if enum and (r.random() < 0.8):
+                properties[n]["enum"] = enum
+            if described and note:
+                properties[n]["description"] = note
+            if r.random() < 0.1:
+                properties[n] = dict(reversed(properties[n].items()))
+        f = {"name": name, "description": text}
+        if r.random() < 0.05:
             del f["description"]
         f["parameters"] = {"type": "object", "properties": properties}
-        if r.random() < 0.85:
-            f["parameters"]["required"] = [n for n, *_ in self.params]
+        needed = [n for n, *_, must in params if must]
+        if any(not must for *_, must in params) or r.random() < 0.85:
+            f["parameters"]["required"] = needed
         if r.random() < 0.06:
             f["parameters"]["additionalProperties"] = False
         self.schema = {"type": "function", "function": f}
 
+    def unseen(self, r, values, share):
+        """Some of the free strings replaced by words that nobody has seen."""
+        return {n: unseen(r) if n in values and kind == S and not enum and r.random() < share else values[n]
+                for n, kind, _, _, enum, _ in self.params if n in values}
+
+
+class Written(Tool):
+    """A tool with hand-written requests that name the parameters by position: {0}, {1}."""
+
+    def __init__(self, r, family):
+        names, texts, kinds, requests = family
+        self.requests = requests
+        params, seen = [], set()
+        for i, k in enumerate(kinds):
+            if isinstance(k, tuple):
+                n, kind, note, value = r.choice(k[0]), k[1], k[2], k[3]
+                enum = value.options if hasattr(value, "options") and len(value.options) < 7 else None
+            else:
+                own = k.split("=")
+                k = KINDS[own[0]]
+                n, kind, note, value, enum = own[1] if len(own) > 1 else r.choice(k.names), k.type, r.choice(k.texts or [""]), k.value, k.enum if k.closed else None
+            n = n if n not in seen else f"{n}{i + 1}"
+            seen.add(n)
+            params.append((n, kind, note, value, enum, True))
+        super().__init__(r, r.choice(names), r.choice(texts), params)
+
     def ask(self, r, strange=0.0):
-        """(request text, arguments). strange: share of free strings that are words nobody has seen, so that values get copied."""
-        values = [v(r) for *_, v in self.params]
-        if strange:
-            values = [unseen(r) if kind == S and value not in (UNIT, CURRENCY) and r.random() < strange else x
-                      for x, (_, kind, _, value) in zip(values, self.params)]
-        shown = [("on" if v else "off") if isinstance(v, bool) else v for v in values]
-        text = r.choice(self.requests).format(*shown)
-        return text, {n: v for (n, *_), v in zip(self.params, values)}
+        values = {n: value(r) for n, _, _, value, _, _ in self.params}
+        values = self.unseen(r, values, strange)
+        shown = [("on" if v else "off") if isinstance(v, bool) else v for v in values.values()]
+        return r.choice(self.requests).strip().format(*shown), values
+
+
+class Composed(Tool):
+    """A tool put together from a verb, a noun and kinds of parameters that go with it."""
+
+    def __init__(self, r, taken=()):
+        noun = r.choice(list(THINGS))
+        kinds, verbs = THINGS[noun]
+        verb = r.choice(verbs)
+        if r.random() < 0.12:
+            verb = r.choice(list(ACTIONS))
+        texts, self.verbs = ACTIONS[verb]
+        if r.random() < 0.12:       # nobody knows this thing: only the words themselves can tell
+            noun = r.choice([pseudo(r), r.choice(w.OBJECT + w.NOUN + w.ANIMAL), f"{r.choice(w.ADJ)} {r.choice(w.OBJECT + w.NOUN)}"])
+        if r.random() < 0.06:
+            verb = pseudo(r)
+            texts, self.verbs = [cap(verb), cap(verb) + "s"], [verb]
+        self.noun = noun
+        if r.random() < 0.5:
+            self.verbs = [verb]
+        if r.random() < 0.15:
+            kinds = kinds + r.sample(list(KINDS), 2)
+        picked = r.sample(kinds, min(len(kinds), r.choice([0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4])))
+        params, seen = [], set()
+        self.kinds = {}
+        for k in picked:
+            if k in ("on", "flag") or r.random() < 0.04:
+                n, note, yes, no = r.choice(FLAGS)
+                if k == "on":
+                    n, note, yes, no = r.choice(["on", "enabled", "power", "active"]), "true for on, false for off", "on", "off"
+                kind = (yes, no)
+                entry = (n, B, note, VALUES["switch"], None)
+            else:
+                kind = KINDS[k]
+                n = r.choice(kind.names) if r.random() < 0.93 else r.choice([pseudo(r), f"{r.choice(kind.names)}_{r.choice(['value', 'name', 'arg', 'field'])}", f"{noun.split()[0]}_{r.choice(kind.names)}"])
+                if r.random() < 0.08:
+                    n = spell(r, [noun, n])
+                entry = (n, kind.type, r.choice(kind.texts) if kind.texts else "", kind.value, kind.enum if kind.closed or (kind.enum and r.random() < 0.3) else None)
+            if n in seen:
+                continue
+            seen.add(n)
+            self.kinds[n] = kind
+            params.append(entry)
+        optional = r.random() < 0.35
+        params = [(*p, not (optional and r.random() < 0.5)) for p in params]
+        plural = noun + "s" if verb in ("list", "search", "find", "count") and r.random() < 0.6 else noun
+        k = r.random()
+        name = spell(r, [verb, plural] if k < 0.8 else [noun, verb] if k < 0.92 else [verb])
+        text = r.choice(texts) + " " + r.choice(["a", "the", "a", "the", "one"] if plural == noun else ["the", "all", "some"]) + " " + plural + r.choice(["", "", ".", ".", " for the user.", " of the user"])
+        if len(params) and r.random() < 0.15:
+            text = text.rstrip(".") + r.choice([" by ", " with ", " given its "]) + " and ".join(n.replace("_", " ") for n, *_ in params[:2]) + "."
+        super().__init__(r, name, text, params)
+
+    def ask(self, r, strange=0.0):
+        given = [p for p in self.params if p[5] or r.random() < 0.55]
+        values = {n: value(r) for n, _, _, value, _, _ in given}
+        values = self.unseen(r, values, strange)
+        parts = []
+        for n, v in values.items():
+            k = self.kinds[n]
+            if isinstance(k, tuple):
+                parts.append(" " + k[0 if v else 1])
+            elif r.random() < 0.12:
+                parts.append(r.choice([", {n} {v}", " with {n} {v}", ", {n}: {v}", ", {n}={v}", " and {n} {v}", ", the {n} is {v}"]).format(n=n.replace("_", " "), v=v))
+            else:
+                text = said(r, k, v)
+                parts.append(text if text[0] in ",:" else " " + text.strip())
+        order = list(parts)
+        if r.random() < 0.4:
+            r.shuffle(order)
+        verb = r.choice(self.verbs)
+        noun = self.noun if r.random() < 0.9 else self.noun + "s"
+        art = r.choice(["the", "the", "a", "my", "", "our", "this", "that"])
+        core = f"{verb} {art} {noun}".replace("  ", " ")
+        text = core + "".join(order)
+        k = r.random()
+        if k < 0.12 and parts and parts[0][0] not in ",:":
+            text = f"{noun}{''.join(order)}"
+        elif k < 0.35:
+            text = r.choice(["can you ", "could you ", "please ", "I want to ", "I'd like to ", "I need to ", "would you ", "help me to ", "let's ", "you should ", "we have to ", "time to ", "go and "]) + text
+        elif k < 0.4 and parts and parts[-1][0] == " ":
+            text = r.choice(["", "okay, ", "so "]) + order[0].strip(" ,:") + r.choice([", ", ": "]) + core + "".join(order[1:])
+        return text.replace(" ,", ","), values
 
 
 def unseen(r):
     """A string value that is not in any list."""
     return r.choice([lambda: cap(pseudo(r)), lambda: cap(pseudo(r)), lambda: cap(pseudo(r) + pseudo(r)), lambda: pseudo(r), lambda: code(r),
                      lambda: pseudo(r) + r.choice([".txt", ".pdf", ".md", ".py", ".xlsx", "_" + r.choice(w.NOUN)]),
-                     lambda: cap(pseudo(r)) + " " + cap(r.choice(w.NOUN)), lambda: f"{pseudo(r)} {r.choice(w.NOUN)}"])()
+                     lambda: cap(pseudo(r)) + " " + cap(r.choice(w.NOUN)), lambda: f"{pseudo(r)} {r.choice(w.NOUN)}", lambda: words_of(r, r.choice([1, 2, 3]))])()
 
 
 def draw(r):
-    return Tool(r, generic(r) if r.random() < 0.4 else r.choice(FAMILIES))
+    return Composed(r) if r.random() < 0.55 else Written(r, r.choice(FAMILIES if r.random() < 0.4 or not WRITTEN else WRITTEN))
 
 
 def draw_set(r, n):
-    """n tools with different names and different families."""
+    """n tools with different names. Now and then they share a verb or a noun, so that the other word decides."""
     out, names = [], set()
     while len(out) < n:
         t = draw(r)
-        base = t.name.split("_")[-1].lower()
-        if t.name not in names and base not in names:
-            names |= {t.name, base}
+        if t.name not in names and t.name.lower().split("_")[-1] not in {x.lower().split("_")[-1] for x in names} | ({"x"} if r.random() < 0.5 else set()):
+            names.add(t.name)
             out.append(t)
     return out
 
@@ -299,6 +471,10 @@ POLITE = ["{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "Please: {q}", "Hi! {q}", "H
 THOUGHTS = ["The user needs {n}. I call it.", "The tool {n} can do this.", "This needs the tool {n}."]
 
 
+NO_TOOL = ["No tool is needed here.", "This needs no tool."]
+RESULT = ["The tool answered. I report the result.", "I have the result of the tool."]
+
+
 def call(name, arguments):
     return {"type": "function", "function": {"name": name, "arguments": arguments}}
 
@@ -321,13 +497,13 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
         room -= 70
         if r.random() < 0.22:
             q, a = dialog.plain(r)
-            messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": r.choice(["No tool is needed here.", "This needs no tool."])}]
+            messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": r.choice(NO_TOOL)}]
             continue
         t = r.choice(offered)
         q, arguments = t.ask(r, strange)
         q = r.choice(POLITE).format(q=dialog.noise(r, q, 0.0))
         calls = [call(t.name, arguments)]
-        if r.random() < 0.05 and t.params:
+        if r.random() < 0.02 and t.params:
             q2, more = t.ask(r, strange)
             q, calls = q.rstrip("?.") + r.choice([" and ", ". Also: ", "; then "]) + q2, calls + [call(t.name, more)]
         messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": calls, "reasoning_content": r.choice(THOUGHTS).format(n=t.name)}]
@@ -337,7 +513,7 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
                 text, answer = result(r, t)
                 messages.append({"role": "tool", "content": text})
                 said.append(answer)
-            messages.append({"role": "assistant", "content": " ".join(said), "reasoning_content": r.choice(["The tool answered. I report the result.", "I have the result of the tool."])})
+            messages.append({"role": "assistant", "content": " ".join(said), "reasoning_content": r.choice(RESULT)})
         else:
             break
     last_user = max(i for i, m in enumerate(messages) if m["role"] == "user")
@@ -347,18 +523,21 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
     return {"tools": [t.schema for t in offered], "messages": messages}
 
 
-def once(r, size, thinking=0.4, strange=0.5):
-    """Several tools, each used at most once, so that names of arguments must be looked up and not copied from an earlier call.
+def once(r, size, thinking=0.4, strange=0.5, short=0.0):
+    """Several tools, each used once or twice, mostly for the first time: names of arguments must be looked up, not copied from above.
 
     Most results are left out ("open" calls), which leaves more room for calls; the last one ends with its stop token.
     """
-    n = max(1, min(6, int((size - 200) // 130)))
+    short = r.random() < short
+    n = max(1, min(6, int((size - (20 if short else 150)) // 140)))
     n = r.randint(max(1, n - 2), n)
     offered = draw_set(r, n)
     messages = [{"role": "system", "content": r.choice(dialog.SYSTEMS)}] if r.random() < 0.15 else []
     order = r.sample(offered, r.randint(max(1, n - 1), n))
+    if r.random() < 0.5:        # a second time: the tool has to be chosen again, its form can be seen above
+        order += r.sample(offered, n)
     for t in order:
-        if r.random() < 0.12:
+        while r.random() < 0.2:
             q, a = dialog.plain(r)
             messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
         q, arguments = t.ask(r, strange)
@@ -369,7 +548,12 @@ def once(r, size, thinking=0.4, strange=0.5):
             messages += [{"role": "tool", "content": text}, {"role": "assistant", "content": answer}]
         else:
             messages[-1]["open"] = True
-    messages[-1].pop("open", None)
-    if messages[-1].get("tool_calls") and r.random() < thinking:
-        messages[-1]["reasoning_content"] = r.choice(THOUGHTS).format(n=order[-1].name)
-    return {"tools": [t.schema for t in offered], "messages": messages}
+    if r.random() < 0.15:
+        q, a = dialog.plain(r)
+        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
+    last = messages[-1]
+    last.pop("open", None)
+    if r.random() < thinking:
+        last["reasoning_content"] = (r.choice(THOUGHTS).format(n=order[-1].name) if last.get("tool_calls") else r.choice(NO_TOOL)
+                                     if messages[-2]["role"] == "user" else r.choice(RESULT))
+    return {"tools": [t.schema for t in offered], "messages": messages, "short": short}
