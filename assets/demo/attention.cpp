@@ -1,19 +1,21 @@
-// Causal attention of several conversations laid end to end, forward and backward, for training on one core with AMX.
+// Causal attention of several conversations laid end to end, forward and backward, for training on
+// one core with AMX.
 //
-// attention.py compiles this file. T tokens, H heads, N / R per-head query and key size without / with rotary part, V per-head
-// value. A conversation sees itself only; there is no padding between conversations. Rotary positions are applied here: pairs
-// of neighbouring numbers, as in GLM. Scores of a block of queries stay in the L2 cache, so nothing of size T x T is ever kept.
-// Not thread-safe: the buffers are static.
-
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <torch/extension.h>
-#include <unistd.h>
+// attention.py compiles this file. T tokens, H heads, N / R per-head query and key size without /
+// with rotary part, V per-head value. A conversation sees itself only; there is no padding between
+// conversations. Rotary positions are applied here: pairs of neighbouring numbers, as in GLM.
+// Scores of a block of queries stay in the L2 cache, so nothing of size T x T is ever kept. Not
+// thread-safe: the buffers are static.
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
+
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <torch/extension.h>
+#include <unistd.h>
 
 namespace {
 
@@ -27,7 +29,8 @@ struct alignas(64) TileConfig {
     uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// Takes the tiles for this scope and gives them back as they were: oneDNN remembers what it configured.
+// Takes the tiles for this scope and gives them back as they were: oneDNN remembers what it
+// configured.
 struct Tiles {
     TileConfig before;
     Tiles() {
@@ -46,7 +49,8 @@ struct Tiles {
     }
 };
 
-// c[32, n] = a[32, k] b[k, n] (+ c): a row-major, b as pairs of rows side by side, b[k / 2][n][2]. n and k: multiples of 32.
+// c[32, n] = a[32, k] b[k, n] (+ c): a row-major, b as pairs of rows side by side, b[k / 2][n][2].
+// n and k: multiples of 32.
 template <bool kAdd>
 void product(float* c, int ldc, const bf16* a, int lda, const bf16* b, int ldb, int n, int k) {
     for (int j = 0; j < n; j += kTile) {
@@ -90,7 +94,8 @@ T* room(std::vector<T>& buffer, size_t n) {
 // exp to about 1e-5 of its value: 2^whole times a polynomial of the rest.
 __m512 exponential(__m512 x) {
     x = _mm512_max_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _mm512_set1_ps(-126.0f));
-    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = _mm512_sub_ps(x, whole);
+    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
+                 f = _mm512_sub_ps(x, whole);
     __m512 y = _mm512_set1_ps(0.00961813f);
     for (const float c : {0.05550411f, 0.24022651f, 0.69314718f, 1.0f}) {
         y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(c));
@@ -116,13 +121,18 @@ void transpose(uint32_t* out, int ldo, const uint32_t* in, int ldi, int rows, in
                 a[r + 2] = _mm512_unpacklo_epi64(b[r + 1], b[r + 3]);
                 a[r + 3] = _mm512_unpackhi_epi64(b[r + 1], b[r + 3]);
             }
-            for (int r = 0; r < 4; r++) {  // a[4 g + r] holds columns r, 4 + r, 8 + r, 12 + r of rows 4 g .. 4 g + 3
-                const __m512i x = _mm512_shuffle_i32x4(a[r], a[4 + r], 0x88), y = _mm512_shuffle_i32x4(a[r], a[4 + r], 0xdd),
-                              z = _mm512_shuffle_i32x4(a[8 + r], a[12 + r], 0x88), w = _mm512_shuffle_i32x4(a[8 + r], a[12 + r], 0xdd);
-                const __m512i lines[4] = {_mm512_shuffle_i32x4(x, z, 0x88), _mm512_shuffle_i32x4(y, w, 0x88),
-                                          _mm512_shuffle_i32x4(x, z, 0xdd), _mm512_shuffle_i32x4(y, w, 0xdd)};
+            for (int r = 0; r < 4;
+                 r++) {  // a[4 g + r] holds columns r, 4 + r, 8 + r, 12 + r of rows 4 g .. 4 g + 3
+                const __m512i x = _mm512_shuffle_i32x4(a[r], a[4 + r], 0x88),
+                              y = _mm512_shuffle_i32x4(a[r], a[4 + r], 0xdd),
+                              z = _mm512_shuffle_i32x4(a[8 + r], a[12 + r], 0x88),
+                              w = _mm512_shuffle_i32x4(a[8 + r], a[12 + r], 0xdd);
+                const __m512i lines[4] = {
+                    _mm512_shuffle_i32x4(x, z, 0x88), _mm512_shuffle_i32x4(y, w, 0x88),
+                    _mm512_shuffle_i32x4(x, z, 0xdd), _mm512_shuffle_i32x4(y, w, 0xdd)};
                 for (int c = 0; c < 4; c++) {
-                    _mm512_storeu_si512(out + static_cast<size_t>(j + 4 * c + r) * ldo + i, lines[c]);
+                    _mm512_storeu_si512(out + static_cast<size_t>(j + 4 * c + r) * ldo + i,
+                                        lines[c]);
                 }
             }
         }
@@ -131,7 +141,8 @@ void transpose(uint32_t* out, int ldo, const uint32_t* in, int ldi, int rows, in
 
 // out[d / 2][wide][2] from x[n, d]: what a product needs of x transposed.
 void pack_transposed(bf16* out, const bf16* x, int n, int d, int wide) {
-    transpose(reinterpret_cast<uint32_t*>(out), wide, reinterpret_cast<const uint32_t*>(x), d / 2, n, d / 2);
+    transpose(reinterpret_cast<uint32_t*>(out), wide, reinterpret_cast<const uint32_t*>(x), d / 2,
+              n, d / 2);
 }
 
 // out[n / 2][wide][2] from d columns of x[n, wide].
@@ -143,7 +154,9 @@ void pack_rows(bf16* out, const bf16* x, int n, int d, int wide) {
             __m256i low, high;
             std::memcpy(&low, in + c, 32);
             std::memcpy(&high, in + wide + c, 32);
-            _mm512_storeu_si512(to + c, _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16)));
+            _mm512_storeu_si512(
+                to + c, _mm512_or_si512(_mm512_cvtepu16_epi32(low),
+                                        _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16)));
         }
     }
 }
@@ -177,7 +190,8 @@ void narrowed(bf16* out, const float* in, float factor = 1) {
 template <typename To, typename From>
 void rotate(To* out, const From* in, const float* cs, float direction, float scale) {
     for (int i = 0; i < R / 2; i++) {
-        const float a = in[2 * i], b = in[2 * i + 1], c = cs[i] * scale, s = cs[R / 2 + i] * direction * scale;
+        const float a = in[2 * i], b = in[2 * i + 1], c = cs[i] * scale,
+                    s = cs[R / 2 + i] * direction * scale;
         out[2 * i] = a * c - b * s;
         out[2 * i + 1] = a * s + b * c;
     }
@@ -192,7 +206,8 @@ struct Inputs {
 const float kScale = 1 / std::sqrt(static_cast<float>(K));
 
 // Rows of one head of a conversation, filled with zeros up to n_pad rows.
-void gather(const Inputs& in, int64_t first, int n, int n_pad, int head, bf16* q, bf16* k, bf16* v) {
+void gather(
+    const Inputs& in, int64_t first, int n, int n_pad, int head, bf16* q, bf16* k, bf16* v) {
     for (int t = 0; t < n; t++) {
         const int64_t row = (first + t) * in.heads + head;
         const float* cs = in.cs + static_cast<size_t>(t) * R;
@@ -207,20 +222,34 @@ void gather(const Inputs& in, int64_t first, int n, int n_pad, int head, bf16* q
     std::memset(static_cast<void*>(v + n * V), 0, (n_pad - n) * V * 2);
 }
 
-std::vector<bf16> b_q, b_k, b_v, b_kt, b_vp, b_p, b_qt, b_qp, b_kp, b_do, b_dot, b_dop, b_pt, b_dst, b_dsp;
+std::vector<bf16> b_q, b_k, b_v, b_kt, b_vp, b_p, b_qt, b_qp, b_kp, b_do, b_dot, b_dop, b_pt, b_dst,
+    b_dsp;
 std::vector<float> b_s, b_dp, b_dq, b_dqr, b_d, b_lse, b_dkpe;
 
-Inputs inputs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& k_pe, const at::Tensor& v, const at::Tensor& cs) {
+Inputs inputs(const at::Tensor& q,
+              const at::Tensor& k,
+              const at::Tensor& k_pe,
+              const at::Tensor& v,
+              const at::Tensor& cs) {
     for (const auto* x : {&q, &k, &k_pe, &v}) {
-        TORCH_CHECK(x->is_contiguous() && x->scalar_type() == at::kBFloat16, "attention: contiguous bfloat16 expected");
+        TORCH_CHECK(x->is_contiguous() && x->scalar_type() == at::kBFloat16,
+                    "attention: contiguous bfloat16 expected");
     }
-    TORCH_CHECK(q.dim() == 3 && q.size(2) == K && k.size(2) == N && k_pe.size(1) == R && v.size(2) == V, "attention: shapes");
-    return {q.data_ptr<bf16>(), k.data_ptr<bf16>(), k_pe.data_ptr<bf16>(), v.data_ptr<bf16>(), cs.data_ptr<float>(), static_cast<int>(q.size(1))};
+    TORCH_CHECK(
+        q.dim() == 3 && q.size(2) == K && k.size(2) == N && k_pe.size(1) == R && v.size(2) == V,
+        "attention: shapes");
+    return {q.data_ptr<bf16>(), k.data_ptr<bf16>(),   k_pe.data_ptr<bf16>(),
+            v.data_ptr<bf16>(), cs.data_ptr<float>(), static_cast<int>(q.size(1))};
 }
 
-// starts: int64, the first token of every conversation and T at the end. Returns out [T, H, V] and log-sum-exp [H, T].
-std::vector<at::Tensor> forward(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& k_pe_, const at::Tensor& v_,
-                                const at::Tensor& cs_, const at::Tensor& starts_) {
+// starts: int64, the first token of every conversation and T at the end. Returns out [T, H, V] and
+// log-sum-exp [H, T].
+std::vector<at::Tensor> forward(const at::Tensor& q_,
+                                const at::Tensor& k_,
+                                const at::Tensor& k_pe_,
+                                const at::Tensor& v_,
+                                const at::Tensor& cs_,
+                                const at::Tensor& starts_) {
     const Inputs in = inputs(q_, k_, k_pe_, v_, cs_);
     const int64_t tokens = q_.size(0);
     auto out_ = at::empty({tokens, in.heads, V}, q_.options());
@@ -232,10 +261,12 @@ std::vector<at::Tensor> forward(const at::Tensor& q_, const at::Tensor& k_, cons
     alignas(64) float mixed[kTile * V];
     for (int64_t part = 0; part + 1 < starts_.size(0); part++) {
         const int64_t first = starts[part];
-        const int n = static_cast<int>(starts[part + 1] - first), n_pad = (n + kTile - 1) / kTile * kTile,
-                  wide = n_pad + kTile;  // a stride that is no power of two: rows would share cache sets
-        bf16 *q = room(b_q, n_pad * K), *k = room(b_k, n_pad * K), *v = room(b_v, n_pad * V), *kt = room(b_kt, wide * K),
-             *vp = room(b_vp, n_pad * V), *p = room(b_p, kTile * n_pad);
+        const int n = static_cast<int>(starts[part + 1] - first),
+                  n_pad = (n + kTile - 1) / kTile * kTile,
+                  wide = n_pad +
+                         kTile;  // a stride that is no power of two: rows would share cache sets
+        bf16 *q = room(b_q, n_pad * K), *k = room(b_k, n_pad * K), *v = room(b_v, n_pad * V),
+             *kt = room(b_kt, wide * K), *vp = room(b_vp, n_pad * V), *p = room(b_p, kTile * n_pad);
         float* s = room(b_s, kTile * n_pad);
         for (int head = 0; head < in.heads; head++) {
             gather(in, first, n, n_pad, head, q, k, v);
@@ -257,7 +288,8 @@ std::vector<at::Tensor> forward(const at::Tensor& q_, const at::Tensor& k_, cons
                     const float top = _mm512_reduce_max_ps(most);
                     __m512 total = _mm512_setzero_ps();
                     for (int c = 0; c < seen; c += 16) {
-                        const __m512 e = exponential(_mm512_sub_ps(_mm512_loadu_ps(row + c), _mm512_set1_ps(top)));
+                        const __m512 e = exponential(
+                            _mm512_sub_ps(_mm512_loadu_ps(row + c), _mm512_set1_ps(top)));
                         total = _mm512_add_ps(total, e);
                         store(p + r * seen + c, e);
                     }
@@ -269,7 +301,8 @@ std::vector<at::Tensor> forward(const at::Tensor& q_, const at::Tensor& k_, cons
                 }
                 product<false>(mixed, V, p, seen, vp, V, V, seen);
                 for (int r = 0; r < kTile && i + r < n; r++) {
-                    narrowed<V>(out + ((first + i + r) * in.heads + head) * V, mixed + r * V, inverse[r]);
+                    narrowed<V>(out + ((first + i + r) * in.heads + head) * V, mixed + r * V,
+                                inverse[r]);
                 }
             }
         }
@@ -277,28 +310,45 @@ std::vector<at::Tensor> forward(const at::Tensor& q_, const at::Tensor& k_, cons
     return {out_, lse_};
 }
 
-// Gradients of q, k, k_pe, v. Works on transposed scores (keys x queries): then only dS has to be packed anew.
-std::vector<at::Tensor> backward(const at::Tensor& q_, const at::Tensor& k_, const at::Tensor& k_pe_, const at::Tensor& v_,
-                                 const at::Tensor& cs_, const at::Tensor& starts_, const at::Tensor& out_, const at::Tensor& lse_,
+// Gradients of q, k, k_pe, v. Works on transposed scores (keys x queries): then only dS has to be
+// packed anew.
+std::vector<at::Tensor> backward(const at::Tensor& q_,
+                                 const at::Tensor& k_,
+                                 const at::Tensor& k_pe_,
+                                 const at::Tensor& v_,
+                                 const at::Tensor& cs_,
+                                 const at::Tensor& starts_,
+                                 const at::Tensor& out_,
+                                 const at::Tensor& lse_,
                                  const at::Tensor& dout_) {
     const Inputs in = inputs(q_, k_, k_pe_, v_, cs_);
     const int64_t tokens = q_.size(0);
-    auto dq_ = at::empty_like(q_), dk_ = at::empty_like(k_), dk_pe_ = at::empty_like(k_pe_), dv_ = at::empty_like(v_);
-    auto *dq = dq_.data_ptr<bf16>(), *dk = dk_.data_ptr<bf16>(), *dk_pe = dk_pe_.data_ptr<bf16>(), *dv = dv_.data_ptr<bf16>();
+    auto dq_ = at::empty_like(q_), dk_ = at::empty_like(k_), dk_pe_ = at::empty_like(k_pe_),
+         dv_ = at::empty_like(v_);
+    auto *dq = dq_.data_ptr<bf16>(), *dk = dk_.data_ptr<bf16>(), *dk_pe = dk_pe_.data_ptr<bf16>(),
+         *dv = dv_.data_ptr<bf16>();
     const auto *out = out_.data_ptr<bf16>(), *dout = dout_.data_ptr<bf16>();
     const auto* lse = lse_.data_ptr<float>();
     const auto* starts = starts_.data_ptr<int64_t>();
     const Tiles tiles;
-    constexpr int kKeys = 128, kQueries = 512, kWide = kQueries + kTile;  // keys and queries of a pass: its scores fit the L2 cache
+    constexpr int kKeys = 128, kQueries = 512,
+                  kWide =
+                      kQueries + kTile;  // keys and queries of a pass: its scores fit the L2 cache
     alignas(64) static float part_k[kKeys * K], part_v[kKeys * V];
     for (int64_t part = 0; part + 1 < starts_.size(0); part++) {
         const int64_t first = starts[part];
-        const int n = static_cast<int>(starts[part + 1] - first), n_pad = (n + kTile - 1) / kTile * kTile,
-                  wide = n_pad + kTile;  // a stride that is no power of two: rows would share cache sets
-        bf16 *q = room(b_q, n_pad * K), *k = room(b_k, n_pad * K), *v = room(b_v, n_pad * V), *kt = room(b_kt, wide * K),
-             *qt = room(b_qt, wide * K), *qp = room(b_qp, n_pad * K), *kp = room(b_kp, n_pad * K), *d_o = room(b_do, n_pad * V), *dot = room(b_dot, wide * V),
-             *dop = room(b_dop, n_pad * V), *pt = room(b_pt, kKeys * kWide), *dst = room(b_dst, kKeys * kWide), *dsp = room(b_dsp, kKeys * kWide);
-        float *s = room(b_s, kKeys * kWide), *dp = room(b_dp, kKeys * kWide), *dqt = room(b_dq, K * wide), *dqr = room(b_dqr, K * n_pad), *d = room(b_d, n_pad),
+        const int n = static_cast<int>(starts[part + 1] - first),
+                  n_pad = (n + kTile - 1) / kTile * kTile,
+                  wide = n_pad +
+                         kTile;  // a stride that is no power of two: rows would share cache sets
+        bf16 *q = room(b_q, n_pad * K), *k = room(b_k, n_pad * K), *v = room(b_v, n_pad * V),
+             *kt = room(b_kt, wide * K), *qt = room(b_qt, wide * K), *qp = room(b_qp, n_pad * K),
+             *kp = room(b_kp, n_pad * K), *d_o = room(b_do, n_pad * V),
+             *dot = room(b_dot, wide * V), *dop = room(b_dop, n_pad * V),
+             *pt = room(b_pt, kKeys * kWide), *dst = room(b_dst, kKeys * kWide),
+             *dsp = room(b_dsp, kKeys * kWide);
+        float *s = room(b_s, kKeys * kWide), *dp = room(b_dp, kKeys * kWide),
+              *dqt = room(b_dq, K * wide), *dqr = room(b_dqr, K * n_pad), *d = room(b_d, n_pad),
               *sum = room(b_lse, n_pad), *pe = room(b_dkpe, n_pad * R);
         std::memset(pe, 0, sizeof(float) * n_pad * R);
         for (int head = 0; head < in.heads; head++) {
@@ -316,14 +366,16 @@ std::vector<at::Tensor> backward(const at::Tensor& q_, const at::Tensor& k_, con
                     }
                 }
                 d[t] = _mm512_reduce_add_ps(total);
-                sum[t] = t < n ? lse[head * tokens + first + t] : 1e30f;  // rows that do not exist get probability 0
+                sum[t] = t < n ? lse[head * tokens + first + t]
+                               : 1e30f;  // rows that do not exist get probability 0
             }
             pack_transposed(qt, q, n_pad, K, wide);
             pack_rows(qp, q, n_pad, K, K);
             pack_transposed(dot, d_o, n_pad, V, wide);
             pack_rows(dop, d_o, n_pad, V, V);
             pack_rows(kp, k, n_pad, K, K);
-            transpose(reinterpret_cast<uint32_t*>(kt), wide / 2, reinterpret_cast<const uint32_t*>(kp), K, n_pad / 2, K);
+            transpose(reinterpret_cast<uint32_t*>(kt), wide / 2,
+                      reinterpret_cast<const uint32_t*>(kp), K, n_pad / 2, K);
             std::memset(dqt, 0, sizeof(float) * K * wide);
             for (int j = 0; j < n_pad; j += kKeys) {
                 const int keys = std::min(kKeys, n_pad - j);
@@ -332,8 +384,10 @@ std::vector<at::Tensor> backward(const at::Tensor& q_, const at::Tensor& k_, con
                 for (int i = j; i < n_pad; i += kQueries) {
                     const int seen = std::min(kQueries, n_pad - i);
                     for (int m = 0; m < keys; m += kTile) {
-                        product<false>(s + m * kWide, kWide, k + (j + m) * K, K, qt + 2 * i, wide, seen, K);
-                        product<false>(dp + m * kWide, kWide, v + (j + m) * V, V, dot + 2 * i, wide, seen, V);
+                        product<false>(s + m * kWide, kWide, k + (j + m) * K, K, qt + 2 * i, wide,
+                                       seen, K);
+                        product<false>(dp + m * kWide, kWide, v + (j + m) * V, V, dot + 2 * i, wide,
+                                       seen, V);
                     }
                     for (int r = 0; r < keys; r++) {
                         float *row = s + r * kWide, *grad = dp + r * kWide;
@@ -341,18 +395,25 @@ std::vector<at::Tensor> backward(const at::Tensor& q_, const at::Tensor& k_, con
                             std::fill(row, row + r, -1e30f);  // queries before the key
                         }
                         for (int c = 0; c < seen; c += 16) {
-                            const __m512 e = exponential(_mm512_sub_ps(_mm512_loadu_ps(row + c), _mm512_loadu_ps(sum + i + c)));
+                            const __m512 e = exponential(_mm512_sub_ps(
+                                _mm512_loadu_ps(row + c), _mm512_loadu_ps(sum + i + c)));
                             store(pt + r * kWide + c, e);
-                            store(dst + r * kWide + c, _mm512_mul_ps(e, _mm512_sub_ps(_mm512_loadu_ps(grad + c), _mm512_loadu_ps(d + i + c))));
+                            store(dst + r * kWide + c,
+                                  _mm512_mul_ps(e, _mm512_sub_ps(_mm512_loadu_ps(grad + c),
+                                                                 _mm512_loadu_ps(d + i + c))));
                         }
                     }
                     pack_rows(dsp, dst, keys, seen, kWide);
                     for (int m = 0; m < keys; m += kTile) {
-                        product<true>(part_v + m * V, V, pt + m * kWide, kWide, dop + i * V, V, V, seen);
-                        product<true>(part_k + m * K, K, dst + m * kWide, kWide, qp + i * K, K, K, seen);
+                        product<true>(part_v + m * V, V, pt + m * kWide, kWide, dop + i * V, V, V,
+                                      seen);
+                        product<true>(part_k + m * K, K, dst + m * kWide, kWide, qp + i * K, K, K,
+                                      seen);
                     }
                     for (int m = 0; m < K; m += kTile) {
-                        product<true>(dqt + static_cast<size_t>(m) * wide + i, wide, kt + static_cast<size_t>(m) * wide + j, wide, dsp, kWide, seen, keys);
+                        product<true>(dqt + static_cast<size_t>(m) * wide + i, wide,
+                                      kt + static_cast<size_t>(m) * wide + j, wide, dsp, kWide,
+                                      seen, keys);
                     }
                 }
                 for (int r = 0; r < keys && j + r < n; r++) {
@@ -364,7 +425,8 @@ std::vector<at::Tensor> backward(const at::Tensor& q_, const at::Tensor& k_, con
                     }
                 }
             }
-            transpose(reinterpret_cast<uint32_t*>(dqr), K, reinterpret_cast<const uint32_t*>(dqt), wide, K, n_pad);
+            transpose(reinterpret_cast<uint32_t*>(dqr), K, reinterpret_cast<const uint32_t*>(dqt),
+                      wide, K, n_pad);
             for (int t = 0; t < n; t++) {
                 bf16* to = dq + ((first + t) * in.heads + head) * K;
                 narrowed<N>(to, dqr + t * K, kScale);
@@ -372,7 +434,8 @@ std::vector<at::Tensor> backward(const at::Tensor& q_, const at::Tensor& k_, con
             }
         }
         for (int t = 0; t < n; t++) {
-            rotate(dk_pe + (first + t) * R, pe + t * R, in.cs + static_cast<size_t>(t) * R, -1.0f, 1.0f);
+            rotate(dk_pe + (first + t) * R, pe + t * R, in.cs + static_cast<size_t>(t) * R, -1.0f,
+                   1.0f);
         }
     }
     return {dq_, dk_, dk_pe_, dv_};

@@ -15,7 +15,7 @@ UNKNOWN = "I am only a small demo model and do not know that. For real answers, 
 
 class Topic:
     def __init__(self, name):
-        self.name, self.answer, self.questions = name, "", []
+        self.name, self.answer, self.questions, self.phrases = name, "", [], []
 
 
 def expand(r, pattern):
@@ -31,10 +31,22 @@ def read_topics(path):
             topics.append(Topic(line[1:].strip()))
         elif line.startswith("A: "):
             topics[-1].answer = line[3:].strip()
+        elif line.startswith("P "):
+            kind, _, phrases = line[2:].partition(": ")
+            topics[-1].phrases += [(kind, p) for p in phrases.split(" | ")]
         elif line.startswith("Q: "):
             topics[-1].questions += [q.strip() for q in line[3:].split(" | ") if q.strip()]
     return topics
 
+
+# How people ask, by kind of phrase.
+FRAMES = {kind: text.split("|") for kind, text in {
+    "fact": "what is {}?|what about {}?|tell me about {}|tell me {}|explain {}|can you explain {}?|I'd like to know {}|{}?|{}|what can you say about {}?|do you know {}?|information on {}|describe {}|I have a question about {}|I don't understand {}|what does the manual say about {}?|could you tell me {}?|I wonder about {}|give me details on {}|remind me, {}?|what's {}?|how about {}?|I am interested in {}|any details on {}?",
+    "can": "can I {}?|how do I {}?|how can I {}?|is it possible to {}?|what do I do to {}?|I want to {}|I'd like to {}|how to {}?|is there a way to {}?|what's the way to {}?|I need to {}|how would I {}?|what must I do to {}?|is there a command to {}?|show me how to {}|am I able to {}?|how does one {}?|what do I need to {}?|could I {}?|help me {}|I am trying to {}|what is the best way to {}?|how should I {}?|may I {}?|why can't I {}?|what allows me to {}?|I have to {}, how?|{}, how?",
+    "if": "what happens if {}?|what if {}?|and if {}?|what does keyhole do if {}?|what happens when {}?|{}, what then?|{}, what now?|{}, what happens?|is it a problem if {}?|what will happen if {}?|suppose {}|what do I get if {}?|{}|how does keyhole react when {}?|what should I expect if {}?|imagine {}, what happens?",
+    "does": "does it {}?|does keyhole {}?|will it {}?|will keyhole {}?|can it {}?|can keyhole {}?|is it going to {}?|do I have to fear that it will {}?|does the program {}?|I wonder whether it will {}|tell me whether keyhole will {}|would it {}?|does this app {}?|could it {}?|how come it doesn't {}?|why would it {}?",
+    "option": "how do I set {}?|how do I change {}?|which flag sets {}?|which option sets {}?|is there an option for {}?|what is the switch for {}?|I want to set {}|where do I set {}?|how can I choose {}?|command line option for {}|adjust {}|option: {}|what controls {}?|can I choose {}?|how do I control {}?|which parameter is for {}?|what do I pass to set {}?|set {}|how to configure {}?|flag for {}?|is {} adjustable?|can {} be changed?|I need to change {}|what do I type for {}?",
+    "where": "where are {} stored?|where do I find {}?|which folder holds {}?|location of {}?|in which file are {}?|path of {}?|where does keyhole keep {}?|where does it save {}?|on disk, where are {}?|where are {} kept?|which file contains {}?|I am looking for {}, where are they?|where do {} go?|in what place does keyhole store {}?|which directory has {}?|{}: where?"}.items()}
 
 TOPICS = read_topics(HERE / "questions.txt")
 
@@ -154,6 +166,9 @@ KEY_THOUGHT = ["The user asks about Keyhole. I know this from the manual.", "Thi
 def manual(r):
     """A question about the manual and its answer."""
     t = r.choice(TOPICS)
+    if t.phrases and r.random() < 0.3:
+        kind, phrase = r.choice(t.phrases)
+        return noise(r, r.choice(FRAMES[kind]).replace("{}", phrase)), t.answer
     return noise(r, expand(r, r.choice(t.questions))), t.answer
 
 

@@ -97,9 +97,13 @@ class Server:
         request = urllib.request.Request(self.url + "/chat/completions", json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=300) as response:
             message = json.load(response)["choices"][0]["message"]
-        calls = [(c["function"]["name"], json.loads(c["function"]["arguments"] or "{}")) for c in message.get("tool_calls") or []]
-        content = message.get("content") or ""
-        return Reply(message.get("reasoning_content") or "", content, calls, "<tool_call>" not in content)
+        content, calls, well_formed = message.get("content") or "", [], True
+        for c in message.get("tool_calls") or []:
+            try:
+                calls.append((c["function"]["name"], json.loads(c["function"]["arguments"] or "{}")))
+            except ValueError:
+                well_formed = False
+        return Reply(message.get("reasoning_content") or "", content, calls, well_formed and "<tool_call>" not in content)
 
 
 def same(a, b):

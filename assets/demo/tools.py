@@ -307,6 +307,10 @@ class Tool:
             f["parameters"]["additionalProperties"] = False
         self.schema = {"type": "function", "function": f}
 
+    def requests_seen(self, r):
+        """A few ways to ask for this tool."""
+        return [self.ask(r)[0] for _ in range(2)]
+
     def unseen(self, r, values, share):
         """Some of the free strings replaced by words that nobody has seen."""
         return {n: unseen(r) if n in values and kind == S and not enum and r.random() < share else values[n]
@@ -347,18 +351,18 @@ class Composed(Tool):
         noun = r.choice(list(THINGS))
         kinds, verbs = THINGS[noun]
         verb = r.choice(verbs)
-        if r.random() < 0.12:
+        if r.random() < 0.04:
             verb = r.choice(list(ACTIONS))
         texts, self.verbs = ACTIONS[verb]
-        if r.random() < 0.12:       # nobody knows this thing: only the words themselves can tell
+        if r.random() < 0.08:       # nobody knows this thing: only the words themselves can tell
             noun = r.choice([pseudo(r), r.choice(w.OBJECT + w.NOUN + w.ANIMAL), f"{r.choice(w.ADJ)} {r.choice(w.OBJECT + w.NOUN)}"])
-        if r.random() < 0.06:
+        if r.random() < 0.03:
             verb = pseudo(r)
             texts, self.verbs = [cap(verb), cap(verb) + "s"], [verb]
         self.noun = noun
         if r.random() < 0.5:
             self.verbs = [verb]
-        if r.random() < 0.15:
+        if r.random() < 0.05:
             kinds = kinds + r.sample(list(KINDS), 2)
         picked = r.sample(kinds, min(len(kinds), r.choice([0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4])))
         params, seen = [], set()
@@ -431,7 +435,7 @@ def unseen(r):
 
 
 def draw(r):
-    return Composed(r) if r.random() < 0.55 else Written(r, r.choice(FAMILIES if r.random() < 0.4 or not WRITTEN else WRITTEN))
+    return Composed(r) if r.random() < 0.45 else Written(r, r.choice(FAMILIES if r.random() < 0.4 or not WRITTEN else WRITTEN))
 
 
 def draw_set(r, n):
@@ -523,7 +527,27 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
     return {"tools": [t.schema for t in offered], "messages": messages}
 
 
-def once(r, size, thinking=0.4, strange=0.5, short=0.0):
+def about(r, offered):
+    """A question about the tools themselves, and its answer: what is where in the definitions."""
+    t = r.choice(offered)
+    f = t.schema["function"]
+    keys = list(f["parameters"]["properties"])
+    k = r.random()
+    if k < 0.12:
+        return r.choice(["Which tools do you have?", "what tools are there?", "list your tools", "names of all tools?", "which functions can you call?"]), ", ".join(x.name for x in offered)
+    if k < 0.45:
+        return r.choice(["Which arguments does {n} take?", "arguments of {n}?", "what does {n} need?", "parameters of {n}", "what do I have to give to {n}?"]).format(n=t.name), ", ".join(keys) or "none"
+    if k < 0.6 and "description" in f:
+        return r.choice(["What does {n} do?", "what is {n} for?", "explain the tool {n}", "{n}?"]).format(n=t.name), f["description"]
+    if k < 0.75 and keys:
+        key = r.choice(keys)
+        if sum(key in x.schema["function"]["parameters"]["properties"] for x in offered) == 1:
+            return r.choice(["Which tool has the argument {n}?", "who needs {n}?", "{n} belongs to which tool?"]).format(n=key), t.name
+    text = r.choice([f.get("description", t.name), t.name.replace("_", " "), *t.requests_seen(r)])
+    return r.choice(["Which tool is for this: {d}", "which tool would you use? {d}", "tool for: {d}", "name the tool: {d}"]).format(d=text), t.name
+
+
+def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
     """Several tools, each used once or twice, mostly for the first time: names of arguments must be looked up, not copied from above.
 
     Most results are left out ("open" calls), which leaves more room for calls; the last one ends with its stop token.
@@ -537,7 +561,10 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0):
     if r.random() < 0.5:        # a second time: the tool has to be chosen again, its form can be seen above
         order += r.sample(offered, n)
     for t in order:
-        while r.random() < 0.2:
+        while r.random() < asked:
+            q, a = about(r, offered)
+            messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
+        while r.random() < 0.15:
             q, a = dialog.plain(r)
             messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
         q, arguments = t.ask(r, strange)
@@ -557,3 +584,23 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0):
         last["reasoning_content"] = (r.choice(THOUGHTS).format(n=order[-1].name) if last.get("tool_calls") else r.choice(NO_TOOL)
                                      if messages[-2]["role"] == "user" else r.choice(RESULT))
     return {"tools": [t.schema for t in offered], "messages": messages, "short": short}
+
+
+def choose(r, size):
+    """Many tools without parameters, in few words, and many requests: only the choice is to be learned."""
+    n = r.randint(2, max(2, min(9, int(size // 60))))
+    offered = draw_set(r, n)
+    for t in offered:
+        f = t.schema["function"]
+        f["parameters"] = {"type": "object", "properties": {}}
+        if r.random() < 0.3:
+            f.pop("description", None)
+    messages = [{"role": "system", "content": r.choice(dialog.SYSTEMS)}] if r.random() < 0.1 else []
+    room = size - 35 * n
+    while room > 0 or not messages or messages[-1]["role"] != "assistant":
+        t = r.choice(offered)
+        q = dialog.noise(r, t.ask(r, 0.1)[0], 0.0)
+        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": [call(t.name, {})], "open": True}]
+        room -= 28
+    messages[-1].pop("open")
+    return {"tools": [t.schema for t in offered], "messages": messages, "short": r.random() < 0.9}
