@@ -91,6 +91,10 @@ ApiError ApiError::from(const runtime::RequestError& error) {
     return invalid(error.what(), error.param, error.code);
 }
 
+ApiError ApiError::with(const std::string& message, const std::string& field) const {
+    return {status, type, message, field, code};
+}
+
 Json ApiError::body() const {
     const auto text_or_null = [](const std::string& text) {
         return text.empty() ? Json(nullptr) : Json(text);
@@ -102,6 +106,17 @@ Json ApiError::body() const {
     error["code"] = text_or_null(code);
     Json body;
     body["error"] = std::move(error);
+    return body;
+}
+
+Json ApiError::anthropic_body() const {
+    Json body;
+    body["type"] = "error";
+    body["error"]["type"] = status == 413                  ? "request_too_large"
+                            : type == "server_error"       ? "api_error"
+                            : type == "unavailable_error"  ? "overloaded_error"
+                                                           : type;
+    body["error"]["message"] = what();
     return body;
 }
 

@@ -28,7 +28,12 @@ public:
     static ApiError of_status(int status);  // what cpp-httplib found by itself: 400, 413, 414, ...
     static ApiError from(const runtime::RequestError& error);
 
+    // The same error in other words.
+    ApiError with(const std::string& message, const std::string& param) const;
+
     Json body() const;
+    // {"type": "error", "error": {"type", "message"}}
+    Json anthropic_body() const;
 
     int status = 500;
     std::string type;

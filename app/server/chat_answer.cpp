@@ -101,16 +101,29 @@ Json ChoiceAnswer::message() const {
     return message;
 }
 
-std::string_view to_string(runtime::FinishReason reason) {
-    switch (reason) {
-        case runtime::FinishReason::stop:
-            return "stop";
-        case runtime::FinishReason::length:
-            return "length";
-        case runtime::FinishReason::tool_calls:
-            return "tool_calls";
+namespace {
+
+Json one_logprob(const runtime::Tokenizer& tokenizer, runtime::TokenId id, float logprob) {
+    const std::string_view bytes = tokenizer.bytes(id, true);
+    Json out;
+    out["token"] = std::string(bytes);  // to_text() makes valid UTF-8 of it
+    out["logprob"] = logprob;
+    out["bytes"] = Json::array();
+    for (const char c : bytes) {
+        out["bytes"].push_back(static_cast<unsigned char>(c));
     }
-    return "stop";
+    return out;
+}
+
+}  // namespace
+
+Json logprob_json(const runtime::Tokenizer& tokenizer, const runtime::TokenLogprob& logprob) {
+    Json out = one_logprob(tokenizer, logprob.id, logprob.logprob);
+    out["top_logprobs"] = Json::array();
+    for (const auto& [id, value] : logprob.top) {
+        out["top_logprobs"].push_back(one_logprob(tokenizer, id, value));
+    }
+    return out;
 }
 
 Json usage_json(const runtime::Usage& usage) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -16,16 +17,16 @@ namespace app {
 // One choice while it is generated.
 class ChoiceAnswer {
 public:
-    // `schemas` must outlive this. max_calls: further tool calls are dropped.
-    ChoiceAnswer(const ToolSchemas& schemas, int max_calls)
-        : schemas_(schemas), max_calls_(max_calls) {}
+    // `schemas` must outlive this. Without parallel calls, tool calls after the first are dropped.
+    ChoiceAnswer(const ToolSchemas& schemas, bool parallel_calls)
+        : schemas_(schemas),
+          max_calls_(parallel_calls ? std::numeric_limits<int>::max() : 1) {}
 
     // The "delta" objects for these pieces, in order; the message grows by them.
     std::vector<Json> add(const std::vector<runtime::ReplyDelta>& deltas);
 
     // A tool call beyond max_calls began: the rest is not wanted.
     bool too_many_calls() const { return too_many_calls_; }
-    bool has_calls() const { return !calls_.empty(); }
     Json message() const;
 
 private:
@@ -52,8 +53,10 @@ struct AnswerHead {
     std::string model;
 };
 
-std::string_view to_string(runtime::FinishReason reason);
 Json usage_json(const runtime::Usage& usage);
+// One entry of logprobs.content. The text of a token that is part of a character has U+FFFD in it;
+// its bytes say what it really is.
+Json logprob_json(const runtime::Tokenizer& tokenizer, const runtime::TokenLogprob& logprob);
 Json timings_json(const runtime::Usage& usage, const runtime::Timings& timings);
 
 // finish_reason null unless given.

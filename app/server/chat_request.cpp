@@ -10,20 +10,13 @@
 namespace app {
 namespace {
 
-constexpr size_t kMaxMessages = 10'000;
-constexpr size_t kMaxParts = 10'000;
-constexpr size_t kMaxTools = 1024;
 constexpr size_t kMaxToolCalls = 1024;
 constexpr size_t kMaxStops = 256;
 constexpr size_t kMaxStopBytes = 4096;
 constexpr size_t kMaxBias = 2048;
-constexpr int64_t kMaxChoices = 8;
+constexpr int64_t kMaxChoices = 128;
 constexpr size_t kMaxNameBytes = 256;
-constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
-
-std::string index(const std::string& path, size_t i) {
-    return path + "[" + std::to_string(i) + "]";
-}
+constexpr int64_t kAny = kAnyInteger;
 
 // A string, or an array of text parts joined without anything between them.
 std::string parse_content(const Json& content, const std::string& path) {
@@ -41,7 +34,7 @@ std::string parse_content(const Json& content, const std::string& path) {
     }
     std::string text;
     for (size_t i = 0; i < content.size(); i++) {
-        const std::string here = index(path, i);
+        const std::string here = element(path, i);
         const Fields part(content[i], here);
         const std::string type = part.text("type").value_or("");
         if (type == "text" || type == "refusal") {
@@ -99,7 +92,7 @@ std::vector<runtime::ToolCall> parse_tool_calls(const Fields& message) {
         return calls;
     }
     for (size_t i = 0; i < list->size(); i++) {
-        const Fields call((*list)[i], index(message.path("tool_calls"), i));
+        const Fields call((*list)[i], element(message.path("tool_calls"), i));
         const auto type = call.text("type");
         if (type && *type != "function") {
             throw ApiError::invalid("'" + call.path("type") + "' must be \"function\".",
@@ -174,7 +167,7 @@ void parse_messages(const Fields& body, ChatRequest& request) {
                                 "messages");
     }
     for (size_t i = 0; i < messages->size(); i++) {
-        request.messages.push_back(parse_message((*messages)[i], index("messages", i)));
+        request.messages.push_back(parse_message((*messages)[i], element("messages", i)));
     }
 }
 
@@ -211,7 +204,7 @@ void parse_tools(const Fields& body, ChatRequest& request) {
         return;
     }
     for (size_t i = 0; i < tools->size(); i++) {
-        const Fields tool((*tools)[i], index("tools", i));
+        const Fields tool((*tools)[i], element("tools", i));
         if (tool.text("type").value_or("") != "function") {
             throw ApiError::invalid("'" + tool.path("type") + "' must be \"function\".",
                                     tool.path("type"));
@@ -265,14 +258,6 @@ void refuse_unsupported(const Fields& body) {
                                     "response_format.type");
         }
     }
-    if (body.flag("logprobs").value_or(false)) {
-        throw ApiError::invalid("'logprobs' is not supported yet.", "logprobs",
-                                "unsupported_value");
-    }
-    if (body.integer("top_logprobs", 0, 20).value_or(0) > 0) {
-        throw ApiError::invalid("'top_logprobs' is not supported yet.", "top_logprobs",
-                                "unsupported_value");
-    }
     if (const Json* modalities = body.array("modalities", 16)) {
         for (const Json& modality : *modalities) {
             if (modality != "text") {
@@ -281,6 +266,15 @@ void refuse_unsupported(const Fields& body) {
             }
         }
     }
+}
+
+void parse_logprobs(const Fields& body, ChatRequest& request) {
+    request.logprobs = body.flag("logprobs").value_or(false);
+    const auto top = body.integer("top_logprobs", 0, 20);
+    if (top.value_or(0) > 0 && !request.logprobs) {
+        throw ApiError::invalid("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs");
+    }
+    request.top_logprobs = static_cast<int>(top.value_or(0));
 }
 
 int64_t parse_max_tokens(const Fields& body) {
@@ -326,7 +320,7 @@ std::vector<std::string> parse_stop(const Json& value) {
                 "'stop' may have at most " + std::to_string(kMaxStops) + " entries.", "stop");
         }
         for (size_t i = 0; i < stop->size(); i++) {
-            add((*stop)[i], index("stop", i));
+            add((*stop)[i], element("stop", i));
         }
     } else if (stop->is_string()) {
         add(*stop, "stop");
@@ -337,6 +331,23 @@ std::vector<std::string> parse_stop(const Json& value) {
             "stop");
     }
     return list;
+}
+
+std::vector<runtime::TokenId> parse_token_ids(const Json& list,
+                                              const std::string& path,
+                                              int64_t vocab_size) {
+    std::vector<runtime::TokenId> ids;
+    ids.reserve(list.size());
+    for (const Json& item : list) {
+        // Unsigned and signed compare alike once a negative one is ruled out.
+        if (!item.is_number_integer() || item < 0 || item >= vocab_size) {
+            throw ApiError::invalid("'" + path + "' must hold token ids below " +
+                                        std::to_string(vocab_size) + ".",
+                                    path);
+        }
+        ids.push_back(item.get<runtime::TokenId>());
+    }
+    return ids;
 }
 
 runtime::SamplingParams parse_sampling(const Json& value, int64_t vocab_size) {
@@ -401,6 +412,7 @@ ChatRequest ChatRequest::parse(const Json& value, int64_t vocab_size) {
     ChatRequest request = parse_prompt(value);
     body.text("model");  // any name is answered by the loaded model, which the answer names
     refuse_unsupported(body);
+    parse_logprobs(body, request);
     request.sampling = parse_sampling(value, vocab_size);
     request.stop = parse_stop(value);
     request.max_tokens = parse_max_tokens(body);

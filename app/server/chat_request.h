@@ -14,6 +14,11 @@
 
 namespace app {
 
+inline constexpr size_t kMaxMessages = 10'000;
+inline constexpr size_t kMaxParts = 10'000;  // of one message
+inline constexpr size_t kMaxTools = 1024;
+inline constexpr size_t kMaxTokenIds = 4 << 20;  // of one list
+
 struct ChatRequest {
     std::vector<runtime::ChatMessage> messages;
     std::vector<std::string> tools;  // each as the template writes it
@@ -25,6 +30,9 @@ struct ChatRequest {
     int64_t max_tokens = -1;
     int choices = 1;
     bool parallel_tool_calls = true;
+
+    bool logprobs = false;
+    int top_logprobs = 0;
 
     bool stream = false;
     bool include_usage = false;
@@ -39,5 +47,9 @@ struct ChatRequest {
 // temperature, top_p, penalties, ...: shared with /v1/completions.
 runtime::SamplingParams parse_sampling(const Json& body, int64_t vocab_size);
 std::vector<std::string> parse_stop(const Json& body);
+// The entries of an array at `path`, each an id of the vocabulary.
+std::vector<runtime::TokenId> parse_token_ids(const Json& list,
+                                              const std::string& path,
+                                              int64_t vocab_size);
 
 }  // namespace app

@@ -1,60 +1,53 @@
-// ChatRun: the generations behind one chat completion (one per choice), drained on the HTTP thread
-// that serves it. Knows no socket: whoever drives it says what to do with each piece.
+// ChatRun: one chat completion as OpenAI's chunks and whole answers. What the routes that speak of
+// chats in other words have in common with it is here too: making prompt and generations.
 #pragma once
 
-#include <chrono>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "app/server/answer_run.h"
 #include "app/server/chat_answer.h"
 #include "app/server/chat_request.h"
-#include "runtime/engine/generation.h"
 
 namespace app {
 
-class ChatRun {
+// Renders, tokenizes, notes the request for the log and submits it: one stream per choice.
+// `client`: whose it is. Throws ApiError or RequestError.
+AnswerRun::Streams submit_chat(ServerContext& context, const runtime::LoadedModel& model,
+                               const ChatRequest& request, const std::string& client);
+
+class ChatRun : public AnswerRun {
 public:
-    ChatRun(ChatRequest request,
-            AnswerHead head,
-            std::vector<std::unique_ptr<runtime::GenerationStream>> streams);
-
-    // Takes the events that are there, waiting up to `timeout` for the first. The chunks they make,
-    // as a stream sends them.
-    std::vector<Json> poll(std::chrono::milliseconds timeout);
-
-    bool done() const;  // every choice has ended
-    const std::string& failure() const {
-        return failure_;
-    }  // not empty: a generation failed; the others are cancelled
-    void cancel();
+    // model: for the text of tokens in log-probabilities; null where none were asked for.
+    ChatRun(ChatRequest request, AnswerHead head, Streams streams,
+            std::shared_ptr<const runtime::Tokenizer> tokenizer = nullptr);
 
     const ChatRequest& request() const { return request_; }
-    const AnswerHead& head() const { return head_; }
-    Json first_chunk(int choice) const;  // the role
-    Json usage_chunk() const { return usage_chunk_json(head_, usage()); }
-    Json whole() const;                // after done()
-    runtime::Usage usage() const;      // of all choices: the prompt once, completions summed
-    runtime::Timings timings() const;  // of the first choice
-    int choices() const { return static_cast<int>(choices_.size()); }
+
+    std::vector<StreamEvent> opening() override;
+    std::vector<StreamEvent> closing() override;
+    Json whole() const override;
+
+protected:
+    void take(int choice, const runtime::GenerationEvent& event,
+              std::vector<StreamEvent>& out) override;
+    void ended(int choice, std::vector<StreamEvent>& out) override;
+    bool enough(int choice) const override { return at(choice).answer.too_many_calls(); }
 
 private:
     struct Choice {
-        std::unique_ptr<runtime::GenerationStream> stream;
         ChoiceAnswer answer;
-        bool done = false;
-        runtime::FinishReason reason = runtime::FinishReason::stop;
-        runtime::Usage usage;
-        runtime::Timings timings;
+        Json logprobs;  // null, or the array of all so far
+        Json unsent;    // of a stream: those that no chunk carried yet
     };
-    void take(int index, const runtime::GenerationEvent& event, std::vector<Json>& chunks);
+    const Choice& at(int choice) const { return choices_[static_cast<size_t>(choice)]; }
+    Json chunk(int choice, Json delta, const Json& finish_reason = nullptr);
 
     ChatRequest request_;
     AnswerHead head_;
+    std::shared_ptr<const runtime::Tokenizer> tokenizer_;
     std::vector<Choice> choices_;
-    std::string failure_;
 };
 
 }  // namespace app

@@ -46,6 +46,14 @@ std::optional<std::string> Fields::text(const char* name) const {
     return value->get<std::string>();
 }
 
+std::string Fields::required_text(const char* name) const {
+    const auto value = text(name);
+    if (!value) {
+        throw ApiError::invalid("'" + path(name) + "' is missing.", path(name));
+    }
+    return *value;
+}
+
 std::optional<bool> Fields::flag(const char* name) const {
     const Json* value = find(name);
     if (value == nullptr) {

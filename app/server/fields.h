@@ -3,12 +3,20 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 
 #include "app/json/json.h"
 
 namespace app {
+
+inline constexpr int64_t kAnyInteger = std::numeric_limits<int64_t>::max();
+
+// "path[i]", as messages call an entry.
+inline std::string element(const std::string& path, size_t i) {
+    return path + "[" + std::to_string(i) + "]";
+}
 
 class Fields {
 public:
@@ -22,6 +30,7 @@ public:
     }
 
     std::optional<std::string> text(const char* name) const;
+    std::string required_text(const char* name) const;  // absent: 400
     std::optional<bool> flag(const char* name) const;
     std::optional<double> number(const char* name, double least, double most) const;
     // Whole numbers; 3.0 counts as 3, numbers past 64 bits are clamped before the range is checked.

@@ -98,10 +98,7 @@ bool Guard::origin_allowed(std::string_view origin) const {
     return false;
 }
 
-bool Guard::key_allowed(std::string_view authorization, std::string_view x_api_key) const {
-    if (keys.empty()) {
-        return true;
-    }
+int Guard::which_key(std::string_view authorization, std::string_view x_api_key) const {
     constexpr std::string_view kBearer = "bearer ";
     std::string_view bearer;
     if (lower(authorization.substr(0, kBearer.size())) == kBearer) {
@@ -110,13 +107,14 @@ bool Guard::key_allowed(std::string_view authorization, std::string_view x_api_k
             bearer.remove_prefix(1);
         }
     }
-    bool allowed = false;
-    for (const std::string& key : keys) {
+    int found = -1;
+    for (size_t i = 0; i < keys.size(); i++) {
         // No early end: the time does not tell which key was tried.
-        allowed = same_secret(key, bearer) || allowed;
-        allowed = same_secret(key, x_api_key) || allowed;
+        const bool by_bearer = same_secret(keys[i], bearer);
+        const bool by_header = same_secret(keys[i], x_api_key);
+        found = by_bearer || by_header ? static_cast<int>(i) : found;
     }
-    return allowed;
+    return found;
 }
 
 }  // namespace app

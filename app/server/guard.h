@@ -29,7 +29,11 @@ struct Guard {
     bool host_allowed(std::string_view host_header) const;
     bool origin_allowed(std::string_view origin) const;
     // authorization: the header's whole value. True when no keys are set.
-    bool key_allowed(std::string_view authorization, std::string_view x_api_key) const;
+    bool key_allowed(std::string_view authorization, std::string_view x_api_key) const {
+        return keys.empty() || which_key(authorization, x_api_key) >= 0;
+    }
+    // The index of the key that was presented; -1: none of ours.
+    int which_key(std::string_view authorization, std::string_view x_api_key) const;
 };
 
 }  // namespace app

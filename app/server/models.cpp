@@ -48,7 +48,9 @@ void add_models(Router& router, ServerContext& context) {
     router.get(
         "/v1/models/*", [&context](const httplib::Request& request, httplib::Response& response) {
             const auto model = context.model();
-            if (request.path != "/v1/models/" + context.model_id(*model)) {
+            // In an alias' path there is no /v1; the name may itself hold slashes.
+            const size_t folder = request.path.find("/models/");
+            if (request.path.substr(folder + 8) != context.model_id(*model)) {
                 throw ApiError::not_found("There is no model of this name; the loaded one is '" +
                                               context.model_id(*model) + "'.",
                                           "model_not_found");

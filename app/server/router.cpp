@@ -1,15 +1,31 @@
 #include "app/server/router.h"
 
 namespace app {
+namespace {
+
+// "/v1/models" -> "/models"; empty: it is of no version.
+std::string without_version(const std::string& path) {
+    return path.starts_with("/v1/") ? path.substr(3) : std::string();
+}
+
+}  // namespace
 
 void Router::get(const std::string& path, httplib::Server::Handler handler) {
     routes_.push_back({"GET", path});
-    server_.Get(pattern(path), std::move(handler));
+    server_.Get(pattern(path), handler);
+    if (const std::string other = without_version(path); !other.empty()) {
+        routes_.push_back({"GET", other, true});
+        server_.Get(pattern(other), std::move(handler));
+    }
 }
 
 void Router::post(const std::string& path, httplib::Server::Handler handler) {
     routes_.push_back({"POST", path});
-    server_.Post(pattern(path), std::move(handler));
+    server_.Post(pattern(path), handler);
+    if (const std::string other = without_version(path); !other.empty()) {
+        routes_.push_back({"POST", other, true});
+        server_.Post(pattern(other), std::move(handler));
+    }
 }
 
 std::string Router::methods(std::string_view path) const {

@@ -15,7 +15,8 @@ class Router {
 public:
     explicit Router(httplib::Server& server) : server_(server) {}
 
-    // A path ending in "/*" stands for that folder with anything behind it.
+    // A path ending in "/*" stands for that folder with anything behind it. What is promised at
+    // /v1/x is answered at /x too, as llama-server does.
     void get(const std::string& path, httplib::Server::Handler handler);
     void post(const std::string& path, httplib::Server::Handler handler);
 
@@ -23,11 +24,14 @@ public:
     std::string methods(std::string_view path) const;
     bool answers(std::string_view method, std::string_view path) const;
 
-private:
     struct Route {
         std::string method;
         std::string path;
+        bool alias = false;  // of the same path below /v1
     };
+    const std::vector<Route>& routes() const { return routes_; }
+
+private:
     static bool matches(const Route& route, std::string_view path);
     static std::string pattern(const std::string& path);
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "app/server/api_error.h"
 #include "app/server/guard.h"
@@ -16,6 +17,58 @@
 namespace app {
 
 // --- what the endpoints share
+
+ServerContext::ServerContext(runtime::EngineThread& the_engine,
+                             const ServerOptions& the_options,
+                             int64_t now)
+    : engine(the_engine),
+      options(the_options),
+      clients(the_options.max_requests_per_client),
+      started(now) {
+    guard.loopback_only = is_loopback_host(options.host);
+    guard.keys = options.api_keys;
+    guard.allow_origins = options.allow_origins;
+    guard.allow_hosts = options.allow_hosts;
+}
+
+ServerContext::OpenRow& ServerContext::open_row() {
+    static thread_local OpenRow row;
+    return row;
+}
+
+std::string ServerContext::client_of(const httplib::Request& request) const {
+    const int key = guard.which_key(request.get_header_value("Authorization"),
+                                    request.get_header_value("x-api-key"));
+    if (key >= 0) {
+        return "key " + std::to_string(key + 1);
+    }
+    std::string client = request.remote_addr;
+    const std::string program = request.get_header_value("User-Agent");
+    for (size_t i = 0; i < std::min<size_t>(program.size(), 40) && program[i] > ' ' &&
+                       program[i] < 0x7F;
+         i++) {
+        client += (i == 0 ? " " : "") + std::string(1, program[i]);
+    }
+    return client;
+}
+
+std::vector<std::unique_ptr<runtime::GenerationStream>> ServerContext::submit(
+    const runtime::LoadedModel& model, runtime::GenerationRequest request, int choices) {
+    OpenRow& entry = open_row();
+    entry.row.sampling = request.sampling;
+    entry.row.max_tokens = request.max_tokens;
+    entry.prompt = model.tokenizer->decode(request.prompt, true);
+    std::vector<std::unique_ptr<runtime::GenerationStream>> streams;
+    for (int i = 0; i < choices; i++) {
+        runtime::GenerationRequest one = request;
+        if (one.sampling.seed) {
+            *one.sampling.seed +=
+                static_cast<uint64_t>(i);  // each choice its own text, all repeatable
+        }
+        streams.push_back(engine.submit(std::move(one)));
+    }
+    return streams;
+}
 
 void ServerContext::observe(const runtime::Usage& usage, const runtime::Timings& timings) {
     time_to_first_token.observe((timings.queued_ms + timings.prompt_ms) / 1000);
@@ -89,6 +142,18 @@ ServerOptions ServerOptions::from(const Options& options) {
     return server;
 }
 
+namespace {
+
+// Anthropic's routes: their errors have another shape.
+bool is_messages_route(std::string_view path) {
+    if (path.starts_with("/v1/")) {
+        path.remove_prefix(3);
+    }
+    return path == "/messages" || path.starts_with("/messages/");
+}
+
+}  // namespace
+
 // --- the server
 
 struct Server::State {
@@ -96,12 +161,7 @@ struct Server::State {
         : options(std::move(the_options)),
           context(engine, options, unix_seconds()),
           http(limits_of(options)),
-          router(http) {
-        guard.loopback_only = is_loopback_host(options.host);
-        guard.keys = options.api_keys;
-        guard.allow_origins = options.allow_origins;
-        guard.allow_hosts = options.allow_hosts;
-    }
+          router(http) {}
 
     static HttpLimits limits_of(const ServerOptions& options) {
         HttpLimits limits;
@@ -114,12 +174,16 @@ struct Server::State {
     void check(const httplib::Request& request);
     void answer_preflight(const httplib::Request& request, httplib::Response& response);
     void finish_headers(const httplib::Request& request, httplib::Response& response);
-    static void write_error(const ApiError& error, httplib::Response& response);
-    static void write_exception(std::exception_ptr exception, httplib::Response& response);
+    static void write_error(const ApiError& error, const httplib::Request& request,
+                            httplib::Response& response);
+    static void write_exception(std::exception_ptr exception, const httplib::Request& request,
+                                httplib::Response& response);
+    static void open_log_row(const httplib::Request& request);
+    void close_log_row(const httplib::Request& request, const httplib::Response& response);
 
     const ServerOptions options;
-    Guard guard;
     ServerContext context;
+    const Guard& guard = context.guard;
     HttpServer http;
     Router router;
     std::thread listener;
@@ -131,8 +195,12 @@ void Server::State::add_routes() {
     add_health(router, context);
     add_models(router, context);
     add_chat_completions(router, context);
+    add_completions(router, context);
+    add_responses(router, context);
+    add_messages(router, context);
     add_memory(router, context);
     add_metrics(router, context);
+    add_props(router, context);
     add_tokenize(router, context);
 
     http.set_pre_routing_handler(
@@ -141,12 +209,13 @@ void Server::State::add_routes() {
                                                      : httplib::Server::HandlerResponse::Unhandled;
         });
     http.set_exception_handler(
-        [](const httplib::Request&, httplib::Response& response, std::exception_ptr exception) {
-            write_exception(std::move(exception), response);
+        [](const httplib::Request& request, httplib::Response& response,
+           std::exception_ptr exception) {
+            write_exception(std::move(exception), request, response);
         });
     // What the library refuses by itself has no body yet, and leaves the connection in a state that
     // nobody knows.
-    const httplib::Server::HandlerWithResponse refused = [](const httplib::Request&,
+    const httplib::Server::HandlerWithResponse refused = [](const httplib::Request& request,
                                                             httplib::Response& response) {
         if (response.body.empty()) {
             Connection* connection = Connection::current();
@@ -156,7 +225,7 @@ void Server::State::add_routes() {
                     response.status = 413;
                 }
             }
-            write_error(ApiError::of_status(response.status), response);
+            write_error(ApiError::of_status(response.status), request, response);
         }
         return httplib::Server::HandlerResponse::Handled;
     };
@@ -165,6 +234,45 @@ void Server::State::add_routes() {
         [this](const httplib::Request& request, httplib::Response& response) {
             finish_headers(request, response);
         });
+    // Called when the last byte of an answer is out, streams too.
+    http.set_logger([this](const httplib::Request& request, const httplib::Response& response) {
+        close_log_row(request, response);
+    });
+}
+
+void Server::State::open_log_row(const httplib::Request& request) {
+    ServerContext::OpenRow& entry = ServerContext::open_row();
+    entry = {};
+    entry.open = true;
+    entry.began = std::chrono::steady_clock::now();
+    entry.row.started_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                               std::chrono::system_clock::now().time_since_epoch())
+                               .count();
+    entry.row.method = request.method;
+    entry.row.route = request.path;
+}
+
+// What only looks (models, health, metrics) leaves no row unless it failed.
+void Server::State::close_log_row(const httplib::Request& request,
+                                  const httplib::Response& response) {
+    ServerContext::OpenRow entry = std::exchange(ServerContext::open_row(), {});
+    if (!entry.open) {
+        entry.row.method = request.method;
+        entry.row.route = request.path;
+    }
+    RequestRow& row = entry.row;
+    row.status = row.status != 0 ? row.status : response.status;
+    if (row.method != "POST" && row.status < 400) {
+        return;
+    }
+    row.owner = context.client_of(request);
+    row.client = request.get_header_value("User-Agent");
+    if (entry.open) {
+        row.total_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() -
+                                                                 entry.began)
+                           .count();
+    }
+    context.log.add(std::move(row), entry.prompt);
 }
 
 // Everything that can be refused from the head alone is refused here, before a body is read. True:
@@ -177,6 +285,7 @@ bool Server::State::before_routing(const httplib::Request& request, httplib::Res
     // The library hands out the request it is about to serve; these changes are ours to make, as
     // its own setters do.
     auto& changeable = const_cast<httplib::Request&>(request);
+    open_log_row(request);
     changeable.ranges.clear();  // no part of an answer is served alone
     const bool has_length = request.has_header("Content-Length");
     const bool has_coding = request.has_header("Transfer-Encoding");
@@ -199,7 +308,7 @@ bool Server::State::before_routing(const httplib::Request& request, httplib::Res
             return false;
         }
     } catch (...) {
-        write_exception(std::current_exception(), response);
+        write_exception(std::current_exception(), request, response);
     }
     // The body, if any, was not read: what follows on this connection could be taken for a request.
     if (connection != nullptr &&
@@ -313,29 +422,33 @@ void Server::State::finish_headers(const httplib::Request& request, httplib::Res
     }
 }
 
-void Server::State::write_error(const ApiError& error, httplib::Response& response) {
+void Server::State::write_error(const ApiError& error, const httplib::Request& request,
+                                httplib::Response& response) {
+    ServerContext::open_row().row.error = error.what();
     if (error.status == 401) {
         HttpServer::set_header(response, "WWW-Authenticate", "Bearer");
     }
     if (error.status == 429 || error.status == 503) {
         HttpServer::set_header(response, "Retry-After", "1");
     }
-    send_json(response, error.body(), error.status);
+    send_json(response, is_messages_route(request.path) ? error.anthropic_body() : error.body(),
+              error.status);
 }
 
-void Server::State::write_exception(std::exception_ptr exception, httplib::Response& response) {
+void Server::State::write_exception(std::exception_ptr exception, const httplib::Request& request,
+                                    httplib::Response& response) {
     try {
         std::rethrow_exception(std::move(exception));
     } catch (const ApiError& error) {
-        write_error(error, response);
+        write_error(error, request, response);
     } catch (const runtime::RequestError& error) {
-        write_error(ApiError::from(error), response);
+        write_error(ApiError::from(error), request, response);
     } catch (const std::exception& error) {
         runtime::log(runtime::LogLevel::error,
                      std::string("while answering a request: ") + error.what());
-        write_error(ApiError::internal(), response);
+        write_error(ApiError::internal(), request, response);
     } catch (...) {
-        write_error(ApiError::internal(), response);
+        write_error(ApiError::internal(), request, response);
     }
 }
 
@@ -382,6 +495,10 @@ std::string Server::url() const {
         state_->options.host.find(':') != std::string::npos && state_->options.host.front() != '[';
     return "http://" + (v6 ? "[" + state_->options.host + "]" : state_->options.host) + ":" +
            std::to_string(state_->port);
+}
+
+const RequestLog& Server::log() const {
+    return state_->context.log;
 }
 
 int Server::clients() const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/options.h"
+#include "app/server/request_log.h"
 #include "runtime/engine/engine_thread.h"
 
 namespace app {
@@ -20,6 +21,7 @@ struct ServerOptions {
     std::vector<std::string> api_keys;
     std::vector<std::string> allow_origins;
     std::vector<std::string> allow_hosts;
+    int max_requests_per_client = 0;  // under way at once, waiting ones included; 0: no limit
     std::string alias;  // the model's name towards clients; empty: its own
     int64_t max_body_bytes = 32 << 20;
     std::chrono::milliseconds ping_interval{15'000};  // comment lines in a silent stream
@@ -40,6 +42,7 @@ public:
     int port() const;         // the real one, after start()
     std::string url() const;  // "http://127.0.0.1:8080"
     int clients() const;      // open connections
+    const RequestLog& log() const;  // what was answered; as long as the server lives
 
     // New requests get 503; those under way go on. The first half of a graceful end, before
     // EngineThread::stop().

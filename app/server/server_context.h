@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,9 @@
 #include <httplib.h>
 
 #include "app/json/json.h"
+#include "app/server/client_limits.h"
+#include "app/server/guard.h"
+#include "app/server/request_log.h"
 #include "app/server/router.h"
 #include "app/server/server.h"
 #include "runtime/engine/engine_thread.h"
@@ -35,11 +39,13 @@ private:
 };
 
 struct ServerContext {
-    ServerContext(runtime::EngineThread& the_engine, const ServerOptions& the_options, int64_t now)
-        : engine(the_engine), options(the_options), started(now) {}
+    ServerContext(runtime::EngineThread& the_engine, const ServerOptions& the_options, int64_t now);
 
     runtime::EngineThread& engine;
     const ServerOptions& options;
+    Guard guard;
+    RequestLog log;
+    ClientLimits clients;
     const int64_t started;  // seconds since 1970
     std::atomic<bool> stopping{false};
 
@@ -49,6 +55,25 @@ struct ServerContext {
         {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5}};
     Histogram request_latency{{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}};
     void observe(const runtime::Usage& usage, const runtime::Timings& timings);
+
+    // The row that the request of this thread will leave in the log. The server opens and closes
+    // it; handlers fill in what they know.
+    struct OpenRow {
+        RequestRow row;
+        std::string prompt;
+        std::chrono::steady_clock::time_point began;
+        bool open = false;
+    };
+    static OpenRow& open_row();
+
+    // Whose request it is: "key 2", or the address and the program it came from.
+    std::string client_of(const httplib::Request& request) const;
+    // Counts the request among its client's. Throws ApiError 429.
+    ClientTicket enter(const httplib::Request& request) { return clients.enter(client_of(request)); }
+    // Notes the request for the log and submits it `choices` times, each with a seed of its own.
+    // Throws RequestError.
+    std::vector<std::unique_ptr<runtime::GenerationStream>> submit(
+        const runtime::LoadedModel& model, runtime::GenerationRequest request, int choices);
 
     // The loaded model. Throws ApiError 503 where there is none.
     std::shared_ptr<const runtime::LoadedModel> model() const;
@@ -66,10 +91,14 @@ int64_t unix_seconds();
 // The endpoints, one file each. A new one: a file, a line here, a line in the list in server.cpp, a
 // test.
 void add_chat_completions(Router& router, ServerContext& context);
+void add_completions(Router& router, ServerContext& context);
+void add_responses(Router& router, ServerContext& context);
+void add_messages(Router& router, ServerContext& context);
 void add_models(Router& router, ServerContext& context);
 void add_health(Router& router, ServerContext& context);
 void add_memory(Router& router, ServerContext& context);
 void add_metrics(Router& router, ServerContext& context);
+void add_props(Router& router, ServerContext& context);
 void add_tokenize(Router& router, ServerContext& context);
 
 }  // namespace app

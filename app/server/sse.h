@@ -21,7 +21,10 @@ inline constexpr std::string_view kSsePing = ": ping\n\n";
 class SseWriter {
 public:
     explicit SseWriter(httplib::DataSink& sink) : sink_(sink) {}
-    bool event(std::string_view data) { return raw(sse_event(data)); }
+    // name empty: no "event:" line.
+    bool event(std::string_view name, std::string_view data) {
+        return raw((name.empty() ? "" : "event: " + std::string(name) + "\n") + sse_event(data));
+    }
     bool ping() { return raw(kSsePing); }
 
 private:

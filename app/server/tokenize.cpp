@@ -8,24 +8,12 @@
 namespace app {
 namespace {
 
-constexpr size_t kMaxTokens = 4 << 20;
-
 std::vector<runtime::TokenId> parse_tokens(const Json& body, int64_t vocab_size) {
-    const Json* list = Fields(body).array("tokens", kMaxTokens);
+    const Json* list = Fields(body).array("tokens", kMaxTokenIds);
     if (list == nullptr) {
         throw ApiError::invalid("'tokens' is missing.", "tokens");
     }
-    std::vector<runtime::TokenId> tokens;
-    tokens.reserve(list->size());
-    for (const Json& item : *list) {
-        // Unsigned and signed compare alike once a negative one is ruled out.
-        if (!item.is_number_integer() || item < 0 || item >= vocab_size) {
-            throw ApiError::invalid(
-                "'tokens' must hold token ids below " + std::to_string(vocab_size) + ".", "tokens");
-        }
-        tokens.push_back(item.get<runtime::TokenId>());
-    }
-    return tokens;
+    return parse_token_ids(*list, "tokens", vocab_size);
 }
 
 }  // namespace

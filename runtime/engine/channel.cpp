@@ -1,6 +1,7 @@
 #include "runtime/engine/channel.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace runtime {
 namespace {
@@ -37,6 +38,11 @@ void Channel::push(GenerationEvent event) {
         }
         if (event.kind == GenerationEvent::Kind::progress && !events_.empty() &&
             events_.back().kind == GenerationEvent::Kind::progress) {
+            // What the older one had to say of the prompt's tokens is not said again.
+            auto& unread = events_.back().logprobs;
+            unread.insert(unread.end(), std::make_move_iterator(event.logprobs.begin()),
+                          std::make_move_iterator(event.logprobs.end()));
+            event.logprobs = std::move(unread);
             events_.back() = std::move(event);
         } else {
             events_.push_back(std::move(event));

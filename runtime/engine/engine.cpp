@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "kernels/check.h"
+#include "runtime/engine/logprobs.h"
 #include "runtime/error.h"
 
 namespace runtime {
@@ -69,7 +70,7 @@ void Engine::drop_what_is_over() {
         if (s->channel->cancelled()) {
             s->cancel();
             end(*s, End::cancelled);
-        } else if (s->request.max_tokens == 0) {
+        } else if (s->request.max_tokens == 0 && !s->scores_prompt()) {
             s->finish(FinishReason::length, false);
             end(*s, End::finished);
         } else if (limit.count() > 0 && now - s->submitted >= limit) {
@@ -107,22 +108,41 @@ bool Engine::step() {
     ENSURE(logits.size() == batch_.logit_rows.size() * columns, logits.size(), " logits for ",
            batch_.logit_rows.size(), " rows");
     counters_.steps++;
+    // The rows of each part, and of those the ones that score a prompt's token: the logits at a
+    // position are of the token behind it.
+    std::vector<std::span<const float>> last_row(parts.size());
+    size_t row = 0;
+    for (size_t i = 0; i < parts.size(); i++) {
+        Sequence& s = *parts[i].sequence;
+        const int64_t rows = Scheduler::logit_rows(s, parts[i].n_tokens);
+        for (int64_t r = 0; r < rows; r++, row++) {
+            last_row[i] = logits.subspan(row * columns, columns);
+            const int64_t next = s.computed + parts[i].n_tokens - rows + r + 1;
+            if (s.scores_prompt() && next < s.prompt_tokens && next > s.scored) {
+                s.add_prompt_logprob(logprob_of(last_row[i],
+                                                s.tokens[static_cast<size_t>(next)],
+                                                s.request.prompt_logprobs, *setup_.vocabulary));
+            }
+        }
+    }
     scheduler_.advance(parts);
     for (const auto& s : scheduler_.running()) {
         s->emit_progress();
     }
-    size_t row = 0;
-    for (const Scheduler::Part& part : parts) {
-        Sequence& s = *part.sequence;
-        if (s.remaining() == 0) {
-            take_token(s, logits.subspan(row * columns, columns));
-            row++;
+    for (size_t i = 0; i < parts.size(); i++) {
+        if (parts[i].sequence->remaining() == 0) {
+            take_token(*parts[i].sequence, last_row[i]);
         }
     }
     return true;
 }
 
 void Engine::take_token(Sequence& s, std::span<const float> logits) {
+    if (s.request.max_tokens == 0) {  // only its prompt was wanted
+        s.finish(FinishReason::length, false);
+        end(s, End::finished);
+        return;
+    }
     const TokenId id = s.sampler.sample(logits, s.length());
     if (!s.request.ignore_end_of_turn && setup_.tokenizer->is_end_of_turn(id)) {
         s.finish(FinishReason::stop, true);
@@ -130,7 +150,11 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
         return;
     }
     counters_.generated_tokens++;
-    if (s.append(id)) {
+    std::optional<TokenLogprob> logprob;
+    if (s.request.logprobs >= 0) {
+        logprob = logprob_of(logits, id, s.request.logprobs, *setup_.vocabulary);
+    }
+    if (s.append(id, std::move(logprob))) {
         s.finish(FinishReason::stop, true);
         end(s, End::finished);
     } else if ((s.request.max_tokens > 0 && s.generated() >= s.request.max_tokens) ||

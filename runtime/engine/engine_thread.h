@@ -37,6 +37,7 @@ struct LoadedModel {
     std::shared_ptr<const Tokenizer> tokenizer;
     int64_t ctx_size = 0;
     int64_t file_bytes = 0;
+    int parallel = 0;      // sequences that run at once
     bool is_demo = false;  // general.description says so
 };
 

@@ -36,8 +36,18 @@ struct GenerationRequest {
     ReplyParserOptions reply;        // how the text is split; stop strings
     bool parse_reply = true;         // false: everything is content, markers included (text completions)
     bool ignore_end_of_turn = false; // benchmarks
-    std::string owner = "window";    // shown in the memory snapshot
+    std::string owner = "window";    // whose request: shown in the memory snapshot; owners take turns in the queue
+    int logprobs = -1;               // -1: none; else each token's, and of so many alternatives
+    int prompt_logprobs = -1;        // likewise of the prompt's tokens from the second on; such a prompt is read whole,
+                                     // without the cache, and its logits are computed for every position
     std::chrono::milliseconds time_limit{0};  // 0: none
+};
+
+// See logprobs.h for what these numbers are.
+struct TokenLogprob {
+    TokenId id = 0;
+    float logprob = 0;
+    std::vector<std::pair<TokenId, float>> top;  // the likeliest first
 };
 
 enum class FinishReason { stop, length, tool_calls };
@@ -64,6 +74,8 @@ struct GenerationEvent {
 
     std::vector<ReplyDelta> deltas;  // delta
     std::vector<TokenId> tokens;     // delta: the tokens behind it; several where text was held back
+    std::vector<TokenLogprob> logprobs;  // delta: one for each of `tokens`, where they were asked for;
+                                         // progress: of the prompt's tokens computed since the last one
 
     FinishReason reason = FinishReason::stop;  // finished
     std::string stop_string;                   // finished: the one that was found, if any

@@ -88,6 +88,7 @@ ModelInstance load_model(const std::string& path,
     const ModelConfig config = ModelConfig::from(*file);
     auto info = std::make_shared<LoadedModel>();
     info->path = path;
+    info->parallel = options.parallel;
     info->file_bytes = static_cast<int64_t>(file->file_bytes());
     info->is_demo = config.description.find("demo") != std::string::npos ||
                     config.description.find("Demo") != std::string::npos;

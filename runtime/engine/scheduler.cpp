@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "kernels/check.h"
@@ -148,6 +150,9 @@ void Scheduler::found_in_cache(Sequence& sequence, int64_t tokens) {
 
 // Pages that others have published since: taken instead of computed.
 void Scheduler::extend_from_cache(Sequence& sequence) {
+    if (sequence.scores_prompt()) {
+        return;
+    }
     while (sequence.remaining() > kPageTokens &&
            sequence.computed == sequence.published * kPageTokens &&
            static_cast<int64_t>(sequence.pages.size()) == sequence.published) {
@@ -164,6 +169,9 @@ void Scheduler::extend_from_cache(Sequence& sequence) {
 }
 
 void Scheduler::start_following(Sequence& sequence) {
+    if (sequence.scores_prompt()) {
+        return;
+    }
     const auto& mine = sequence.tokens;
     int64_t best = sequence.computed;
     for (const auto& other : running_) {
@@ -197,10 +205,48 @@ bool Scheduler::waits_for_another(Sequence& sequence) {
     return false;
 }
 
+Sequence* Scheduler::next_to_admit() const {
+    // One that was preempted has its turn already, and its reader sees a pause.
+    for (const auto& s : waiting_) {
+        if (s->preempted) {
+            return s.get();
+        }
+    }
+    struct Rank {
+        int64_t running;
+        uint64_t served;
+        auto operator<=>(const Rank&) const = default;
+    };
+    std::map<std::string_view, int64_t> running;
+    for (const auto& s : running_) {
+        running[s->request.owner]++;
+    }
+    Sequence* best = nullptr;
+    Rank best_rank{};
+    std::set<std::string_view> seen;  // only the first of each owner counts
+    for (const auto& s : waiting_) {
+        const std::string& owner = s->request.owner;
+        if (!seen.insert(owner).second) {
+            continue;
+        }
+        const auto count = running.find(owner);
+        const auto turn = served_.find(owner);
+        const Rank rank{count == running.end() ? 0 : count->second,
+                        turn == served_.end() ? 0 : turn->second};
+        if (best == nullptr || rank < best_rank) {
+            best = s.get();
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
 void Scheduler::admit() {
     while (!waiting_.empty() && static_cast<int>(running_.size()) < limits_.parallel) {
-        Sequence& s = *waiting_.front();
-        s.pages = pool_.acquire_prefix(s.tokens);
+        Sequence& s = *next_to_admit();
+        if (!s.scores_prompt()) {
+            s.pages = pool_.acquire_prefix(s.tokens);
+        }
         int64_t needed = pages_to_come(s);
         for (const auto& other : running_) {
             needed += pages_to_come(*other);
@@ -215,6 +261,7 @@ void Scheduler::admit() {
             s.started = Sequence::Clock::now();
         }
         start_following(s);
+        served_[s.request.owner] = ++turn_;
         std::unique_ptr<Sequence> taken = take_from(waiting_, s);
         running_.insert(place_of(running_, s), std::move(taken));
     }
@@ -251,7 +298,8 @@ std::vector<Scheduler::Part> Scheduler::share_out() {
     std::ranges::stable_sort(prompts, {}, [](const Sequence* s) { return s->remaining(); });
     for (size_t i = 0; i < prompts.size(); i++) {
         const int64_t share = budget / static_cast<int64_t>(prompts.size() - i);
-        const int64_t tokens = std::min(prompts[i]->remaining(), share);
+        const int64_t most = prompts[i]->scores_prompt() ? limits_.scored_tokens : share;
+        const int64_t tokens = std::min({prompts[i]->remaining(), share, most});
         shares.emplace_back(prompts[i], tokens);
         budget -= tokens;
     }
@@ -262,6 +310,12 @@ std::vector<Scheduler::Part> Scheduler::share_out() {
         }
     }
     return parts;
+}
+
+int64_t Scheduler::logit_rows(const Sequence& sequence, int64_t n_tokens) {
+    const int64_t whole = n_tokens == sequence.remaining() ? 1 : 0;
+    return sequence.scores_prompt() && sequence.computed < sequence.prompt_tokens ? n_tokens
+                                                                                  : whole;
 }
 
 std::vector<Scheduler::Part> Scheduler::next(Batch& batch) {
@@ -290,8 +344,8 @@ std::vector<Scheduler::Part> Scheduler::next(Batch& batch) {
         const auto begin = s.tokens.begin() + static_cast<std::ptrdiff_t>(s.computed);
         batch.token_ids.insert(batch.token_ids.end(), begin,
                                begin + static_cast<std::ptrdiff_t>(part.n_tokens));
-        if (part.n_tokens == s.remaining()) {
-            batch.logit_rows.push_back(static_cast<int32_t>(batch.n_tokens() - 1));
+        for (int64_t row = logit_rows(s, part.n_tokens); row > 0; row--) {
+            batch.logit_rows.push_back(static_cast<int32_t>(batch.n_tokens() - row));
         }
     }
     return parts;
@@ -316,6 +370,7 @@ void Scheduler::tidy(std::chrono::steady_clock::duration idle,
     if (!running_.empty() || !waiting_.empty()) {
         return;
     }
+    served_.clear();
     if (idle >= keep) {
         pool_.evict_all();
     }

@@ -10,6 +10,9 @@
 //                    gets 8 rows
 // Several prompts share that evenly; what one does not need goes to the others, in order of
 // arrival.
+// Owners (a key, a client, the window) take turns: of those that wait, the one with the fewest
+// sequences running is next, then the one that was served longest ago; each owner's own requests
+// keep their order. So nobody waits behind somebody else's hundred requests.
 //
 // Pages are taken as tokens arrive: a free one; else the cache grows; else the oldest cached page
 // is evicted; else the youngest sequence, if younger than the one in need, is preempted: it gives
@@ -24,7 +27,9 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "runtime/cache/kv_cache.h"
@@ -39,6 +44,8 @@ struct SchedulerLimits {
     int parallel = 8;          // sequences that run at once
     int64_t max_tokens = 512;  // of one pass; at least `parallel`
     int64_t prefill_beside_decode = 128;
+    // Of one pass, of a prompt that is scored: a row of logits of the large vocabulary is 605 KiB.
+    int64_t scored_tokens = 64;
 };
 
 class Scheduler {
@@ -59,6 +66,10 @@ public:
     std::unique_ptr<Sequence> remove(const Sequence& sequence);
     // All of them, without touching the pages: for an engine that is given up.
     std::vector<std::unique_ptr<Sequence>> take_all();
+
+    // Of how many of a part's tokens the logits are computed: of the last, if the sequence is then
+    // complete; of all, where a prompt is scored. The last ones of the part.
+    static int64_t logit_rows(const Sequence& sequence, int64_t n_tokens);
 
     // Fills `batch`; the parts, in its order. None: nothing runs, or starved() says why.
     std::vector<Part> next(Batch& batch);
@@ -81,6 +92,7 @@ public:
     uint64_t preemptions() const { return preemptions_; }
 
 private:
+    Sequence* next_to_admit() const;
     void admit();
     std::vector<Part> share_out();
     void start_following(Sequence& sequence);
@@ -99,6 +111,8 @@ private:
     std::deque<std::unique_ptr<Sequence>> waiting_;   // in order of arrival
     std::vector<std::unique_ptr<Sequence>> running_;  // in order of arrival
     Sequence* starved_ = nullptr;
+    std::map<std::string, uint64_t, std::less<>> served_;  // owners that wait or run: turn of the last admission
+    uint64_t turn_ = 0;
     uint64_t prefix_hit_tokens_ = 0, computed_prompt_tokens_ = 0, preemptions_ = 0;
 };
 

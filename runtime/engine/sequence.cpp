@@ -33,7 +33,7 @@ Sequence::~Sequence() {
     channel->push(std::move(*end_));
 }
 
-bool Sequence::append(TokenId id) {
+bool Sequence::append(TokenId id, std::optional<TokenLogprob> logprob) {
     last_token_ = Clock::now();
     if (generated() == 0) {
         first_token_ = last_token_;
@@ -41,6 +41,9 @@ bool Sequence::append(TokenId id) {
     reasoning_tokens_ += text_.in_reasoning() ? 1 : 0;
     tokens.push_back(id);
     held_tokens_.push_back(id);
+    if (logprob) {
+        held_logprobs_.push_back(std::move(*logprob));
+    }
     emit(text_.add(id));
     return text_.stopped();
 }
@@ -51,15 +54,22 @@ void Sequence::emit(std::vector<ReplyDelta> deltas) {
     }
     GenerationEvent e = event(GenerationEvent::Kind::delta);
     e.deltas = std::move(deltas);
-    e.tokens = std::exchange(held_tokens_, {});
+    take_held(e);
     channel->push(std::move(e));
+}
+
+void Sequence::take_held(GenerationEvent& to) {
+    to.tokens = std::exchange(held_tokens_, {});
+    to.logprobs = std::exchange(held_logprobs_, {});
 }
 
 void Sequence::emit_progress() {
     const int64_t done = std::min(computed, prompt_tokens);
     if (done > progress_) {
         progress_ = done;
-        channel->push(event(GenerationEvent::Kind::progress));
+        GenerationEvent e = event(GenerationEvent::Kind::progress);
+        e.logprobs = std::exchange(prompt_logprobs_, {});
+        channel->push(std::move(e));
     }
 }
 
@@ -71,7 +81,7 @@ void Sequence::finish(FinishReason reason, bool complete) {
     if (!rest.empty() || !held_tokens_.empty()) {
         GenerationEvent e = event(GenerationEvent::Kind::delta);
         e.deltas = std::move(rest);
-        e.tokens = std::exchange(held_tokens_, {});
+        take_held(e);
         channel->push(std::move(e));
     }
     end_ = event(GenerationEvent::Kind::finished);

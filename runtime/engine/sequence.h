@@ -37,12 +37,18 @@ public:
         return length() - computed;
     }  // tokens whose K rows are not there yet
     int64_t generated() const { return length() - prompt_tokens; }
+    bool scores_prompt() const { return request.prompt_logprobs >= 0; }
     bool in_prompt() const {
         return remaining() > 1;
     }  // or in what is computed again after a preemption
 
     // The next token, as sampled: emits what it shows. True where a stop string ended the reply.
-    [[nodiscard]] bool append(TokenId id);
+    [[nodiscard]] bool append(TokenId id, std::optional<TokenLogprob> logprob = std::nullopt);
+    // Of the token at scored + 1.
+    void add_prompt_logprob(TokenLogprob logprob) {
+        prompt_logprobs_.push_back(std::move(logprob));
+        scored++;
+    }
     void emit_progress();
     // How it ended; the first of these counts. The reader learns it when the sequence is destroyed,
     // so that whatever shows the engine's state can be brought up to date before.
@@ -62,6 +68,7 @@ public:
     int64_t published = 0;                // pages, from the first, that are published
     int64_t cached_tokens = 0;            // of the prompt, found in the cache and never computed
     bool preempted = false;               // gave up its pages at least once
+    int64_t scored = 0;                   // tokens of the prompt with a log-probability; a preemption keeps them
     bool stalled = false;                 // got no page in the last step
     uint64_t follows = 0;       // another sequence that is computing the same prefix; 0: none
     int64_t follows_until = 0;  // how far, in tokens
@@ -72,10 +79,13 @@ public:
 private:
     GenerationEvent event(GenerationEvent::Kind kind);
     void emit(std::vector<ReplyDelta> deltas);
+    void take_held(GenerationEvent& to);
 
     std::shared_ptr<const Tokenizer> tokenizer_;
     ReplyText text_;
     std::vector<TokenId> held_tokens_;  // generated, nothing of them shown yet
+    std::vector<TokenLogprob> held_logprobs_;  // of those, where asked for
+    std::vector<TokenLogprob> prompt_logprobs_;  // not yet emitted
     int64_t reasoning_tokens_ = 0;
     int64_t progress_ = 0;                // as last emitted
     std::optional<GenerationEvent> end_;  // the terminal event

@@ -97,8 +97,8 @@ std::unique_ptr<ChatRun> play(std::vector<std::deque<Event>> choices,
 std::vector<Json> drain(ChatRun& run) {
     std::vector<Json> chunks;
     for (int i = 0; i < 1000 && !run.done(); i++) {
-        for (Json& chunk : run.poll(std::chrono::milliseconds(1))) {
-            chunks.push_back(std::move(chunk));
+        for (app::StreamEvent& event : run.poll(std::chrono::milliseconds(1))) {
+            chunks.push_back(std::move(event.data));
         }
     }
     return chunks;
