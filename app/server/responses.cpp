@@ -59,7 +59,11 @@ void take_response_item(const Json& value, const std::string& path, std::string&
         dialect.add_message(std::move(message), path);
     } else if (type == "function_call") {
         const Json* arguments = item.find("arguments");
-        assistant()["tool_calls"].push_back(
+        Json& calls = assistant()["tool_calls"];
+        dialect.rename(element("messages", dialect.chat["messages"].size() - 1) + "." +
+                           element("tool_calls", calls.size()) + ".function",
+                       path);
+        calls.push_back(
             {{"id", item.required_text("call_id")},
              {"type", "function"},
              {"function",
