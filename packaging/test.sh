@@ -7,18 +7,19 @@ set -euo pipefail
 need "${build_packages[@]}" catch2 python3 python3-venv xvfb xauth libgl1-mesa-dri
 want "${font_packages[@]}"
 
-# The OpenAI client is a test's tool alone: it lives in a virtual environment in the user's cache, and where it cannot be
-# had its test is left out, which is said.
+# The OpenAI and Anthropic clients are the tests' tools alone: they live in a virtual environment in the user's cache, and
+# where one cannot be had its test is left out, which is said.
 options=()
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/keyhole/test-venv
-if ! "$venv/bin/python" -c 'import openai' 2>/dev/null; then
-    { mkdir -p "$(dirname "$venv")" && python3 -m venv "$venv" && "$venv/bin/python" -m pip install -q --disable-pip-version-check openai; } >/dev/null 2>&1 || true
-fi
-if "$venv/bin/python" -c 'import openai' 2>/dev/null; then
-    options+=("-DKEYHOLE_PYTHON=$venv/bin/python")
-else
-    say "the openai package cannot be installed here: the test with the OpenAI client is left out"
-fi
+have() { "$venv/bin/python" -c "import $1" 2>/dev/null; }
+want() {
+    have "$1" && return 0
+    { mkdir -p "$(dirname "$venv")" && { [ -x "$venv/bin/python" ] || python3 -m venv "$venv"; } &&
+        "$venv/bin/python" -m pip install -q --disable-pip-version-check "$1"; } >/dev/null 2>&1 || true
+    have "$1" || { say "the $1 package cannot be installed here: the test with this client is left out"; return 1; }
+}
+want openai && options+=("-DKEYHOLE_PYTHON=$venv/bin/python")
+want anthropic && options+=(-DKEYHOLE_ANTHROPIC=ON)
 
 build "${KEYHOLE_PRESET:-cpu}" "${options[@]}"
 cd "$build"

@@ -1,6 +1,7 @@
 #include "app/server/answer_run.h"
 
 #include <algorithm>
+#include <iterator>
 #include <thread>
 
 #include "app/server/http.h"
@@ -27,7 +28,8 @@ AnswerRun::AnswerRun(Streams streams) {
     }
 }
 
-void AnswerRun::handle(int index, const runtime::GenerationEvent& event,
+void AnswerRun::handle(int index,
+                       const runtime::GenerationEvent& event,
                        std::vector<StreamEvent>& out) {
     using Kind = runtime::GenerationEvent::Kind;
     Choice& choice = choices_[static_cast<size_t>(index)];
@@ -190,7 +192,9 @@ void send_whole(ServerContext& context, AnswerRun& run, httplib::Response& respo
     send_json(response, run.whole());
 }
 
-void write_stream(ServerContext& context, AnswerRun& run, std::vector<StreamEvent> events,
+void write_stream(ServerContext& context,
+                  AnswerRun& run,
+                  std::vector<StreamEvent> events,
                   SseWriter& out) {
     auto last_write = Clock::now();
     bool alive = true;
@@ -201,7 +205,6 @@ void write_stream(ServerContext& context, AnswerRun& run, std::vector<StreamEven
                     out.event(event.name, event.data.is_null() ? "[DONE]" : to_text(event.data));
         }
     };
-    send(run.opening());
     for (;;) {
         send(events);
         if (!alive || run.done()) {
@@ -237,15 +240,20 @@ void write_stream(ServerContext& context, AnswerRun& run, std::vector<StreamEven
 
 }  // namespace
 
-void serve_answer(ServerContext& context, const httplib::Request& request,
-                  httplib::Response& response, std::shared_ptr<AnswerRun> run, bool stream) {
+void serve_answer(ServerContext& context,
+                  const httplib::Request& request,
+                  httplib::Response& response,
+                  std::shared_ptr<AnswerRun> run,
+                  bool stream) {
     ServerContext::open_row().row.streamed = stream;
     if (!stream) {
         send_whole(context, *run, response);
         return;
     }
-    // What came before the first event, if anything: an early failure is still a plain error.
-    std::vector<StreamEvent> events = run->poll(milliseconds(0));
+    // What there is before the head goes out, if anything: an early failure is still a plain error.
+    // The opening comes first, since events may be numbered as they are made.
+    std::vector<StreamEvent> events = run->opening();
+    std::ranges::move(run->poll(milliseconds(0)), std::back_inserter(events));
     if (!run->failure().empty()) {
         throw failure_of(*run, context);
     }

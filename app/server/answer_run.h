@@ -58,7 +58,8 @@ public:
 
 protected:
     // A delta, or the end of a choice with the last of it: reason() and usage are then set.
-    virtual void take(int choice, const runtime::GenerationEvent& event,
+    virtual void take(int choice,
+                      const runtime::GenerationEvent& event,
                       std::vector<StreamEvent>& out) = 0;
     virtual void ended(int choice, std::vector<StreamEvent>& out) = 0;
     // Nothing more is wanted of this choice; it then ends with its tool calls.
@@ -84,7 +85,10 @@ std::string_view to_string(runtime::FinishReason reason);
 
 // Sends the answer as it comes, or when it is whole; cancels it when the client is gone. Throws
 // ApiError where it fails before anything was sent.
-void serve_answer(ServerContext& context, const httplib::Request& request,
-                  httplib::Response& response, std::shared_ptr<AnswerRun> run, bool stream);
+void serve_answer(ServerContext& context,
+                  const httplib::Request& request,
+                  httplib::Response& response,
+                  std::shared_ptr<AnswerRun> run,
+                  bool stream);
 
 }  // namespace app

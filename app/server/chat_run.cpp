@@ -4,8 +4,10 @@
 
 namespace app {
 
-AnswerRun::Streams submit_chat(ServerContext& context, const runtime::LoadedModel& model,
-                               const ChatRequest& request, const std::string& client) {
+AnswerRun::Streams submit_chat(ServerContext& context,
+                               const runtime::LoadedModel& model,
+                               const ChatRequest& request,
+                               const std::string& client) {
     runtime::GenerationRequest generation;
     generation.prompt = runtime::ChatFormat::encode(*model.tokenizer, request.messages,
                                                     request.tools, request.format);
@@ -19,7 +21,9 @@ AnswerRun::Streams submit_chat(ServerContext& context, const runtime::LoadedMode
     return context.submit(model, std::move(generation), request.choices);
 }
 
-ChatRun::ChatRun(ChatRequest request, AnswerHead head, Streams streams,
+ChatRun::ChatRun(ChatRequest request,
+                 AnswerHead head,
+                 Streams streams,
                  std::shared_ptr<const runtime::Tokenizer> tokenizer)
     : AnswerRun(std::move(streams)),
       request_(std::move(request)),
@@ -42,7 +46,8 @@ Json ChatRun::chunk(int choice, Json delta, const Json& finish_reason) {
     return out;
 }
 
-void ChatRun::take(int index, const runtime::GenerationEvent& event,
+void ChatRun::take(int index,
+                   const runtime::GenerationEvent& event,
                    std::vector<StreamEvent>& out) {
     Choice& choice = choices_[static_cast<size_t>(index)];
     if (request_.logprobs && event.kind == runtime::GenerationEvent::Kind::delta) {

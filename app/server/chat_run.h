@@ -14,13 +14,17 @@ namespace app {
 
 // Renders, tokenizes, notes the request for the log and submits it: one stream per choice.
 // `client`: whose it is. Throws ApiError or RequestError.
-AnswerRun::Streams submit_chat(ServerContext& context, const runtime::LoadedModel& model,
-                               const ChatRequest& request, const std::string& client);
+AnswerRun::Streams submit_chat(ServerContext& context,
+                               const runtime::LoadedModel& model,
+                               const ChatRequest& request,
+                               const std::string& client);
 
 class ChatRun : public AnswerRun {
 public:
     // model: for the text of tokens in log-probabilities; null where none were asked for.
-    ChatRun(ChatRequest request, AnswerHead head, Streams streams,
+    ChatRun(ChatRequest request,
+            AnswerHead head,
+            Streams streams,
             std::shared_ptr<const runtime::Tokenizer> tokenizer = nullptr);
 
     const ChatRequest& request() const { return request_; }
@@ -30,7 +34,8 @@ public:
     Json whole() const override;
 
 protected:
-    void take(int choice, const runtime::GenerationEvent& event,
+    void take(int choice,
+              const runtime::GenerationEvent& event,
               std::vector<StreamEvent>& out) override;
     void ended(int choice, std::vector<StreamEvent>& out) override;
     bool enough(int choice) const override { return at(choice).answer.too_many_calls(); }

@@ -19,7 +19,7 @@ constexpr int64_t kDefaultTokens = 16;
 using Prompt = std::vector<runtime::TokenId>;
 
 struct CompletionRequest {
-    std::vector<Prompt> prompts;  // as the model reads them
+    std::vector<Prompt> prompts;     // as the model reads them
     std::vector<std::string> texts;  // as echo gives them back
     int n = 1;
     runtime::SamplingParams sampling;
@@ -31,7 +31,8 @@ struct CompletionRequest {
     bool include_usage = false;
 };
 
-void parse_prompts(const Fields& body, const runtime::Tokenizer& tokenizer,
+void parse_prompts(const Fields& body,
+                   const runtime::Tokenizer& tokenizer,
                    CompletionRequest& request) {
     const auto add_text = [&](const std::string& text) {
         request.prompts.push_back(tokenizer.encode(text, runtime::Special::recognise));
@@ -68,7 +69,8 @@ void parse_prompts(const Fields& body, const runtime::Tokenizer& tokenizer,
         for (const Json& item : *prompt) {
             if (item.is_string() && prompt->front().is_string()) {
                 add_text(item.get<std::string>());
-            } else if (item.is_array() && prompt->front().is_array() && item.size() <= kMaxTokenIds) {
+            } else if (item.is_array() && prompt->front().is_array() &&
+                       item.size() <= kMaxTokenIds) {
                 add_ids(item);
             } else {
                 throw wrong();
@@ -83,7 +85,8 @@ void parse_prompts(const Fields& body, const runtime::Tokenizer& tokenizer,
 }
 
 // Fill in the middle, where the vocabulary has GLM's markers for it.
-void add_suffix(const std::string& suffix, const runtime::Tokenizer& tokenizer,
+void add_suffix(const std::string& suffix,
+                const runtime::Tokenizer& tokenizer,
                 CompletionRequest& request) {
     const auto before = tokenizer.find("<|code_prefix|>");
     const auto behind = tokenizer.find("<|code_suffix|>");
@@ -118,9 +121,9 @@ CompletionRequest parse_completion(const Json& value, const runtime::Tokenizer& 
     request.logprobs = static_cast<int>(body.integer("logprobs", 0, 20).value_or(-1));
     request.n = static_cast<int>(body.integer("n", 1, kMaxAnswers).value_or(1));
     if (static_cast<int64_t>(request.prompts.size()) * request.n > kMaxAnswers) {
-        throw ApiError::invalid("'n' times the number of prompts may be at most " +
-                                    std::to_string(kMaxAnswers) + ".",
-                                "n");
+        throw ApiError::invalid(
+            "'n' times the number of prompts may be at most " + std::to_string(kMaxAnswers) + ".",
+            "n");
     }
     const auto best_of = body.integer("best_of", 1, kMaxAnswers);
     if (best_of && *best_of != request.n) {
@@ -214,7 +217,9 @@ private:
 
 class CompletionRun : public AnswerRun {
 public:
-    CompletionRun(CompletionRequest request, AnswerHead head, Streams streams,
+    CompletionRun(CompletionRequest request,
+                  AnswerHead head,
+                  Streams streams,
                   std::shared_ptr<const runtime::Tokenizer> tokenizer)
         : AnswerRun(std::move(streams)),
           request_(std::move(request)),
@@ -272,12 +277,12 @@ public:
     }
 
 protected:
-    void take(int index, const runtime::GenerationEvent& event,
+    void take(int index,
+              const runtime::GenerationEvent& event,
               std::vector<StreamEvent>& out) override {
         Choice& choice = choices_[static_cast<size_t>(index)];
         for (const runtime::TokenLogprob& entry : event.logprobs) {
-            choice.logprobs.add(entry,
-                                event.kind == runtime::GenerationEvent::Kind::progress);
+            choice.logprobs.add(entry, event.kind == runtime::GenerationEvent::Kind::progress);
         }
         std::string text = std::exchange(choice.unsent, {});
         for (const runtime::ReplyDelta& delta : event.deltas) {
@@ -328,8 +333,7 @@ private:
     }
     Json chunk(int index, const std::string& text, Json reason) {
         LogprobLists& lists = choices_[static_cast<size_t>(index)].logprobs;
-        Json logprobs =
-            request_.logprobs >= 0 && !lists.empty() ? lists.take() : Json(nullptr);
+        Json logprobs = request_.logprobs >= 0 && !lists.empty() ? lists.take() : Json(nullptr);
         Json out = head_json();
         out["choices"] =
             Json::array({choice_json(index, text, std::move(logprobs), std::move(reason))});
@@ -374,8 +378,8 @@ void add_completions(Router& router, ServerContext& context) {
             }
         }
         const auto run = std::make_shared<CompletionRun>(
-            std::move(completion), AnswerHead{random_id("cmpl-"), unix_seconds(),
-                                              context.model_id(*model)},
+            std::move(completion),
+            AnswerHead{random_id("cmpl-"), unix_seconds(), context.model_id(*model)},
             std::move(streams), model->tokenizer);
         run->ticket = std::move(ticket);
         serve_answer(context, request, response, run, stream);

@@ -56,9 +56,8 @@ ChatRequest Dialect::parse_prompt() const {
 ApiError Dialect::in_our_words(ApiError error) const {
     // The longest name first: "tools[0].function" before "tools[0]".
     auto names = names_;
-    std::ranges::stable_sort(names, [](const auto& a, const auto& b) {
-        return a.first.size() > b.first.size();
-    });
+    std::ranges::stable_sort(
+        names, [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
     for (const auto& [chat_path, path] : names) {
         std::string param = error.param;
         if (!replace_path(param, chat_path, path)) {
@@ -67,8 +66,8 @@ ApiError Dialect::in_our_words(ApiError error) const {
         std::string message = error.what();
         for (size_t at = 0; (at = message.find("'" + chat_path, at)) != std::string::npos;) {
             const size_t end = at + 1 + chat_path.size();
-            if (end < message.size() && std::string_view("'.[").find(message[end]) !=
-                                            std::string_view::npos) {
+            if (end < message.size() &&
+                std::string_view("'.[").find(message[end]) != std::string_view::npos) {
                 message.replace(at + 1, chat_path.size(), path);
             }
             at += 1 + path.size();
@@ -78,7 +77,8 @@ ApiError Dialect::in_our_words(ApiError error) const {
     return error;
 }
 
-std::string joined_text(const Json& content, const std::string& path,
+std::string joined_text(const Json& content,
+                        const std::string& path,
                         const std::vector<std::string>& types) {
     if (content.is_string()) {
         return content.get<std::string>();
@@ -91,11 +91,11 @@ std::string joined_text(const Json& content, const std::string& path,
         const Fields part(content[i], element(path, i));
         const std::string type = part.text("type").value_or("");
         if (std::ranges::find(types, type) == types.end()) {
-            throw ApiError::invalid(
-                type.empty() ? "'" + part.path("type") + "' is missing."
-                             : "'" + part.path("type") + "' is '" + type.substr(0, 40) +
-                                   "', but this model reads text only.",
-                part.path("type"));
+            throw ApiError::invalid(type.empty()
+                                        ? "'" + part.path("type") + "' is missing."
+                                        : "'" + part.path("type") + "' is '" + type.substr(0, 40) +
+                                              "', but this model reads text only.",
+                                    part.path("type"));
         }
         const auto piece = part.text(type == "refusal" ? "refusal" : "text");
         if (!piece) {

@@ -40,7 +40,8 @@ private:
 
 // A string, or an array of parts of the types in `types` whose `text` is joined. Anything else is a
 // 400 that names the part.
-std::string joined_text(const Json& content, const std::string& path,
+std::string joined_text(const Json& content,
+                        const std::string& path,
                         const std::vector<std::string>& types);
 
 }  // namespace app

@@ -6,15 +6,14 @@
 namespace app {
 namespace {
 
-
 // Claude Code puts a line first that differs in every request; read as part of the prompt it would
 // make each turn's prompt another one from its beginning, and the cache useless.
 constexpr std::string_view kBillingHeader = "x-anthropic-billing-header:";
 
 ApiError text_only(const std::string& path, const std::string& type) {
-    return ApiError::invalid("'" + path + "' has type '" + type.substr(0, 40) +
-                                 "', but this model reads text only.",
-                             path + ".type");
+    return ApiError::invalid(
+        "'" + path + "' has type '" + type.substr(0, 40) + "', but this model reads text only.",
+        path + ".type");
 }
 
 void take_message_system(const Fields& body, Dialect& dialect) {
@@ -25,8 +24,7 @@ void take_message_system(const Fields& body, Dialect& dialect) {
     std::string text;
     if (system->is_array()) {
         for (size_t i = 0; i < system->size(); i++) {
-            const std::string piece =
-                joined_text(Json::array({(*system)[i]}), "system", {"text"});
+            const std::string piece = joined_text(Json::array({(*system)[i]}), "system", {"text"});
             if (!piece.starts_with(kBillingHeader)) {
                 text += piece;
             }
@@ -174,8 +172,8 @@ void take_message_tools(const Fields& body, Dialect& dialect) {
         } else if (type == "any") {
             dialect.chat["tool_choice"] = "required";
         } else if (type == "tool") {
-            dialect.chat["tool_choice"] = {
-                {"type", "function"}, {"function", {{"name", fields.required_text("name")}}}};
+            dialect.chat["tool_choice"] = {{"type", "function"},
+                                           {"function", {{"name", fields.required_text("name")}}}};
             dialect.rename("tool_choice.function", "tool_choice");
         } else {
             throw ApiError::invalid("'tool_choice.type' must be auto, any, tool or none.",
@@ -225,6 +223,22 @@ ChatRequest parse_message_request(const Json& value, int64_t vocab_size) {
     body.array("stop_sequences", 256);
     dialect.copy(body, "stop_sequences", "stop");
     body.object("metadata");
+    if (const Json* config = body.object("output_config")) {
+        const Fields fields(*config, "output_config");
+        if (const Json* format = fields.object("format")) {
+            const Fields wanted(*format, "output_config.format");
+            const Json* schema = wanted.object("schema");
+            if (wanted.required_text("type") != "json_schema" || schema == nullptr) {
+                throw ApiError::invalid(
+                    "'output_config.format' must be of type json_schema, with a schema.",
+                    "output_config.format");
+            }
+            dialect.chat["response_format"] = {
+                {"type", "json_schema"},
+                {"json_schema", {{"name", "output"}, {"schema", *schema}}}};
+            dialect.rename("response_format", "output_config.format");
+        }
+    }
     return dialect.parse(vocab_size);
 }
 
@@ -253,8 +267,7 @@ public:
         last["delta"]["stop_reason"] = stop_reason();
         last["delta"]["stop_sequence"] = stop_sequence();
         last["usage"] = anthropic_usage(usage());
-        return {{"message_delta", std::move(last)},
-                {"message_stop", {{"type", "message_stop"}}}};
+        return {{"message_delta", std::move(last)}, {"message_stop", {{"type", "message_stop"}}}};
     }
     Json whole() const override {
         Json content = Json::array();
@@ -266,18 +279,16 @@ public:
         out["stop_sequence"] = stop_sequence();
         return out;
     }
-    StreamEvent failed(const ApiError& error) override {
-        return {"error", error.anthropic_body()};
-    }
+    StreamEvent failed(const ApiError& error) override { return {"error", error.anthropic_body()}; }
 
 protected:
     void take(int, const runtime::GenerationEvent& event, std::vector<StreamEvent>& out) override {
         if (!begun_) {
             begun_ = true;
             runtime::Usage so_far = event.usage;
-            out.push_back({"message_start",
-                           {{"type", "message_start"},
-                            {"message", message_json(Json::array(), so_far)}}});
+            out.push_back(
+                {"message_start",
+                 {{"type", "message_start"}, {"message", message_json(Json::array(), so_far)}}});
         }
         for (const Json& delta : answer_.add(event.deltas)) {
             add(delta, out);
@@ -371,7 +382,8 @@ private:
             }
         }
     }
-    void add_text(const std::string& type, const std::string& piece,
+    void add_text(const std::string& type,
+                  const std::string& piece,
                   std::vector<StreamEvent>& out) {
         if (!open_ || blocks_.back().type != type) {
             Json start = {{"type", type}, {type, ""}};
@@ -441,26 +453,25 @@ void add_messages(Router& router, ServerContext& context) {
             const auto tokens = runtime::ChatFormat::encode(*model->tokenizer, chat.messages,
                                                             chat.tools, chat.format);
             throw ApiError::invalid("prompt is too long: " + std::to_string(tokens.size()) +
-                                        " tokens > " + std::to_string(model->ctx_size) +
-                                        " maximum",
+                                        " tokens > " + std::to_string(model->ctx_size) + " maximum",
                                     "messages", "context_length_exceeded");
         }
         const auto run = std::make_shared<MessageRun>(
-            std::move(chat), AnswerHead{random_id("msg_"), unix_seconds(),
-                                        context.model_id(*model)},
+            std::move(chat),
+            AnswerHead{random_id("msg_"), unix_seconds(), context.model_id(*model)},
             std::move(streams));
         run->ticket = std::move(ticket);
         serve_answer(context, request, response, run, stream);
     });
 
-    router.post("/v1/messages/count_tokens", [&context](const httplib::Request& request,
-                                                        httplib::Response& response) {
-        const auto model = context.model();
-        const ChatRequest chat = parse_prompt_words(read_body(request)).parse_prompt();
-        const auto tokens = runtime::ChatFormat::encode(*model->tokenizer, chat.messages,
-                                                        chat.tools, chat.format);
-        send_json(response, {{"input_tokens", tokens.size()}});
-    });
+    router.post("/v1/messages/count_tokens",
+                [&context](const httplib::Request& request, httplib::Response& response) {
+                    const auto model = context.model();
+                    const ChatRequest chat = parse_prompt_words(read_body(request)).parse_prompt();
+                    const auto tokens = runtime::ChatFormat::encode(
+                        *model->tokenizer, chat.messages, chat.tools, chat.format);
+                    send_json(response, {{"input_tokens", tokens.size()}});
+                });
 }
 
 }  // namespace app

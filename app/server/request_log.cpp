@@ -13,8 +13,7 @@ void tame(std::string& text) {
         text.resize(kTextBytes);
     }
     std::replace_if(
-        text.begin(), text.end(),
-        [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
+        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
 }
 
 bool inside_character(char c) {
@@ -87,8 +86,9 @@ std::vector<RequestRow> RequestLog::newest(size_t count, size_t skip) const {
 
 std::shared_ptr<const std::string> RequestLog::prompt(uint64_t id) const {
     const std::lock_guard lock(mutex_);
-    const auto at = std::lower_bound(prompts_.begin(), prompts_.end(), id,
-                                     [](const Prompt& p, uint64_t wanted) { return p.id < wanted; });
+    const auto at =
+        std::lower_bound(prompts_.begin(), prompts_.end(), id,
+                         [](const Prompt& p, uint64_t wanted) { return p.id < wanted; });
     return at != prompts_.end() && at->id == id ? at->text : nullptr;
 }
 

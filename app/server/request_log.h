@@ -19,16 +19,16 @@
 namespace app {
 
 struct RequestRow {
-    uint64_t id = 0;           // ascending, from 1
-    int64_t started_ms = 0;    // since 1970
-    double total_ms = 0;       // from the head's arrival to the last byte of the answer
+    uint64_t id = 0;         // ascending, from 1
+    int64_t started_ms = 0;  // since 1970
+    double total_ms = 0;     // from the head's arrival to the last byte of the answer
     std::string method;
-    std::string route;         // the path, without its query
-    std::string owner;         // whose request: "key 1", or the address it came from
-    std::string client;        // User-Agent
-    int status = 0;            // 499: the client went away first
-    std::string error;         // the message of an answer that is an error
-    std::string model;         // as the request named it
+    std::string route;   // the path, without its query
+    std::string owner;   // whose request: "key 1", or the address it came from
+    std::string client;  // User-Agent
+    int status = 0;      // 499: the client went away first
+    std::string error;   // the message of an answer that is an error
+    std::string model;   // as the request named it
     bool streamed = false;
     int choices = 1;
     runtime::Usage usage;      // of all choices
@@ -42,8 +42,8 @@ struct RequestRow {
 class RequestLog {
 public:
     static constexpr size_t kRows = 100'000;
-    static constexpr size_t kPromptBytes = 256 << 10;      // kept of one prompt
-    static constexpr size_t kAllPromptBytes = 32 << 20;    // kept of all: the newest
+    static constexpr size_t kPromptBytes = 256 << 10;    // kept of one prompt
+    static constexpr size_t kAllPromptBytes = 32 << 20;  // kept of all: the newest
 
     explicit RequestLog(size_t rows = kRows) : capacity_(rows) {}
 
@@ -69,8 +69,8 @@ private:
     const size_t capacity_;
     std::atomic<uint64_t> version_{0};
     mutable std::mutex mutex_;
-    std::deque<RequestRow> rows_;     // guarded by mutex_, like all below; the newest last
-    std::deque<Prompt> prompts_;      // ids ascend
+    std::deque<RequestRow> rows_;  // guarded by mutex_, like all below; the newest last
+    std::deque<Prompt> prompts_;   // ids ascend
     size_t prompt_bytes_ = 0;
     uint64_t next_id_ = 1;
 };

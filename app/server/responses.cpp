@@ -20,8 +20,10 @@ std::string thought_of(const Fields& item) {
     return text;
 }
 
-void take_response_item(const Json& value, const std::string& path, std::string& thought,
-               Dialect& dialect) {
+void take_response_item(const Json& value,
+                        const std::string& path,
+                        std::string& thought,
+                        Dialect& dialect) {
     const Fields item(value, path);
     const std::string type = item.text("type").value_or("message");
     // A call belongs to the assistant's message before it.
@@ -43,18 +45,17 @@ void take_response_item(const Json& value, const std::string& path, std::string&
             throw ApiError::invalid("'" + item.path("content") + "' is missing.",
                                     item.path("content"));
         }
-        Json message = {
-            {"role", role},
-            {"content", joined_text(*content, item.path("content"),
-                                    {"input_text", "output_text", "text", "refusal"})}};
+        Json message = {{"role", role},
+                        {"content", joined_text(*content, item.path("content"),
+                                                {"input_text", "output_text", "text", "refusal"})}};
         if (role == "assistant" && !thought.empty()) {
             message["reasoning_content"] = thought;
         }
         thought.clear();
         if (role != "assistant" && role != "user" && role != "system" && role != "developer") {
-            throw ApiError::invalid("'" + item.path("role") +
-                                        "' must be one of user, assistant, system or developer.",
-                                    item.path("role"));
+            throw ApiError::invalid(
+                "'" + item.path("role") + "' must be one of user, assistant, system or developer.",
+                item.path("role"));
         }
         dialect.add_message(std::move(message), path);
     } else if (type == "function_call") {
@@ -63,12 +64,11 @@ void take_response_item(const Json& value, const std::string& path, std::string&
         dialect.rename(element("messages", dialect.chat["messages"].size() - 1) + "." +
                            element("tool_calls", calls.size()) + ".function",
                        path);
-        calls.push_back(
-            {{"id", item.required_text("call_id")},
-             {"type", "function"},
-             {"function",
-              {{"name", item.required_text("name")},
-               {"arguments", arguments == nullptr ? Json("") : *arguments}}}});
+        calls.push_back({{"id", item.required_text("call_id")},
+                         {"type", "function"},
+                         {"function",
+                          {{"name", item.required_text("name")},
+                           {"arguments", arguments == nullptr ? Json("") : *arguments}}}});
     } else if (type == "function_call_output") {
         const Json* output = item.find("output");
         if (output == nullptr) {
@@ -90,7 +90,8 @@ void take_response_item(const Json& value, const std::string& path, std::string&
 }
 
 void take_response_input(const Fields& body, Dialect& dialect) {
-    if (const auto instructions = body.text("instructions"); instructions && !instructions->empty()) {
+    if (const auto instructions = body.text("instructions");
+        instructions && !instructions->empty()) {
         dialect.add_message({{"role", "system"}, {"content", *instructions}}, "instructions");
     }
     const Json* input = body.find("input");
@@ -138,8 +139,8 @@ void take_response_tools(const Fields& body, Dialect& dialect) {
         if (fields.required_text("type") != "function") {
             throw ApiError::invalid("'tool_choice.type' must be \"function\".", "tool_choice.type");
         }
-        dialect.chat["tool_choice"] = {
-            {"type", "function"}, {"function", {{"name", fields.required_text("name")}}}};
+        dialect.chat["tool_choice"] = {{"type", "function"},
+                                       {"function", {{"name", fields.required_text("name")}}}};
         dialect.rename("tool_choice.function", "tool_choice");
     } else if (choice != nullptr) {
         dialect.chat["tool_choice"] = *choice;
@@ -241,7 +242,10 @@ ChatRequest parse_response_request(const Json& value, int64_t vocab_size) {
 class ResponseRun : public AnswerRun {
 public:
     // `asked`: the body, for the fields that an answer repeats.
-    ResponseRun(ChatRequest request, const Json& asked, AnswerHead head, Streams streams,
+    ResponseRun(ChatRequest request,
+                const Json& asked,
+                AnswerHead head,
+                Streams streams,
                 std::shared_ptr<const runtime::Tokenizer> tokenizer)
         : AnswerRun(std::move(streams)),
           request_(std::move(request)),
@@ -259,8 +263,8 @@ public:
     }
     std::vector<StreamEvent> closing() override {
         std::vector<StreamEvent> out;
-        push(complete() ? "response.completed" : "response.incomplete",
-             {{"response", whole()}}, out);
+        push(complete() ? "response.completed" : "response.incomplete", {{"response", whole()}},
+             out);
         return out;
     }
     StreamEvent failed(const ApiError& error) override {
@@ -337,14 +341,13 @@ private:
         repeated_["parallel_tool_calls"] = request_.parallel_tool_calls;
         repeated_["previous_response_id"] = nullptr;
         repeated_["prompt_cache_key"] = given("prompt_cache_key", nullptr);
-        repeated_["reasoning"] = with_defaults(body.object("reasoning"),
-                                               {{"effort", nullptr}, {"summary", nullptr}});
+        repeated_["reasoning"] =
+            with_defaults(body.object("reasoning"), {{"effort", nullptr}, {"summary", nullptr}});
         repeated_["safety_identifier"] = given("safety_identifier", nullptr);
         repeated_["service_tier"] = "default";
         repeated_["store"] = false;
         repeated_["temperature"] = given("temperature", request_.sampling.temperature);
-        repeated_["text"] =
-            with_defaults(body.object("text"), {{"format", {{"type", "text"}}}});
+        repeated_["text"] = with_defaults(body.object("text"), {{"format", {{"type", "text"}}}});
         repeated_["tool_choice"] = given("tool_choice", "auto");
         repeated_["tools"] = given("tools", Json::array());
         repeated_["top_logprobs"] = request_.top_logprobs;
@@ -393,8 +396,7 @@ private:
             out["name"] = item.name;
             out["arguments"] = item.text;
         } else {
-            const Json parts =
-                item.text.empty() ? Json::array() : Json::array({part_json(item)});
+            const Json parts = item.text.empty() ? Json::array() : Json::array({part_json(item)});
             if (item.type == "message") {
                 out["role"] = "assistant";
             } else {
@@ -444,7 +446,8 @@ private:
             }
         }
     }
-    void add_text(const std::string& type, const std::string& piece,
+    void add_text(const std::string& type,
+                  const std::string& piece,
                   std::vector<StreamEvent>& out) {
         if (!open_ || items_.back().type != type) {
             Item item;
@@ -458,9 +461,9 @@ private:
         if (type == "message") {
             fields["logprobs"] = Json::array();
         }
-        push_item(type == "message" ? "response.output_text.delta"
-                                    : "response.reasoning_text.delta",
-                  std::move(fields), out);
+        push_item(
+            type == "message" ? "response.output_text.delta" : "response.reasoning_text.delta",
+            std::move(fields), out);
     }
     void open_item(Item item, std::vector<StreamEvent>& out) {
         close_item(out);
@@ -506,21 +509,21 @@ private:
 }  // namespace
 
 void add_responses(Router& router, ServerContext& context) {
-    router.post("/v1/responses", [&context](const httplib::Request& request,
-                                            httplib::Response& response) {
-        const auto model = context.model();
-        const Json body = read_body(request);
-        ChatRequest chat = parse_response_request(body, model->tokenizer->vocab_size());
-        const bool stream = chat.stream;
-        ClientTicket ticket = context.enter(request);
-        auto streams = submit_chat(context, *model, chat, ticket.client());
-        const auto run = std::make_shared<ResponseRun>(
-            std::move(chat), body,
-            AnswerHead{random_id("resp_"), unix_seconds(), context.model_id(*model)},
-            std::move(streams), model->tokenizer);
-        run->ticket = std::move(ticket);
-        serve_answer(context, request, response, run, stream);
-    });
+    router.post("/v1/responses",
+                [&context](const httplib::Request& request, httplib::Response& response) {
+                    const auto model = context.model();
+                    const Json body = read_body(request);
+                    ChatRequest chat = parse_response_request(body, model->tokenizer->vocab_size());
+                    const bool stream = chat.stream;
+                    ClientTicket ticket = context.enter(request);
+                    auto streams = submit_chat(context, *model, chat, ticket.client());
+                    const auto run = std::make_shared<ResponseRun>(
+                        std::move(chat), body,
+                        AnswerHead{random_id("resp_"), unix_seconds(), context.model_id(*model)},
+                        std::move(streams), model->tokenizer);
+                    run->ticket = std::move(ticket);
+                    serve_answer(context, request, response, run, stream);
+                });
 }
 
 }  // namespace app
