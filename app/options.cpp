@@ -220,6 +220,10 @@ const Flag kFlags[] = {
      }},
     {"--allow-host", "NAME", kServes, "also answer requests whose Host header is NAME; repeatable",
      SET { o.allow_hosts.push_back(not_empty(flag, value, "a host name")); }},
+    {"--queue-limit", "N", kServes, "requests that may wait (256); more are refused with 429",
+     SET { o.engine.queue_limit = integer(flag, value, 0, 100'000); }},
+    {"--max-per-client", "N", kServes, "requests of one key, or one client without keys, at once; 0 = no limit",
+     SET { o.max_per_client = static_cast<int>(integer(flag, value, 0, 100'000)); }},
     {"--alias", "NAME", kServes, "the model's name towards clients",
      SET { o.alias = not_empty(flag, value, "a name"); }},
 

@@ -48,6 +48,7 @@ struct Options {
         api_keys;  // --api-key; KEYHOLE_API_KEY is added by whoever starts the server
     std::vector<std::string> allow_origins;
     std::vector<std::string> allow_hosts;
+    int max_per_client = 0;  // requests of one client under way; 0: no limit
     std::string alias;
 
     // chat

@@ -138,6 +138,7 @@ ServerOptions ServerOptions::from(const Options& options) {
     }
     server.allow_origins = options.allow_origins;
     server.allow_hosts = options.allow_hosts;
+    server.max_requests_per_client = options.max_per_client;
     server.alias = options.alias;
     return server;
 }
@@ -202,6 +203,7 @@ void Server::State::add_routes() {
     add_metrics(router, context);
     add_props(router, context);
     add_tokenize(router, context);
+    add_openapi(router, context);
 
     http.set_pre_routing_handler(
         [this](const httplib::Request& request, httplib::Response& response) {

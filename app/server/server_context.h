@@ -99,6 +99,8 @@ void add_health(Router& router, ServerContext& context);
 void add_memory(Router& router, ServerContext& context);
 void add_metrics(Router& router, ServerContext& context);
 void add_props(Router& router, ServerContext& context);
+// After all others: it describes them.
+void add_openapi(Router& router, ServerContext& context);
 void add_tokenize(Router& router, ServerContext& context);
 
 }  // namespace app

@@ -4,7 +4,9 @@ Each row: a request, the status it must get, and what must hold of the answer. E
 the field and give away nothing of the machine.
 """
 import json
+import socket
 import sys
+import time
 import traceback
 
 from keyhole_server import KeyholeServer, events
@@ -233,6 +235,46 @@ def check_streams(server):
     assert json.loads(server.call("POST", MSG, system(2))[2])["usage"]["cache_read_input_tokens"] >= 64
 
 
+def check_document(server):
+    """Every route of the OpenAPI document is there, with that method; that none is missing the server checks as it starts."""
+    document = json.loads(server.call("GET", "/openapi.json")[2])
+    assert document["openapi"].startswith("3.1") and len(document["paths"]) > 15
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            body = {} if method == "post" else None
+            status = server.call(method.upper(), path.replace("{model}", "test-model"), body)[0]
+            assert str(status) in operation["responses"] and status in (200, 400), (method, path, status)
+            assert server.call("PUT", path.replace("{model}", "test-model"))[0] == 405, path
+
+
+def check_limits(program, model):
+    """A full queue and a client with too many requests are refused at once, with when to come back."""
+    long = json.dumps(chat(max_tokens=3000, temperature=1, logit_bias={}))
+    for flags in (("--queue-limit", "1", "-np", "1"), ("--max-per-client", "2")):
+        with KeyholeServer(program, model, "-t", "1", *flags) as server:
+            held = []
+            for _ in range(2):
+                connection = socket.create_connection(("127.0.0.1", server.port))
+                connection.sendall(f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: one\r\n"
+                                   f"Content-Length: {len(long)}\r\n\r\n{long}".encode())
+                held.append(connection)
+                time.sleep(0.1)
+            for path, body in ((CHAT, chat()), (MSG, msg()), (TEXT, text()), (RESP, resp())):
+                status, headers, answer = server.call("POST", path, body, {"User-Agent": "one"})
+                assert status == 429 and headers["Retry-After"], (flags, status, answer)
+                check_error(path, status, answer)
+            if flags[0] == "--max-per-client":  # another client is not concerned
+                assert server.call("POST", CHAT, chat(), {"User-Agent": "two"})[0] == 200
+            for connection in held:
+                connection.close()
+            for _ in range(100):  # those that went away free their places within a step
+                if server.call("POST", CHAT, chat(), {"User-Agent": "one"})[0] == 200:
+                    break
+                time.sleep(0.02)
+            else:
+                raise AssertionError("a place was not freed")
+
+
 def main():
     with KeyholeServer(*sys.argv[1:3], "--alias", "test-model", "-t", "1", key="secret") as server:
         failures = []
@@ -268,6 +310,8 @@ def main():
                     assert "OPTIONS" in got["Allow"]
             case(path, [method, headers], other)
         case("streams", None, lambda: check_streams(server))
+        case("document", None, lambda: check_document(server))
+        case("limits", None, lambda: check_limits(*sys.argv[1:3]))
         assert server.metric("num_requests_running") == 0 and server.metric("num_requests_waiting") == 0
         print("\n".join(failures) or f"ok: {len(GOOD) + len(BAD) + len(OTHER)} cases and the streams")
         return 1 if failures else 0

@@ -1,9 +1,11 @@
 #include "runtime/engine/engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 #include <thread>
 
+#include "runtime/engine/logprobs.h"
 #include "tests/runtime/fake_backend.h"
 #include "tests/runtime/toy_engine.h"
 #include "tests/support/catch.h"
@@ -527,4 +529,68 @@ TEST_CASE("memory grows with the tokens, shrinks when idle, and a full device is
         CHECK_THAT(large.end->error, ContainsSubstring("out of memory"));
         CHECK(bench.one(request_of(tokens_of(8, 300), 10)).finished(FinishReason::length));
     }
+}
+
+TEST_CASE("owners take turns: nobody waits behind another's many requests") {
+    Bench b(256, 1);
+    std::vector<Bench::Client> clients;
+    for (int i = 0; i < 6; i++) {
+        GenerationRequest r = request_of(tokens_of(static_cast<uint32_t>(i), 70), 4);
+        r.owner = i < 5 ? "many" : "one";
+        clients.push_back(b.submit(std::move(r)));
+    }
+    int steps = 0, many_before = 0;
+    while (clients[5].reply.terminal_events == 0 && b.engine->step() && steps++ < 1000) {
+        b.check(clients);
+        many_before = 0;
+        for (size_t i = 0; i < 5; i++) {
+            many_before += clients[i].reply.terminal_events;
+        }
+    }
+    CHECK(many_before == 1);
+    b.run(clients);
+    for (const auto& c : clients) {
+        CHECK(c.reply.finished(FinishReason::length));
+    }
+}
+
+TEST_CASE("log-probabilities: one per token, the reply's and the prompt's, as the softmax of the logits") {
+    Bench b;
+    GenerationRequest r = request_of(tokens_of(3, 200), 5);
+    const Reply plain = b.one(r);
+    r.logprobs = 3;
+    r.prompt_logprobs = 2;
+    std::vector<runtime::TokenLogprob> prompt, reply;
+    const auto client = b.submit(r);
+    while (b.engine->step()) {
+        b.engine->deliver_ends();
+        while (auto event = client.stream->try_next()) {
+            auto& to = event->kind == GenerationEvent::Kind::progress ? prompt : reply;
+            to.insert(to.end(), event->logprobs.begin(), event->logprobs.end());
+        }
+    }
+    REQUIRE(prompt.size() == 199);
+    REQUIRE(reply.size() == 5);
+    for (size_t i = 0; i < prompt.size(); i++) {
+        CHECK(prompt[i].id == r.prompt[i + 1]);
+        CHECK(prompt[i].top.size() == 2);
+        CHECK(prompt[i].logprob <= prompt[i].top[0].second);
+    }
+    for (size_t i = 0; i < reply.size(); i++) {
+        CHECK(reply[i].id == plain.tokens[i]);  // greedy, and not changed by being asked
+        CHECK(reply[i].top[0] == std::make_pair(reply[i].id, reply[i].logprob));
+    }
+
+    runtime::SampledVocabulary vocabulary;
+    vocabulary.size = 4;
+    vocabulary.excluded = {3};
+    const std::vector<float> logits{1, 2, 3, 50};
+    const double sum = std::exp(1.0) + std::exp(2.0) + std::exp(3.0);
+    const auto scored = runtime::logprob_of(logits, 0, 9, vocabulary);
+    CHECK(std::abs(scored.logprob - (1 - std::log(sum))) < 1e-5);
+    REQUIRE(scored.top.size() == 3);
+    CHECK(scored.top[0].first == 2);
+    const float nan = std::nanf("");
+    CHECK(runtime::logprob_of(std::vector<float>{nan, nan, nan, 0}, 1, 2, vocabulary).logprob ==
+          runtime::kLeastLogprob);
 }
