@@ -249,11 +249,14 @@ def check_document(server):
 
 def check_limits(program, model):
     """A full queue and a client with too many requests are refused at once, with when to come back."""
-    long = json.dumps(chat(max_tokens=3000, temperature=1, logit_bias={}))
-    for flags in (("--queue-limit", "1", "-np", "1"), ("--max-per-client", "2")):
+    for flags, count in ((("--queue-limit", "99", "-np", "1"), 1), (("--max-per-client", "2"), 2)):
         with KeyholeServer(program, model, "-t", "1", *flags) as server:
+            # A hundred answers each that do not end by themselves: half a minute of work.
+            ends = [json.loads(server.call("POST", "/tokenize", {"content": end, "parse_special": True})[2])["tokens"][0]
+                    for end in ("<|user|>", "<|observation|>", "<|endoftext|>")]
+            long = json.dumps(chat(max_tokens=4000, temperature=1, n=100, logit_bias={str(id): -100 for id in ends}))
             held = []
-            for _ in range(2):
+            for _ in range(count):
                 connection = socket.create_connection(("127.0.0.1", server.port))
                 connection.sendall(f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: one\r\n"
                                    f"Content-Length: {len(long)}\r\n\r\n{long}".encode())
