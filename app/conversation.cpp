@@ -20,7 +20,11 @@ std::vector<runtime::ChatMessage> to_chat(const Conversation& conversation,
     }
     for (const Message& message : conversation.messages) {
         const bool is_answer = message.role == runtime::Role::assistant;
-        if (message.left_out) {
+        // Left out are the words; a file that hangs on them is a decision of its own.
+        const bool has_files =
+            std::any_of(message.attachments.begin(), message.attachments.end(),
+                        [](const Attachment& attachment) { return !attachment.left_out; });
+        if (message.left_out && !has_files) {
             continue;
         }
         if (is_answer && message.content.empty() && message.reasoning.empty() &&
@@ -34,7 +38,9 @@ std::vector<runtime::ChatMessage> to_chat(const Conversation& conversation,
                 out.content += attachment.text + "\n";
             }
         }
-        out.content += message.content;
+        if (!message.left_out) {
+            out.content += message.content;
+        }
         if (is_answer) {
             out.reasoning = message.reasoning;
             out.tool_calls = message.tool_calls;

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,11 +65,6 @@ struct ContextView {
     int64_t free() const { return limit - used() - reserve; }
 };
 
-// A prompt that was refused because it is too long.
-struct OverflowView {
-    int64_t needed = 0, limit = 0;
-};
-
 struct PackingView {
     bool active = false;
     std::string name;
@@ -113,7 +107,6 @@ struct AppState {
     bool thinking = true;
     GenerationView generation;
     ContextView context;
-    std::optional<OverflowView> overflow;
     std::deque<Banner> banners;
     ChooserView chooser;
     // Finds what names a file in an answer ("engine.cpp:118"); what it finds is drawn as a link and

@@ -2,6 +2,8 @@
 // keeps its place while heights become known. Only what is in sight is laid out and drawn.
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "app/window/app_state.h"
 #include "app/window/chat_parts.h"
@@ -30,6 +32,7 @@ public:
             chat_.anchor = {};
             chat_.selection = {};
             chat_.scroll = 0;
+            take_place();
         }
         // What was selected may be gone: another branch, a turn deleted.
         const auto messages = static_cast<int>(count());
@@ -166,6 +169,18 @@ private:
         chat_.scroll = std::round(furthest());
     }
 
+    // Where this conversation was left.
+    void take_place() {
+        const auto place = std::exchange(state_.chat.restore, std::nullopt);
+        const auto& messages = state_.conversation.messages;
+        for (size_t i = 0; place && i < messages.size(); i++) {
+            if (messages[i].id == place->message) {
+                chat_.anchor = {static_cast<int>(i), place->part, place->source, place->y};
+                state_.follow = false;
+                state_.scroll_to_end = false;
+            }
+        }
+    }
     void settle_at_anchor() {
         for (int round = 0; round < 12; round++) {
             if (chat_.anchor.message >= 0 && static_cast<size_t>(chat_.anchor.message) < count()) {

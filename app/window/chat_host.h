@@ -26,7 +26,9 @@ struct ChatHost {
     std::function<void(Banner::Kind, const std::string&, uint64_t undo)> banner;
     // Runs what writes or reads the store; false: it failed, and that was said.
     std::function<bool(const std::function<void()>&)> store_call;
-    std::function<void()> recount;  // the next prompt changed
+    std::function<void()> wake;                  // makes the main loop come round; any thread
+    std::function<void(int64_t)> raise_context;  // loads the model again, with so many tokens
+    std::function<void()> recount;               // the next prompt changed
     // A conversation is new, has another name or another time; set by Chats.
     std::function<void()> list_changed;
 };

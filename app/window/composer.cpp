@@ -9,6 +9,7 @@
 #include "app/window/app_state.h"
 #include "app/window/compat.h"
 #include "app/window/format.h"
+#include "app/window/overflow_card.h"
 #include "app/window/utf8.h"
 #include "app/window/widgets.h"
 
@@ -18,6 +19,7 @@ namespace {
 constexpr float kColumn = 760, kMargin = 24;
 constexpr float kRow = 22;
 constexpr double kBlinkingSeconds = 10;
+constexpr size_t kLongPaste = 2000;  // bytes; from here on it can become an attachment
 
 bool can_send(const AppState& state) {
     const bool words = state.draft.text().find_first_not_of(" \n\t") != std::string::npos;
@@ -51,10 +53,19 @@ bool read_keyboard(AppState& state) {
         draft.move_left(ctrl, shift);
     if (key_pressed(ImGuiKey_RightArrow))
         draft.move_right(ctrl, shift);
-    if (key_pressed(ImGuiKey_UpArrow))
+    // From the edge of the text an arrow goes on into what was asked before.
+    if (key_pressed(ImGuiKey_UpArrow)) {
+        if (!shift && draft.row_of(draft.cursor()) == 0) {
+            state.chat.actions->recall(-1);
+        }
         draft.move_vertically(-1, shift);
-    if (key_pressed(ImGuiKey_DownArrow))
+    }
+    if (key_pressed(ImGuiKey_DownArrow)) {
+        if (!shift && draft.row_of(draft.cursor()) + 1 >= draft.rows().size()) {
+            state.chat.actions->recall(1);
+        }
         draft.move_vertically(1, shift);
+    }
     if (key_pressed(ImGuiKey_PageUp))
         draft.move_vertically(-10, shift);
     if (key_pressed(ImGuiKey_PageDown))
@@ -83,6 +94,9 @@ bool read_keyboard(AppState& state) {
         if (key_pressed(ImGuiKey_V)) {
             if (const char* text = ImGui::GetClipboardText()) {
                 draft.insert(text);
+                const std::string_view pasted = text;
+                state.chat.offered_paste = pasted.size() >= kLongPaste ? pasted : "";
+                state.chat.offered_revision = draft.revision();
             }
         }
     }
@@ -247,46 +261,73 @@ float draw_staged(AppState& state, float x, float y, float width) {
                                                                        : y + height - begin + px(9);
 }
 
-// A prompt that does not fit is a decision for the person: both numbers, and what would help.
-float draw_overflow(AppState& state, float x, float y, float width) {
+// A line above the draft: what it says, and one or two words that act. Returns which was clicked.
+int draw_strip(AppState& state,
+               const char* id,
+               ImVec2 at,
+               float width,
+               const std::string& text,
+               const char* first,
+               const char* second) {
     const float scale = state.fonts.scale;
     const auto px = [scale](float units) { return std::round(units * scale); };
     ImDrawList* list = ImGui::GetWindowDrawList();
-    const OverflowView& overflow = *state.overflow;
-    const std::string text = "This prompt has " + with_commas(overflow.needed) +
-                             " tokens, the context holds " + with_commas(overflow.limit) + ": " +
-                             with_commas(std::max<int64_t>(overflow.needed - overflow.limit, 1)) +
-                             " too many. Nothing was sent and nothing was left out.";
-    const float pad = px(14);
-    const float text_height = draw_wrapped(nullptr, state.fonts.body, {}, width - 2 * pad, 0, text);
-    const float height = text_height + pad * 2 + px(30);
-    list->AddRectFilled({x, y}, {x + width, y + height}, colour::kErrorCard, px(8));
-    list->AddRect({x, y}, {x + width, y + height}, colour::kErrorLine, px(8));
-    draw_wrapped(list, state.fonts.body, {x + pad, y + pad - px(3)}, width - 2 * pad, colour::kText,
-                 text);
+    const float height = px(28);
     ButtonLook look;
-    look.text = colour::kText;
-    look.fill = rgb(0xFFFFFF, 14);
-    look.hover = rgb(0xFFFFFF, 30);
     look.font = state.fonts.small;
-    ImVec2 at{x + pad, y + pad + text_height + px(3)}, box;
-    if (!state.staged.empty()) {
-        if (button(state, "overflow_remove", at, "Remove " + state.staged.back().name, look, &box)
-                .clicked) {
-            state.actions->remove_attachment(state.staged.size() - 1);
+    look.height = 24;
+    look.pad_x = 8;
+    look.text = colour::kAccentText;
+    float right = at.x + width;
+    int clicked = 0;
+    ImGui::PushID(id);
+    for (int i = 2; i >= 1; i--) {
+        const char* word = i == 1 ? first : second;
+        if (word != nullptr) {
+            right -= button_size(state, word, look).x;
+            if (button(state, word, {right, at.y + px(2)}, word, look).clicked) {
+                clicked = i;
+            }
         }
-        at.x += box.x + px(8);
     }
-    if (!state.conversation.messages.empty()) {
-        if (button(state, "overflow_new", at, "Ask in a new conversation", look, &box).clicked) {
-            state.actions->new_conversation();
+    ImGui::PopID();
+    list->AddRectFilled({at.x, at.y + px(4)}, {at.x + px(2), at.y + height - px(4)},
+                        colour::kAccentText);
+    draw_text(list, state.fonts.small, {at.x + px(10), centred(state.fonts.small, at.y, height)},
+              colour::kTextSoft, ellipsize(state.fonts.small, text, right - at.x - px(16)));
+    return clicked;
+}
+
+// What the draft is, where it is not simply the next question. Returns the height it took.
+float draw_strips(AppState& state, float x, float y, float width) {
+    const float begin = y, step = std::round(34 * state.fonts.scale);
+    if (state.chat.edit.message != 0) {
+        if (draw_strip(state, "editing", {x, y}, width,
+                       "Editing a question: its answer begins a branch of its own", "Cancel",
+                       nullptr) == 1) {
+            state.chat.actions->cancel_edit();
         }
-        at.x += box.x + px(8);
+        y += step;
     }
-    if (button(state, "overflow_close", at, "I will shorten it", look).clicked) {
-        state.overflow.reset();
+    if (!state.chat.offered_paste.empty() &&
+        state.chat.offered_revision == state.draft.revision()) {
+        const std::string size = with_commas(static_cast<int64_t>(state.chat.offered_paste.size()));
+        const int clicked =
+            draw_strip(state, "pasted", {x, y}, width, "Pasted " + size + " characters",
+                       "Attach them instead", "Keep as text");
+        if (clicked == 1) {
+            state.draft.undo();
+            state.chat.actions->attach_text(state.chat.offered_paste);
+            state.actions->draft_changed();
+        }
+        if (clicked != 0) {
+            state.chat.offered_paste.clear();
+        }
+        y += step;
+    } else {
+        state.chat.offered_paste.clear();
     }
-    return height + px(10);
+    return y - begin;
 }
 
 // A path can be typed where nothing can be dragged.
@@ -351,8 +392,8 @@ void draw_composer(AppState& state, ImVec2 at, ImVec2 size) {
     const float width = std::min(px(kColumn), size.x - px(2 * kMargin) - px(4));
     const float x = std::round(at.x + (size.x - width) / 2);
     float y = at.y + px(6);
-    if (state.overflow) {
-        y += draw_overflow(state, x, y, width);
+    if (state.chat.overflow) {
+        y += draw_overflow_card(state, x, y, width);
     }
 
     // Other inputs (renaming, a path) take the keyboard while they are active.
@@ -377,7 +418,7 @@ void draw_composer(AppState& state, ImVec2 at, ImVec2 size) {
     }
 
     const float row_height = px(kRow);
-    const float max_rows = std::max(3.0F, std::floor(io.DisplaySize.y * 0.35F / row_height));
+    const float max_rows = std::max(3.0F, std::floor(io.DisplaySize.y * 0.4F / row_height));
     const float rows = std::clamp(static_cast<float>(state.draft.rows().size()), 1.0F, max_rows);
     const float card_top = y;
     // The card's height follows from what is in it; it is drawn first, with last frame's height.
@@ -386,6 +427,7 @@ void draw_composer(AppState& state, ImVec2 at, ImVec2 size) {
     list->AddRect({x, card_top}, {x + width, card_bottom},
                   state.drop_hint ? colour::kAccentText : rgb(0x343841), px(12));
     y += px(12);
+    y += draw_strips(state, x + pad, y, inner);
     y += draw_staged(state, x + pad, y, inner);
     if (state.attach_open) {
         y += draw_attach_path(state, x + pad, y, inner);

@@ -70,6 +70,13 @@ Controller::Controller(AppState& state,
                           banner(kind, text, undo);
                       },
                       [this](const std::function<void()>& call) { return store_call(call); },
+                      hooks_.wake,
+                      [this](int64_t tokens) {
+                          if (model_) {
+                              engine_options_.ctx_size = tokens;
+                              load_model(model_->path);
+                          }
+                      },
                       [this] { count_wanted_ = true; },
                       {}}),
       files_worker_(hooks_.wake),
@@ -86,6 +93,7 @@ Controller::Controller(AppState& state,
     state_.thinking = settings_.thinking;
     state_.sidebar = settings_.sidebar;
     chats_.refresh_list();
+    chats_.restore_last();
 }
 
 Controller::~Controller() {
@@ -286,7 +294,7 @@ void Controller::recount() {
 }
 
 void Controller::draft_changed() {
-    state_.overflow.reset();
+    chats_.draft_changed();
     count_wanted_ = true;
 }
 
@@ -299,7 +307,7 @@ void Controller::toggle_thinking() {
 
 void Controller::send() {
     if (!packing_) {
-        chats_.turns().send();
+        chats_.send();
     }
 }
 
@@ -374,6 +382,7 @@ void Controller::attach(const std::vector<std::string>& paths) {
                 }
                 state_.staged.push_back(std::move(attachment));
             }
+            chats_.draft_changed();
             state_.composer_focused = true;
             count_wanted_ = true;
         };
@@ -389,8 +398,7 @@ void Controller::cancel_attach() {
 void Controller::remove_attachment(size_t index) {
     if (index < state_.staged.size()) {
         state_.staged.erase(state_.staged.begin() + static_cast<std::ptrdiff_t>(index));
-        state_.overflow.reset();
-        count_wanted_ = true;
+        draft_changed();
     }
 }
 

@@ -7,6 +7,7 @@ namespace app::window {
 namespace {
 
 constexpr size_t kMaxUndoSteps = 200;
+constexpr size_t kMaxUndoBytes = 16 << 20;  // of all steps, but for the last one
 
 bool continues_character(char c) {
     return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
@@ -61,8 +62,10 @@ std::string_view EditBuffer::selected() const {
 void EditBuffer::before_change(bool typing) {
     if (!(typing && typing_)) {
         undo_.push_back({text_, cursor_});
-        if (undo_.size() > kMaxUndoSteps) {
-            undo_.erase(undo_.begin());
+        const size_t room = kMaxUndoBytes / std::max<size_t>(1, text_.size());
+        const size_t steps = std::clamp<size_t>(room, 1, kMaxUndoSteps);
+        if (undo_.size() > steps) {
+            undo_.erase(undo_.begin(), undo_.end() - static_cast<std::ptrdiff_t>(steps));
         }
     }
     typing_ = typing;
@@ -84,6 +87,14 @@ void EditBuffer::set(std::string_view text) {
     before_change(false);
     text_ = std::string(text);
     cursor_ = anchor_ = text_.size();
+    changed();
+}
+
+void EditBuffer::start(std::string_view text, size_t cursor) {
+    text_ = std::string(text);
+    undo_.clear();
+    redo_.clear();
+    move_to(cursor, false);
     changed();
 }
 

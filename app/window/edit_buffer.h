@@ -30,6 +30,8 @@ public:
 
     void set(std::string_view text);  // as one step that can be undone; cursor at the end
     void clear() { set(""); }
+    // Another text altogether, with no steps to undo.
+    void start(std::string_view text, size_t cursor);
     void insert(std::string_view text);  // replaces the selection; CRLF and CR become LF
     void erase_back(bool word);
     void erase_forward(bool word);

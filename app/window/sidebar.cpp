@@ -1,4 +1,6 @@
-// The list of conversations by day.
+// The list of conversations: a search over all of them, pinned ones, folders, the others by day,
+// the trash. Rows outside the view are not drawn, so thousands cost no more than a screenful.
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 
@@ -13,62 +15,290 @@
 namespace app::window {
 namespace {
 
+constexpr float kRow = 48, kHeader = 32, kEdge = 8;
+
 // Whole days since 1970 in local time.
 int64_t day_of(const AppState& state, int64_t seconds) {
     return (seconds + state.utc_offset) / 86400;
 }
 
-std::string group_of(const AppState& state, int64_t updated_at) {
+// Days that share a heading share a number: 0 today, 1 yesterday, 2 the week, then the months.
+int64_t group_of(const AppState& state, int64_t updated_at) {
     const int64_t age = day_of(state, state.now) - day_of(state, updated_at);
-    if (age <= 0) {
-        return "TODAY";
-    }
-    if (age == 1) {
-        return "YESTERDAY";
+    if (age <= 1) {
+        return std::max<int64_t>(age, 0);
     }
     if (age <= 7) {
-        return "LAST 7 DAYS";
+        return 2;
     }
     const auto local = static_cast<std::time_t>(updated_at + state.utc_offset);
     std::tm parts{};
     gmtime_r(&local, &parts);
-    char name[32];
-    std::strftime(name, sizeof name, "%B %Y", &parts);
-    std::string upper = name;
-    for (char& c : upper) {
-        c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    }
-    return upper;
+    return 1000 + parts.tm_year * 12 + parts.tm_mon;
 }
 
-void draw_row(
-    AppState& state, const ConversationSummary& item, ImVec2 at, float width, float height) {
-    const float scale = state.fonts.scale;
-    const auto px = [scale](float units) { return std::round(units * scale); };
-    ImDrawList* list = ImGui::GetWindowDrawList();
-    const bool selected = item.id == state.conversation.id;
-    if (state.renaming == item.id) {
-        ImGui::SetCursorScreenPos({at.x + px(2), at.y + px(7)});
-        ImGui::SetNextItemWidth(width - px(4));
-        if (state.rename_starts) {
-            ImGui::SetKeyboardFocusHere();
-            state.rename_starts = false;
+std::string group_name(int64_t group) {
+    if (group < 3) {
+        const char* const names[] = {"TODAY", "YESTERDAY", "LAST 7 DAYS"};
+        return names[group];
+    }
+    const char* const months[] = {"JANUARY",   "FEBRUARY", "MARCH",    "APRIL",
+                                  "MAY",       "JUNE",     "JULY",     "AUGUST",
+                                  "SEPTEMBER", "OCTOBER",  "NOVEMBER", "DECEMBER"};
+    return std::string(months[(group - 1000) % 12]) + " " +
+           std::to_string(1900 + (group - 1000) / 12);
+}
+
+// One line of the list.
+struct Row {
+    enum class Kind { heading, folder, conversation, hit, deleted, note };
+    Kind kind = Kind::note;
+    std::string text;                           // heading, note
+    const ConversationSummary* item = nullptr;  // conversation, deleted
+    size_t index = 0;                           // folder, hit
+    float indent = 0;
+    int64_t id() const {
+        return kind == Kind::conversation || kind == Kind::deleted ? item->id : 0;
+    }
+};
+
+std::vector<Row> rows_of(const AppState& state) {
+    const SidebarView& view = state.chat.sidebar;
+    std::vector<Row> rows;
+    const auto add = [&](Row row) { rows.push_back(std::move(row)); };
+    if (!view.query.empty()) {
+        if (view.hits.empty()) {
+            add({Row::Kind::note, view.found_for == view.query && !view.searching
+                                      ? "Nothing is found in any conversation."
+                                      : "Searching\u2026"});
         }
-        const bool entered = ImGui::InputText(
-            "##rename", &state.rename_text,
-            ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_AutoSelectAll);
-        if (!ImGui::IsItemActive() &&
-            !ImGui::IsMouseHoveringRect(at, {at.x + width, at.y + height}) &&
-            ImGui::IsMouseClicked(0)) {
-            state.renaming = 0;
+        for (size_t i = 0; i < view.hits.size(); i++) {
+            add({Row::Kind::hit, "", nullptr, i});
         }
-        if (entered) {
-            if (!state.rename_text.empty()) {
-                state.actions->rename_conversation(item.id, state.rename_text);
+        return rows;
+    }
+    if (view.trash_open) {
+        if (view.trash.empty()) {
+            add({Row::Kind::note, "The trash is empty."});
+        }
+        for (const ConversationSummary& item : view.trash) {
+            add({Row::Kind::deleted, "", &item});
+        }
+        return rows;
+    }
+    const auto& all = state.conversations;
+    if (all.empty()) {
+        add({Row::Kind::note, "Conversations are kept here, on this machine."});
+    }
+    if (std::any_of(all.begin(), all.end(), [](const auto& c) { return c.pinned; })) {
+        add({Row::Kind::heading, "PINNED"});
+        for (const ConversationSummary& item : all) {
+            if (item.pinned) {
+                add({Row::Kind::conversation, "", &item});
             }
-            state.renaming = 0;
-        } else if (key_pressed(ImGuiKey_Escape, false)) {
-            state.renaming = 0;
+        }
+    }
+    if (!view.folders.empty()) {
+        add({Row::Kind::heading, "FOLDERS"});
+        for (size_t f = 0; f < view.folders.size(); f++) {
+            add({Row::Kind::folder, "", nullptr, f});
+            if (view.closed_folders.count(view.folders[f].id)) {
+                continue;
+            }
+            for (const ConversationSummary& item : all) {
+                if (!item.pinned && item.folder == view.folders[f].id) {
+                    add({Row::Kind::conversation, "", &item, 0, 12});
+                }
+            }
+        }
+    }
+    int64_t group = -1;
+    for (const ConversationSummary& item : all) {
+        if (item.pinned || item.folder != 0) {
+            continue;
+        }
+        if (const int64_t mine = group_of(state, item.updated_at); mine != group) {
+            group = mine;
+            add({Row::Kind::heading, group_name(group)});
+        }
+        add({Row::Kind::conversation, "", &item});
+    }
+    return rows;
+}
+
+class List {
+public:
+    List(AppState& state, ImVec2 at, float width)
+        : state_(state), view_(state.chat.sidebar), at_(at), width_(width) {}
+
+    void draw(ImVec2 size);
+
+private:
+    float px(float units) const { return std::round(units * state_.fonts.scale); }
+    float height_of(const Row& row) const {
+        return px(row.kind == Row::Kind::heading  ? kHeader
+                  : row.kind == Row::Kind::folder ? 34
+                  : row.kind == Row::Kind::note   ? 60
+                                                  : kRow);
+    }
+    void draw_row(const Row& row, ImVec2 at, float height);
+    void draw_conversation(const Row& row, ImVec2 at, float width, float height);
+    void draw_hit(const SearchHit& hit, size_t index, ImVec2 at, float width, float height);
+    void draw_folder(const Folder& folder, ImVec2 at, float width, float height);
+    bool rename_field(ImVec2 at, float width, std::string& text);
+    void choose(const ConversationSummary& item);
+    void menu(const ConversationSummary& item);
+    void deleted_menu(const ConversationSummary& item);
+    void keyboard(const std::vector<Row>& rows, float page);
+    std::vector<int64_t> chosen(int64_t id) const;
+    void drop(const std::vector<Row>& rows);
+
+    AppState& state_;
+    SidebarView& view_;
+    ImVec2 at_;
+    float width_;
+    const std::vector<Row>* rows_ = nullptr;
+    bool over_folder_ = false;
+};
+
+// What a menu or key acts on: the selection where the row belongs to it, else the row.
+std::vector<int64_t> List::chosen(int64_t id) const {
+    if (view_.selected.count(id)) {
+        return {view_.selected.begin(), view_.selected.end()};
+    }
+    return {id};
+}
+
+void List::choose(const ConversationSummary& item) {
+    const ImGuiIO& io = ImGui::GetIO();
+    view_.has_keyboard = true;
+    view_.cursor = item.id;
+    if (io.KeyCtrl) {
+        if (!view_.selected.erase(item.id)) {
+            view_.selected.insert(item.id);
+        }
+        view_.anchor = item.id;
+        return;
+    }
+    if (io.KeyShift && view_.anchor != 0) {
+        bool inside = false;
+        view_.selected.clear();
+        for (const Row& row : *rows_) {
+            const bool end = row.id() != 0 && (row.id() == item.id || row.id() == view_.anchor);
+            if (row.id() != 0 && (inside || end)) {
+                view_.selected.insert(row.id());
+            }
+            if (end && item.id != view_.anchor) {
+                inside = !inside;
+            }
+        }
+        return;
+    }
+    view_.selected.clear();
+    view_.anchor = item.id;
+    if (item.deleted_at == 0) {
+        state_.actions->select_conversation(item.id);
+        state_.sidebar_overlay = false;
+    }
+}
+
+bool List::rename_field(ImVec2 at, float width, std::string& text) {
+    ImGui::SetCursorScreenPos({at.x + px(2), at.y + px(7)});
+    ImGui::SetNextItemWidth(width - px(4));
+    if (state_.rename_starts) {
+        ImGui::SetKeyboardFocusHere();
+    }
+    const bool entered =
+        ImGui::InputText("##rename", &text,
+                         ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_AutoSelectAll);
+    const bool left = !state_.rename_starts && !entered && ImGui::IsItemDeactivated();
+    state_.rename_starts = false;
+    if (left) {
+        state_.renaming = 0;
+        view_.renaming_folder = 0;
+    }
+    return entered && text.find_first_not_of(' ') != std::string::npos;
+}
+
+void List::menu(const ConversationSummary& item) {
+    ChatActions& chats = *state_.chat.actions;
+    const std::vector<int64_t> ids = chosen(item.id);
+    const bool one = ids.size() == 1;
+    if (one && ImGui::MenuItem("Rename", "F2")) {
+        state_.renaming = item.id;
+        state_.rename_text = item.title;
+        state_.rename_starts = true;
+    }
+    if (ImGui::MenuItem(item.pinned ? "Unpin" : "Pin")) {
+        chats.set_pinned(ids, !item.pinned);
+    }
+    if (ImGui::BeginMenu("Move to")) {
+        for (const Folder& folder : view_.folders) {
+            ImGui::PushID(static_cast<int>(folder.id));
+            if (ImGui::MenuItem(folder.name.c_str(), nullptr, item.folder == folder.id)) {
+                chats.move_to_folder(ids, folder.id);
+            }
+            ImGui::PopID();
+        }
+        if (item.folder != 0 && ImGui::MenuItem("No folder")) {
+            chats.move_to_folder(ids, 0);
+        }
+        if (!view_.folders.empty()) {
+            ImGui::Separator();
+        }
+        if (ImGui::MenuItem("New folder\u2026")) {
+            view_.naming_folder = true;
+            view_.folder_for = ids;
+            view_.folder_name.clear();
+            state_.rename_starts = true;
+        }
+        ImGui::EndMenu();
+    }
+    if (ImGui::BeginMenu("Export")) {
+        if (ImGui::MenuItem("Markdown")) {
+            chats.export_to_file(ids, ExportFormat::markdown);
+        }
+        if (ImGui::MenuItem("HTML")) {
+            chats.export_to_file(ids, ExportFormat::html);
+        }
+        if (ImGui::MenuItem("JSON, with all branches")) {
+            chats.export_to_file(ids, ExportFormat::json);
+        }
+        if (one && ImGui::MenuItem("Copy as Markdown")) {
+            chats.copy_as_markdown(item.id);
+        }
+        ImGui::EndMenu();
+    }
+    ImGui::Separator();
+    const std::string word = one ? "Delete" : "Delete " + std::to_string(ids.size());
+    if (ImGui::MenuItem(word.c_str(), "Del")) {
+        view_.selected.clear();
+        chats.remove(ids);
+    }
+}
+
+void List::deleted_menu(const ConversationSummary& item) {
+    const std::vector<int64_t> ids = chosen(item.id);
+    const std::string count = ids.size() == 1 ? "" : " " + std::to_string(ids.size());
+    if (ImGui::MenuItem(("Restore" + count).c_str())) {
+        view_.selected.clear();
+        state_.chat.actions->restore(ids);
+    }
+    if (ImGui::MenuItem(("Delete" + count + " for good").c_str())) {
+        view_.selected.clear();
+        state_.chat.actions->erase(ids);
+    }
+}
+
+void List::draw_conversation(const Row& row, ImVec2 at, float width, float height) {
+    const ConversationSummary& item = *row.item;
+    const float scale = state_.fonts.scale;
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    const bool deleted = row.kind == Row::Kind::deleted;
+    if (!deleted && state_.renaming == item.id) {
+        if (rename_field(at, width, state_.rename_text)) {
+            state_.actions->rename_conversation(item.id, state_.rename_text);
+            state_.renaming = 0;
         }
         return;
     }
@@ -80,19 +310,35 @@ void draw_row(
     if (over_row) {
         more = click_area("more", more_at, {px(24), px(24)});
     }
-    const Click row = click_area("row", at, {width - (over_row ? px(32) : 0), height});
-    if (selected || over_row) {
+    const Click click = click_area("row", at, {width - (over_row ? px(32) : 0), height});
+    if (click.held && !deleted && ImGui::IsMouseDragging(0, px(6)) && !view_.folders.empty()) {
+        view_.dragging = item.id;
+    }
+    const bool open = !deleted && item.id == state_.conversation.id;
+    const bool selected = view_.selected.count(item.id) != 0;
+    if (open || selected || over_row) {
         list->AddRectFilled(at, {at.x + width, at.y + height},
-                            selected ? colour::kActive : colour::kHover, px(6));
+                            selected ? colour::kAccentCard
+                            : open   ? colour::kActive
+                                     : colour::kHover,
+                            px(6));
+    }
+    if (selected || (view_.has_keyboard && view_.cursor == item.id && !open)) {
+        list->AddRect(at, {at.x + width, at.y + height}, colour::kAccentLine, px(6));
     }
     const float text_room = width - px(20) - (over_row ? px(24) : 0);
-    draw_text(list, state.fonts.body, {at.x + px(10), at.y + px(7)}, colour::kText,
-              ellipsize(state.fonts.body, item.title, text_room));
-    const bool writing = state.generation.busy() && state.generation.conversation_id == item.id;
-    const std::string detail = writing           ? "answering\u2026"
-                               : item.tokens > 0 ? short_count(item.tokens) + " tokens"
-                                                 : "no answer yet";
-    draw_text(list, state.fonts.small, {at.x + px(10), at.y + px(27)},
+    draw_text(list, state_.fonts.body, {at.x + px(10), at.y + px(7)}, colour::kText,
+              ellipsize(state_.fonts.body, item.title, text_room));
+    const bool writing =
+        state_.generation.busy() && state_.generation.conversation_id == item.id && !deleted;
+    std::string detail = writing           ? "answering\u2026"
+                         : item.tokens > 0 ? short_count(item.tokens) + " tokens"
+                                           : "no answer yet";
+    if (deleted) {
+        const int64_t days = std::max<int64_t>(0, 30 - (state_.now - item.deleted_at) / 86400);
+        detail = days == 1 ? "one more day" : std::to_string(days) + " more days";
+    }
+    draw_text(list, state_.fonts.small, {at.x + px(10), at.y + px(27)},
               writing ? colour::kAccentText : colour::kTextDim, detail);
     if (over_row) {
         for (int i = -1; i <= 1; i++) {
@@ -101,47 +347,376 @@ void draw_row(
                 1.7F * scale, more.hovered ? colour::kText : colour::kTextSoft);
         }
     }
-    if (more.clicked) {
+    if (more.clicked || (click.hovered && ImGui::IsMouseClicked(1))) {
         ImGui::OpenPopup("conversation_menu");
     }
-    if (row.clicked) {
-        state.actions->select_conversation(item.id);
-        state.sidebar_overlay = false;
+    if (click.clicked && view_.dragging == 0) {
+        choose(item);
     }
-    if (row.hovered && ImGui::IsMouseClicked(1)) {
-        ImGui::OpenPopup("conversation_menu");
+    if (click.hovered && !deleted && ImGui::IsMouseDoubleClicked(0)) {
+        state_.renaming = item.id;
+        state_.rename_text = item.title;
+        state_.rename_starts = true;
     }
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {px(6), px(6)});
     if (ImGui::BeginPopup("conversation_menu")) {
-        if (ImGui::MenuItem("Rename")) {
-            state.renaming = item.id;
-            state.rename_text = item.title;
-            state.rename_starts = true;
+        deleted ? deleted_menu(item) : menu(item);
+        ImGui::EndPopup();
+    }
+    ImGui::PopStyleVar();
+}
+
+void List::draw_hit(const SearchHit& hit, size_t index, ImVec2 at, float width, float height) {
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    const Click click = click_area("hit", at, {width, height});
+    const bool current = view_.has_keyboard && view_.cursor == static_cast<int64_t>(index) + 1;
+    if (click.hovered || current) {
+        list->AddRectFilled(at, {at.x + width, at.y + height},
+                            current ? colour::kActive : colour::kHover, px(6));
+    }
+    draw_text(list, state_.fonts.body, {at.x + px(10), at.y + px(7)}, colour::kText,
+              ellipsize(state_.fonts.body, hit.title, width - px(20)));
+    // The words around the match, the match itself brighter.
+    float x = at.x + px(10);
+    const float y = at.y + px(27), end = at.x + width - px(10);
+    std::string_view rest = hit.snippet;
+    if (rest.empty()) {
+        draw_text(list, state_.fonts.small, {x, y}, colour::kTextDim, "in the title");
+    }
+    // Long leading context would push the match out of the narrow column.
+    if (const size_t mark = rest.find('\x01'); mark != std::string_view::npos) {
+        while (text_width(state_.fonts.small, rest.substr(0, rest.find('\x01'))) > width * 0.35F) {
+            size_t step = 1;
+            while (step < rest.size() && (static_cast<unsigned char>(rest[step]) & 0xC0) == 0x80) {
+                step++;
+            }
+            rest.remove_prefix(step);
         }
-        if (ImGui::MenuItem("Delete")) {
-            state.actions->remove_conversation(item.id);
+    }
+    list->PushClipRect({at.x, at.y}, {end, at.y + height}, true);
+    bool match = false;
+    while (!rest.empty() && x < end) {
+        const size_t to = std::min(rest.find_first_of("\x01\x02"), rest.size());
+        const std::string piece(rest.substr(0, to));
+        draw_text(list, state_.fonts.small, {x, y}, match ? colour::kAccentText : colour::kTextDim,
+                  piece);
+        x += text_width(state_.fonts.small, piece);
+        if (to < rest.size()) {
+            match = rest[to] == '\x01';
+        }
+        rest.remove_prefix(std::min(to + 1, rest.size()));
+    }
+    list->PopClipRect();
+    if (click.clicked) {
+        view_.cursor = static_cast<int64_t>(index) + 1;
+        state_.chat.actions->open_hit(index);
+        state_.sidebar_overlay = false;
+    }
+}
+
+void List::draw_folder(const Folder& folder, ImVec2 at, float width, float height) {
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    if (view_.renaming_folder == folder.id) {
+        if (rename_field({at.x, at.y - px(4)}, width, view_.folder_name)) {
+            state_.chat.actions->rename_folder(folder.id, view_.folder_name);
+            view_.renaming_folder = 0;
+        }
+        return;
+    }
+    const Click click = click_area("folder", at, {width, height});
+    const bool over = ImGui::IsMouseHoveringRect(at, {at.x + width, at.y + height});
+    const bool target = view_.dragging != 0 && over;
+    over_folder_ = over_folder_ || target;
+    if (click.hovered || target) {
+        list->AddRectFilled(at, {at.x + width, at.y + height},
+                            target ? colour::kAccentCard : colour::kHover, px(6));
+    }
+    if (target) {
+        list->AddRect(at, {at.x + width, at.y + height}, colour::kAccentText, px(6));
+        if (ImGui::IsMouseReleased(0)) {
+            state_.chat.actions->move_to_folder(chosen(view_.dragging), folder.id);
+            view_.closed_folders.erase(folder.id);
+            view_.dragging = 0;
+        }
+    }
+    const bool closed = view_.closed_folders.count(folder.id) != 0;
+    draw_triangle(list, {at.x + px(16), at.y + height / 2}, px(8), !closed, colour::kTextSoft);
+    draw_text(list, state_.fonts.body, {at.x + px(28), centred(state_.fonts.body, at.y, height)},
+              colour::kText, ellipsize(state_.fonts.body, folder.name, width - px(76)));
+    const auto inside = std::count_if(
+        state_.conversations.begin(), state_.conversations.end(),
+        [&](const ConversationSummary& c) { return c.folder == folder.id && !c.pinned; });
+    draw_text_right(list, state_.fonts.small, at.x + width - px(10),
+                    centred(state_.fonts.small, at.y, height), colour::kTextDim,
+                    std::to_string(inside));
+    if (click.clicked && view_.dragging == 0) {
+        if (!view_.closed_folders.erase(folder.id)) {
+            view_.closed_folders.insert(folder.id);
+        }
+    }
+    if (click.hovered && ImGui::IsMouseClicked(1)) {
+        ImGui::OpenPopup("folder_menu");
+    }
+    ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {px(6), px(6)});
+    if (ImGui::BeginPopup("folder_menu")) {
+        if (ImGui::MenuItem("Rename")) {
+            view_.renaming_folder = folder.id;
+            view_.folder_name = folder.name;
+            state_.rename_starts = true;
+        }
+        if (ImGui::MenuItem("Remove the folder, keep its conversations")) {
+            state_.chat.actions->remove_folder(folder.id);
         }
         ImGui::EndPopup();
     }
     ImGui::PopStyleVar();
 }
 
-}  // namespace
+void List::draw_row(const Row& row, ImVec2 at, float height) {
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    const float x = at.x + px(kEdge) + px(row.indent);
+    const float width = width_ - px(2 * kEdge) - px(row.indent);
+    switch (row.kind) {
+        case Row::Kind::heading:
+            draw_text(list, state_.fonts.small, {at.x + px(18), at.y + px(12)}, colour::kTextDim,
+                      row.text);
+            return;
+        case Row::Kind::note:
+            draw_wrapped(list, state_.fonts.small, {at.x + px(18), at.y + px(12)}, width_ - px(36),
+                         colour::kTextDim, row.text);
+            return;
+        case Row::Kind::folder: {
+            const Folder& folder = view_.folders[row.index];
+            ImGui::PushID("folder");
+            ImGui::PushID(static_cast<int>(folder.id));
+            draw_folder(folder, {x, at.y}, width, height - px(2));
+            ImGui::PopID();
+            ImGui::PopID();
+            return;
+        }
+        case Row::Kind::hit:
+            ImGui::PushID(static_cast<int>(row.index));
+            draw_hit(view_.hits[row.index], row.index, {x, at.y}, width, height - px(2));
+            ImGui::PopID();
+            return;
+        case Row::Kind::conversation:
+        case Row::Kind::deleted:
+            ImGui::PushID(static_cast<int>(row.item->id));
+            draw_conversation(row, {x, at.y}, width, height - px(2));
+            ImGui::PopID();
+            return;
+    }
+}
 
-void draw_sidebar(AppState& state, ImVec2 at, ImVec2 size) {
+// Arrows move, Enter opens, F2 names, Delete puts into the trash (Backspace never does anything).
+void List::keyboard(const std::vector<Row>& rows, float page) {
+    if (!view_.has_keyboard || state_.composer_focused || ImGui::GetIO().WantTextInput ||
+        ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel)) {
+        return;
+    }
+    std::vector<int64_t> stops;
+    for (const Row& row : rows) {
+        if (row.kind == Row::Kind::hit) {
+            stops.push_back(static_cast<int64_t>(row.index) + 1);
+        } else if (row.id() != 0) {
+            stops.push_back(row.id());
+        }
+    }
+    if (stops.empty()) {
+        return;
+    }
+    const auto here = std::find(stops.begin(), stops.end(), view_.cursor);
+    int64_t at = here == stops.end() ? -1 : here - stops.begin();
+    const int64_t before = at;
+    const auto page_rows = static_cast<int64_t>(page / px(kRow));
+    if (key_pressed(ImGuiKey_DownArrow))
+        at++;
+    if (key_pressed(ImGuiKey_UpArrow))
+        at--;
+    if (key_pressed(ImGuiKey_PageDown))
+        at += page_rows;
+    if (key_pressed(ImGuiKey_PageUp))
+        at -= page_rows;
+    if (key_pressed(ImGuiKey_Home))
+        at = 0;
+    if (key_pressed(ImGuiKey_End))
+        at = static_cast<int64_t>(stops.size()) - 1;
+    at = std::clamp<int64_t>(at, 0, static_cast<int64_t>(stops.size()) - 1);
+    if (at != before) {
+        view_.cursor = stops[static_cast<size_t>(at)];
+        view_.scroll_to_cursor = true;
+        if (ImGui::GetIO().KeyShift) {
+            view_.selected.insert(view_.cursor);
+            if (before >= 0) {
+                view_.selected.insert(stops[static_cast<size_t>(before)]);
+            }
+        } else {
+            view_.selected.clear();
+            view_.anchor = view_.cursor;
+        }
+    }
+    const bool searching = !view_.query.empty();
+    if (key_pressed(ImGuiKey_Enter, false) || key_pressed(kKeypadEnter, false)) {
+        if (searching) {
+            state_.chat.actions->open_hit(static_cast<size_t>(at));
+        } else if (!view_.trash_open) {
+            state_.actions->select_conversation(view_.cursor);
+        }
+    } else if (key_pressed(ImGuiKey_Delete, false) && !searching && !view_.trash_open) {
+        const std::vector<int64_t> ids = chosen(view_.cursor);
+        const size_t next = static_cast<size_t>(at) + 1;
+        view_.cursor = next < stops.size() ? stops[next] : 0;
+        view_.selected.clear();
+        state_.chat.actions->remove(ids);
+    } else if (ImGui::GetIO().KeyCtrl && key_pressed(ImGuiKey_A, false) && !searching) {
+        view_.selected.insert(stops.begin(), stops.end());
+    } else if (key_pressed(ImGuiKey_Escape, false)) {
+        view_.selected.clear();
+        view_.has_keyboard = false;
+        state_.composer_focused = true;
+    }
+}
+
+// A row let go of outside a folder leaves the one it is in.
+void List::drop(const std::vector<Row>& rows) {
+    if (view_.dragging == 0) {
+        return;
+    }
+    for (const Row& row : rows) {
+        if (row.id() != view_.dragging) {
+            continue;
+        }
+        ImDrawList* list = ImGui::GetForegroundDrawList();
+        const ImVec2 mouse = ImGui::GetIO().MousePos;
+        const size_t count = chosen(view_.dragging).size();
+        const std::string label = count > 1
+                                      ? std::to_string(count) + " conversations"
+                                      : ellipsize(state_.fonts.body, row.item->title, px(180));
+        const float width = text_width(state_.fonts.body, label) + px(20);
+        list->AddRectFilled({mouse.x + px(12), mouse.y + px(4)},
+                            {mouse.x + px(12) + width, mouse.y + px(32)}, colour::kActive, px(6));
+        draw_text(list, state_.fonts.body, {mouse.x + px(22), mouse.y + px(9)}, colour::kText,
+                  label);
+        if (!ImGui::IsMouseDown(0)) {
+            if (!over_folder_ && row.item->folder != 0 && mouse.x < at_.x + width_) {
+                state_.chat.actions->move_to_folder(chosen(view_.dragging), 0);
+            }
+        }
+        break;
+    }
+    if (!ImGui::IsMouseDown(0)) {
+        view_.dragging = 0;
+    }
+}
+
+void List::draw(ImVec2 size) {
+    const std::vector<Row> rows = rows_of(state_);
+    rows_ = &rows;
+    if (state_.composer_focused) {
+        view_.has_keyboard = false;
+    }
+    keyboard(rows, size.y);
+    // The list may have changed by what the keys did; rows only point to what is drawn below.
+    const std::vector<Row> fresh = rows_of(state_);
+    rows_ = &fresh;
+    const float begin = ImGui::GetCursorScreenPos().y, scroll = ImGui::GetScrollY();
+    float y = begin;
+    size_t first = fresh.size(), last = 0;
+    std::vector<float> tops(fresh.size());
+    for (size_t i = 0; i < fresh.size(); i++) {
+        const float height = height_of(fresh[i]);
+        tops[i] = y;
+        if (y + height > at_.y && y < at_.y + size.y) {
+            first = std::min(first, i);
+            last = i + 1;
+        }
+        const int64_t stop = fresh[i].kind == Row::Kind::hit
+                                 ? static_cast<int64_t>(fresh[i].index) + 1
+                                 : fresh[i].id();
+        if (view_.scroll_to_cursor && stop != 0 && stop == view_.cursor) {
+            view_.scroll_to_cursor = false;
+            if (y < at_.y) {
+                ImGui::SetScrollY(scroll - (at_.y - y));
+            } else if (y + height > at_.y + size.y) {
+                ImGui::SetScrollY(scroll + (y + height - at_.y - size.y));
+            }
+        }
+        y += height;
+    }
+    const uint64_t shown = state_.conversation_generation;
+    const size_t count = state_.conversations.size();
+    for (size_t i = first; i < last; i++) {
+        draw_row(fresh[i], {at_.x, tops[i]}, height_of(fresh[i]));
+        // An action replaces the lists that the rows point into; the next frame shows them.
+        if (state_.conversation_generation != shown || state_.conversations.size() != count ||
+            state_.chat.sidebar.list_changed) {
+            break;
+        }
+    }
+    if (!state_.chat.sidebar.list_changed) {
+        drop(fresh);
+    }
+    state_.chat.sidebar.list_changed = false;
+    ImGui::SetCursorScreenPos({at_.x, begin});
+    ImGui::Dummy({1, y - begin + px(8)});
+}
+
+// A new folder's name, or the path of a file to be read in.
+void draw_prompts(AppState& state) {
+    SidebarView& view = state.chat.sidebar;
     const float scale = state.fonts.scale;
     const auto px = [scale](float units) { return std::round(units * scale); };
-    begin_region("sidebar", at, size);
-    ImDrawList* list = ImGui::GetWindowDrawList();
-    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kPanel);
-    list->AddLine({at.x + size.x - 1, at.y}, {at.x + size.x - 1, at.y + size.y}, colour::kLine);
+    if (view.naming_folder && !ImGui::IsPopupOpen("name_folder")) {
+        ImGui::OpenPopup("name_folder");
+    }
+    if (view.importing && !ImGui::IsPopupOpen("import")) {
+        ImGui::OpenPopup("import");
+    }
+    const auto field = [&](const char* popup, bool& open, const char* hint, std::string& text) {
+        bool entered = false;
+        ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {px(10), px(10)});
+        if (ImGui::BeginPopup(popup)) {
+            ImGui::SetNextItemWidth(px(300));
+            if (ImGui::IsWindowAppearing()) {
+                ImGui::SetKeyboardFocusHere();
+            }
+            entered = ImGui::InputTextWithHint("##text", hint, &text,
+                                               ImGuiInputTextFlags_EnterReturnsTrue);
+            if (entered) {
+                open = false;
+                ImGui::CloseCurrentPopup();
+            }
+            ImGui::EndPopup();
+        } else {
+            open = false;
+        }
+        ImGui::PopStyleVar();
+        return entered && text.find_first_not_of(' ') != std::string::npos;
+    };
+    if (view.naming_folder &&
+        field("name_folder", view.naming_folder, "Name of the folder", view.folder_name)) {
+        state.chat.actions->add_folder(view.folder_name, view.folder_for);
+        view.folder_for.clear();
+    }
+    if (view.importing &&
+        field("import", view.importing, "Path of a JSON file of conversations", view.import_path)) {
+        state.chat.actions->import_file(view.import_path);
+        view.import_path.clear();
+    }
+}
 
-    const ImVec2 fresh_at{at.x + px(8), at.y + px(12)};
-    const ImVec2 fresh_size{size.x - px(17), px(32)};
+// Above the list: a new conversation, and the field that searches all of them.
+void draw_head(AppState& state, ImVec2 at, float width) {
+    SidebarView& view = state.chat.sidebar;
+    const float scale = state.fonts.scale;
+    const auto px = [scale](float units) { return std::round(units * scale); };
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    const ImVec2 fresh_at{at.x + px(kEdge), at.y + px(12)};
+    const ImVec2 fresh_size{width - px(2 * kEdge), px(32)};
     const Click fresh = click_area("new", fresh_at, fresh_size);
     list->AddRectFilled(fresh_at, {fresh_at.x + fresh_size.x, fresh_at.y + fresh_size.y},
                         fresh.hovered ? colour::kHover : colour::kPanel, px(6));
-    list->AddRect(fresh_at, {fresh_at.x + fresh_size.x, fresh_at.y + fresh_size.y}, rgb(0x363A43),
+    list->AddRect(fresh_at, {fresh_at.x + fresh_size.x, fresh_at.y + fresh_size.y}, colour::kLine,
                   px(6));
     draw_plus(list, {fresh_at.x + px(18), fresh_at.y + fresh_size.y / 2}, px(11), colour::kText,
               std::max(1.0F, 1.4F * scale));
@@ -153,37 +728,102 @@ void draw_sidebar(AppState& state, ImVec2 at, ImVec2 size) {
         state.sidebar_overlay = false;
     }
 
-    const ImVec2 list_at{at.x, at.y + px(52)};
-    begin_region("conversations", list_at, {size.x - 1, size.y - px(52)}, true);
-    ImDrawList* rows = ImGui::GetWindowDrawList();
-    const float row_height = px(48);
-    float y = ImGui::GetCursorScreenPos().y;
-    const float begin_y = y;
-    const float clip_top = list_at.y - row_height, clip_bottom = at.y + size.y;
-    std::string group;
-    for (const ConversationSummary& item : state.conversations) {
-        const std::string mine = group_of(state, item.updated_at);
-        if (mine != group) {
-            group = mine;
-            draw_text(rows, state.fonts.small, {at.x + px(18), y + px(12)}, colour::kTextDim,
-                      group);
-            y += px(36);
-        }
-        if (y > clip_top && y < clip_bottom) {  // rows outside are not submitted
-            ImGui::PushID(static_cast<int>(item.id));
-            draw_row(state, item, {at.x + px(8), y}, size.x - px(17), row_height - px(2));
-            ImGui::PopID();
-        }
-        y += row_height;
+    ImGui::SetCursorScreenPos({at.x + px(kEdge), at.y + px(52)});
+    ImGui::SetNextItemWidth(width - px(2 * kEdge) - (view.query.empty() ? 0 : px(30)));
+    if (view.focus_search) {
+        view.focus_search = false;
+        state.composer_focused = false;
+        ImGui::SetKeyboardFocusHere();
     }
-    if (state.conversations.empty()) {
-        draw_wrapped(rows, state.fonts.small, {at.x + px(18), y + px(12)}, size.x - px(36),
-                     colour::kTextDim, "Conversations are kept here, on this machine.");
-        y += px(50);
+    const bool changed =
+        ImGui::InputTextWithHint("##search", "Search all conversations", &view.query);
+    const bool active = ImGui::IsItemActive();
+    if (changed) {
+        view.cursor = 0;
+        state.chat.actions->search_changed();
     }
-    ImGui::SetCursorScreenPos({at.x, begin_y});
-    ImGui::Dummy({1, y - begin_y + px(8)});
+    // Down into the hits, Enter to the first one.
+    if (active && !view.hits.empty()) {
+        if (key_pressed(ImGuiKey_DownArrow, false)) {
+            ImGui::SetWindowFocus(nullptr);
+            view.has_keyboard = true;
+            view.cursor = 1;
+        }
+    }
+    if (ImGui::IsItemDeactivated() && key_pressed(ImGuiKey_Enter, false) && !view.hits.empty()) {
+        state.chat.actions->open_hit(0);
+    }
+    if (!view.query.empty()) {
+        const ImVec2 clear{at.x + width - px(kEdge) - px(26), at.y + px(54)};
+        const Click click = click_area("clear", clear, {px(26), px(26)});
+        draw_cross(list, {clear.x + px(13), clear.y + px(13)}, px(9),
+                   click.hovered ? colour::kText : colour::kTextDim, std::max(1.0F, 1.3F * scale));
+        if (click.clicked) {
+            view.query.clear();
+            state.chat.actions->search_changed();
+            state.composer_focused = true;
+        }
+    }
+}
+
+// Below the list: the trash and what else concerns all conversations.
+void draw_foot(AppState& state, ImVec2 at, float width) {
+    SidebarView& view = state.chat.sidebar;
+    const float scale = state.fonts.scale;
+    const auto px = [scale](float units) { return std::round(units * scale); };
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    list->AddLine({at.x, at.y}, {at.x + width, at.y}, colour::kLine);
+    ButtonLook look;
+    look.font = state.fonts.small;
+    look.height = 26;
+    look.pad_x = 8;
+    look.text = view.trash_open ? colour::kAccentText : colour::kTextDim;
+    ImVec2 box, pen{at.x + px(kEdge), at.y + px(6)};
+    if (button(state, "trash", pen, view.trash_open ? "Back to the list" : "Trash", look, &box)
+            .clicked) {
+        state.chat.actions->open_trash(!view.trash_open);
+    }
+    pen.x += box.x;
+    look.text = colour::kTextDim;
+    if (view.trash_open) {
+        if (!view.trash.empty() && button(state, "empty", pen, "Empty it", look, &box).clicked) {
+            std::vector<int64_t> all;
+            for (const ConversationSummary& item : view.trash) {
+                all.push_back(item.id);
+            }
+            state.chat.actions->erase(all);
+        }
+        return;
+    }
+    if (button(state, "folder", pen, "New folder", look, &box).clicked) {
+        view.naming_folder = true;
+        view.folder_for.assign(view.selected.begin(), view.selected.end());
+        view.folder_name.clear();
+    }
+    pen.x += box.x;
+    if (button(state, "import", pen, "Import", look, &box).clicked) {
+        view.importing = true;
+    }
+}
+
+}  // namespace
+
+void draw_sidebar(AppState& state, ImVec2 at, ImVec2 size) {
+    const float scale = state.fonts.scale;
+    const auto px = [scale](float units) { return std::round(units * scale); };
+    begin_region("sidebar", at, size);
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kPanel);
+    list->AddLine({at.x + size.x - 1, at.y}, {at.x + size.x - 1, at.y + size.y}, colour::kLine);
+    draw_head(state, at, size.x - 1);
+    const float head = px(90), foot = px(38);
+    const ImVec2 list_at{at.x, at.y + head};
+    const ImVec2 list_size{size.x - 1, std::max(px(40), size.y - head - foot)};
+    begin_region("conversations", list_at, list_size, true);
+    List(state, list_at, list_size.x).draw(list_size);
     ImGui::EndChild();
+    draw_foot(state, {at.x, at.y + size.y - foot}, size.x - 1);
+    draw_prompts(state);
     ImGui::EndChild();
 }
 

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "app/window/turn_settings.h"
-#include "runtime/error.h"
 
 namespace app::window {
 namespace {
@@ -50,7 +49,7 @@ TurnRunner::~TurnRunner() {
     }
 }
 
-void TurnRunner::send() {
+void TurnRunner::send(Decision decision) {
     AppState& state = host_.state;
     if (turn_ || !host_.model) {
         return;
@@ -59,6 +58,7 @@ void TurnRunner::send() {
     turn.before = turn.conversation = state.conversation;
     turn.draft = {state.draft.text(), state.draft.cursor(), state.staged};
     turn.edit = std::exchange(state.chat.edit, {});
+    turn.decision = decision;
     auto& messages = turn.conversation.messages;
     Message question;
     question.content = turn.draft.text;
@@ -84,12 +84,12 @@ void TurnRunner::send() {
     }
     messages.push_back(std::move(question));
     messages.push_back(empty_answer());
-    state.draft.set(turn.edit.kept.text);
+    state.draft.start(turn.edit.kept.text, turn.edit.kept.cursor);
     state.staged = turn.edit.kept.staged;
     start(std::move(turn));
 }
 
-void TurnRunner::regenerate(size_t index) {
+void TurnRunner::regenerate(size_t index, Decision decision) {
     AppState& state = host_.state;
     const auto& shown = state.conversation.messages;
     if (turn_ || !host_.model || index >= shown.size() || index == 0 ||
@@ -97,7 +97,9 @@ void TurnRunner::regenerate(size_t index) {
         return;
     }
     Turn turn;
-    turn.kind = Turn::Kind::again;
+    turn.of = OverflowView::Of::another_answer;
+    turn.index = index;
+    turn.decision = decision;
     turn.before = turn.conversation = state.conversation;
     Message answer = empty_answer();
     answer.parent = shown[index].parent;
@@ -106,7 +108,7 @@ void TurnRunner::regenerate(size_t index) {
     start(std::move(turn));
 }
 
-void TurnRunner::continue_answer() {
+void TurnRunner::continue_answer(Decision decision) {
     AppState& state = host_.state;
     const auto& shown = state.conversation.messages;
     if (turn_ || !host_.model || shown.empty() || shown.back().role != runtime::Role::assistant ||
@@ -114,7 +116,8 @@ void TurnRunner::continue_answer() {
         return;
     }
     Turn turn;
-    turn.kind = Turn::Kind::continued;
+    turn.of = OverflowView::Of::continuation;
+    turn.decision = decision;
     turn.before = turn.conversation = state.conversation;
     Message& answer = turn.conversation.messages.back();
     turn.earlier = answer.stats;
@@ -130,52 +133,68 @@ void TurnRunner::start(Turn turn) {
     turn_ = std::make_unique<Turn>(std::move(turn));
     state.conversation = turn_->conversation;
     state.layouts.clear();
-    state.overflow.reset();
+    state.chat.overflow.reset();
     state.follow = true;
     state.scroll_to_end = true;
     state.generation = {};
     state.generation.phase = GenerationView::Phase::preparing;
     state.generation.conversation_id = turn_->conversation.id;
 
-    const int64_t limit = state.memory.ctx_size;
+    const int64_t context = limits(0).context;
     TurnSettings settings =
-        turn_settings(host_.settings, turn_->conversation, state.thinking, limit);
+        turn_settings(host_.settings, turn_->conversation, state.thinking, context);
+    const OverflowLimits room = limits(settings.reserve);
     // The prompt ends where the answer begins: the empty message at the end is not part of it.
     Conversation conversation = turn_->conversation;
-    if (turn_->kind != Turn::Kind::continued) {
+    if (turn_->of != OverflowView::Of::continuation) {
         conversation.messages.pop_back();
     }
     host_.worker.add([this, serial = turn_->serial, model = host_.model,
-                      conversation = std::move(conversation), settings = std::move(settings),
-                      limit]() -> Worker::Done {
+                      conversation = std::move(conversation), settings = std::move(settings), room,
+                      decision = turn_->decision, of = turn_->of,
+                      index = turn_->index]() mutable -> Worker::Done {
         auto prepared = std::make_shared<Prepared>();
-        prepared->limit = limit;
         try {
             Prompt prompt = make_prompt(*model->tokenizer, conversation, settings.prompt);
-            runtime::GenerationRequest request;
-            request.sampling = settings.sampling;
-            request.reply.starts_in_reasoning = settings.prompt.thinking;
-            if (prompt.continued) {
-                request.reply.starts_in_reasoning = prompt.continued->starts_in_reasoning;
-                request.reply.before = prompt.continued->text;
-                prepared->continued = std::move(prompt.continued);
-            }
-            request.owner = "window";
-            prepared->needed = prompt.size();
-            request.prompt = std::move(prompt.tokens);
-            prepared->stream = host_.engine.submit(std::move(request));
-            prepared->needed = 0;
-        } catch (const runtime::RequestError& refused) {
-            prepared->error = refused.what();
-            if (refused.kind != runtime::RequestError::Kind::too_long) {
-                prepared->needed = 0;
+            const int64_t reserve = decision.less_room ? 1 : room.reserve;
+            if (prompt.size() + std::max<int64_t>(1, reserve) > room.context) {
+                OverflowReport report =
+                    plan_overflow(*model->tokenizer, conversation, settings.prompt, room);
+                prepared->overflow =
+                    OverflowView{of, index, std::move(report), std::move(conversation)};
+            } else if (decision.promised_tokens != 0 && prompt.size() != decision.promised_tokens) {
+                prepared->error = "The prompt would have " + std::to_string(prompt.size()) +
+                                  " tokens, not the " + std::to_string(decision.promised_tokens) +
+                                  " that were chosen; nothing was sent. Send it again.";
+            } else {
+                runtime::GenerationRequest request;
+                request.sampling = settings.sampling;
+                request.reply.starts_in_reasoning = settings.prompt.thinking;
+                if (prompt.continued) {
+                    request.reply.starts_in_reasoning = prompt.continued->starts_in_reasoning;
+                    request.reply.before = prompt.continued->text;
+                    prepared->continued = std::move(prompt.continued);
+                }
+                request.owner = "window";
+                request.prompt = std::move(prompt.tokens);
+                prepared->stream = host_.engine.submit(std::move(request));
             }
         } catch (const std::exception& failure) {
             prepared->error = failure.what();
-            prepared->needed = 0;
         }
         return [this, serial, prepared] { ready(serial, std::move(*prepared)); };
     });
+}
+
+OverflowLimits TurnRunner::limits(int64_t reserve) const {
+    const runtime::MemorySnapshot& memory = host_.state.memory;
+    OverflowLimits limits;
+    limits.context = memory.ctx_size > 0 ? memory.ctx_size : host_.model->ctx_size;
+    limits.reserve = reserve;
+    limits.model_context = host_.model->config.context_length;
+    limits.bytes_per_token = memory.kv_cache.bytes_per_token;
+    limits.free_bytes = memory.devices.empty() ? 0 : memory.devices.front().free_bytes;
+    return limits;
 }
 
 void TurnRunner::ready(uint64_t serial, Prepared prepared) {
@@ -184,9 +203,18 @@ void TurnRunner::ready(uint64_t serial, Prepared prepared) {
     }
     AppState& state = host_.state;
     if (!prepared.stream || turn_->stop_wanted) {
+        const bool stopped = turn_->stop_wanted;
+        const bool seen = state.conversation.id == turn_->conversation.id;
         give_back();
-        if (prepared.needed > 0) {
-            state.overflow = OverflowView{prepared.needed, prepared.limit};
+        if (prepared.overflow && !stopped) {
+            if (seen) {
+                state.chat.overflow = std::move(prepared.overflow);
+            } else {
+                host_.banner(Banner::Kind::warning,
+                             "A question did not fit its context and was not sent; it waits in its "
+                             "conversation.",
+                             0);
+            }
         } else if (!prepared.error.empty()) {
             host_.banner(Banner::Kind::error, prepared.error, 0);
         }
@@ -200,10 +228,18 @@ void TurnRunner::ready(uint64_t serial, Prepared prepared) {
         answer().revision++;
     }
     turn_->stored = host_.store_call([&] {
-        if (turn_->kind == Turn::Kind::continued) {
+        if (turn_->of == OverflowView::Of::continuation) {
             host_.store.begin_continuation(turn_->conversation);
         } else {
+            const int64_t draft_of = turn_->conversation.id;
             host_.store.begin_turn(turn_->conversation);
+            if (turn_->of == OverflowView::Of::question && turn_->edit.message == 0) {
+                host_.store.save_draft(draft_of, {});
+                host_.store.set_value(
+                    "open_conversation",
+                    std::to_string(state.conversation.id == draft_of ? turn_->conversation.id
+                                                                     : state.conversation.id));
+            }
         }
     });
     // A new conversation got its id only now; it is on screen unless the person went elsewhere
@@ -222,13 +258,13 @@ void TurnRunner::ready(uint64_t serial, Prepared prepared) {
 void TurnRunner::give_back() {
     AppState& state = host_.state;
     const bool shown = state.conversation.id == turn_->conversation.id;
-    if (turn_->kind == Turn::Kind::question) {
+    if (turn_->of == OverflowView::Of::question) {
         if (shown && state.chat.edit.message == 0) {
             turn_->edit.kept = {state.draft.text(), state.draft.cursor(), state.staged};
             if (turn_->edit.message != 0) {
                 state.chat.edit = std::move(turn_->edit);
             }
-            state.draft.set(turn_->draft.text);
+            state.draft.start(turn_->draft.text, turn_->draft.cursor);
             state.staged = std::move(turn_->draft.staged);
         } else {
             host_.store_call([&] { host_.store.save_draft(turn_->conversation.id, turn_->draft); });
@@ -316,11 +352,45 @@ void TurnRunner::take_event(const runtime::GenerationEvent& event) {
         host_.state.prefix_cached = static_cast<double>(event.usage.cached_tokens) /
                                     static_cast<double>(event.usage.prompt_tokens);
     }
+    const bool full =
+        event.kind == Kind::finished && event.reason == runtime::FinishReason::length &&
+        event.usage.prompt_tokens + event.usage.completion_tokens >= limits(0).context;
+    const int64_t conversation = turn_->conversation.id;
     finish(event.kind == Kind::failed                      ? MessageState::failed
            : event.kind == Kind::cancelled                 ? MessageState::stopped
            : event.reason == runtime::FinishReason::length ? MessageState::cut
                                                            : MessageState::complete,
            event.error);
+    if (full && host_.state.conversation.id == conversation) {
+        ask_how_to_go_on();
+    }
+}
+
+// The answer reached the end of the context: the same decision, before it can go on.
+void TurnRunner::ask_how_to_go_on() {
+    AppState& state = host_.state;
+    const Conversation& conversation = state.conversation;
+    if (!host_.model || conversation.messages.empty()) {
+        return;
+    }
+    TurnSettings settings =
+        turn_settings(host_.settings, conversation, state.thinking, limits(0).context);
+    host_.worker.add([this, model = host_.model, conversation, settings = std::move(settings),
+                      room = limits(settings.reserve),
+                      shown = state.conversation_generation]() mutable -> Worker::Done {
+        OverflowReport report =
+            plan_overflow(*model->tokenizer, conversation, settings.prompt, room);
+        auto view = std::make_shared<OverflowView>(OverflowView{
+            OverflowView::Of::continuation, 0, std::move(report), std::move(conversation)});
+        return [this, view, shown] {
+            AppState& now = host_.state;
+            if (view->report.overflows && !turn_ && now.conversation_generation == shown &&
+                !now.conversation.messages.empty() &&
+                now.conversation.messages.back().id == view->conversation.messages.back().id) {
+                now.chat.overflow = std::move(*view);
+            }
+        };
+    });
 }
 
 void TurnRunner::take_deltas(Message& answer, const std::vector<runtime::ReplyDelta>& deltas) {

@@ -18,9 +18,15 @@ public:
     explicit TurnRunner(ChatHost& host) : host_(host) {}
     ~TurnRunner();  // stops and saves an answer that is being written
 
-    void send();  // the draft and what is staged; while a question is edited, beside that one
-    void regenerate(size_t index);
-    void continue_answer();
+    // What a person chose on the overflow card.
+    struct Decision {
+        bool less_room = false;       // send it, though the reserve does not fit
+        int64_t promised_tokens = 0;  // not 0: the prompt is sent with exactly so many, or not
+    };
+    // The draft and what is staged; while a question is edited, beside that one.
+    void send(Decision decision);
+    void regenerate(size_t index, Decision decision);
+    void continue_answer(Decision decision);
     void stop();  // in any phase: nothing is sent, or what came so far is kept
     // Takes in the events since the last call. true: something that is drawn changed.
     bool tick();
@@ -35,12 +41,13 @@ private:
 
     // It has a conversation of its own: another one may be on screen meanwhile.
     struct Turn {
-        enum class Kind { question, again, continued };
-        Kind kind = Kind::question;
         Conversation conversation;
         Conversation before;  // as it was, should the turn not even start
         Draft draft;          // what send() took from the composer, to give back then
         EditView edit;
+        Decision decision;
+        OverflowView::Of of = OverflowView::Of::question;
+        size_t index = 0;  // of the message that is answered again
         uint64_t serial = 0;
         bool stop_wanted = false;
         std::unique_ptr<runtime::GenerationStream> stream;
@@ -53,8 +60,7 @@ private:
     struct Prepared {
         std::unique_ptr<runtime::GenerationStream> stream;
         std::string error;
-        int64_t needed = 0;  // not 0: the prompt is too long
-        int64_t limit = 0;
+        std::optional<OverflowView> overflow;  // it does not fit: what can be decided
         std::optional<Continuation> continued;
     };
 
@@ -64,6 +70,8 @@ private:
     void take_event(const runtime::GenerationEvent& event);
     void take_deltas(Message& answer, const std::vector<runtime::ReplyDelta>& deltas);
     void finish(MessageState state, const std::string& error);
+    void ask_how_to_go_on();
+    OverflowLimits limits(int64_t reserve) const;
     void store_finished();
     void show(const Message& answer);  // copies the running answer into what is on screen, if its
                                        // conversation is

@@ -5,6 +5,7 @@
 #include "app/window/compat.h"
 #include "app/window/format.h"
 #include "app/window/text_run.h"
+#include "app/window/turn_bar.h"
 #include "app/window/utf8.h"
 #include "app/window/widgets.h"
 
@@ -71,7 +72,8 @@ std::string attachment_label(const Attachment& attachment) {
     const auto included = std::count_if(attachment.files.begin(), attachment.files.end(),
                                         [](const AttachedFile& f) { return f.included; });
     const std::string files = included == 1 ? "1 file" : with_commas(included) + " files";
-    return files + " \u00B7 " + with_commas(attachment.tokens) + " tokens";
+    return files + " \u00B7 " + with_commas(attachment.tokens) +
+           (attachment.left_out ? " tokens, no longer read by the model" : " tokens");
 }
 
 void user_message(Pen& pen, const Message& message, MessageLayout& layout, size_t index) {
@@ -335,42 +337,17 @@ std::string stats_line(const AnswerStats& stats) {
 }
 
 // Figures and what can be done with the answer.
-void footer(Pen& pen, const Message& message, size_t index, bool last) {
+void footer(Pen& pen, const Message& message, size_t index, bool last, float top) {
     AppState& state = pen.state;
-    const float height = pen.px(24);
+    const float height = pen.px(kTurnBar);
     if (pen.sees(height)) {
-        const std::string what = "message" + std::to_string(index);
         std::string line = stats_line(message.stats);
         if (message.state == MessageState::stopped) {
             line = "stopped" + (line.empty() ? "" : " \u00B7 " + line);
         } else if (message.state == MessageState::cut) {
             line = "cut at the limit" + (line.empty() ? "" : " \u00B7 " + line);
         }
-        ButtonLook look;
-        look.font = state.fonts.small;
-        look.height = 24;
-        look.pad_x = 7;
-        look.text = colour::kTextDim;
-        const std::string copy_label = just_copied(state, what) ? "Copied" : "Copy";
-        const float copy_width = button_size(state, copy_label, look).x;
-        const bool can_regenerate =
-            last && !state.generation.busy() && state.model.state == ModelView::State::ready;
-        const float again_width = can_regenerate ? button_size(state, "Regenerate", look).x : 0;
-        ImGui::PushID(static_cast<int>(index));
-        float right = pen.x + pen.width;
-        if (can_regenerate) {
-            right -= again_width;
-            if (button(state, "regenerate", {right, pen.y}, "Regenerate", look).clicked) {
-                *pen.after = [&state, index] { state.chat.actions->regenerate(index); };
-            }
-        }
-        if (!message.content.empty()) {
-            right -= copy_width;
-            if (button(state, "copy", {right, pen.y}, copy_label, look).clicked) {
-                copy_and_note(state, message.content, what);
-            }
-        }
-        ImGui::PopID();
+        const float right = turn_words(pen, message, index, last, top);
         draw_text(pen.list, state.fonts.small, {pen.x, centred(state.fonts.small, pen.y, height)},
                   colour::kTextDim, ellipsize(state.fonts.small, line, right - pen.x - pen.px(8)));
     }
@@ -379,6 +356,7 @@ void footer(Pen& pen, const Message& message, size_t index, bool last) {
 
 void answer(Pen& pen, const Message& message, MessageLayout& layout, size_t index, bool last) {
     AppState& state = pen.state;
+    const float top = pen.y;
     const bool streaming = message.state == MessageState::streaming;
     const bool thinking_now = streaming && state.generation.thinking;
     if (!message.reasoning.empty()) {
@@ -419,7 +397,7 @@ void answer(Pen& pen, const Message& message, MessageLayout& layout, size_t inde
                message.state == MessageState::complete) {
         notice(pen, "The model ended its turn without an answer.", false);
     }
-    footer(pen, message, index, last);
+    footer(pen, message, index, last, top);
 }
 
 // What a tool gave back, or a system prompt of an imported conversation: one line that unfolds.
@@ -469,7 +447,8 @@ void turn(Pen& pen, size_t index) {
     switch (message.role) {
         case runtime::Role::user:
             user_message(pen, message, layout, index);
-            pen.y += pen.px(16);
+            turn_words(pen, message, index, false, top);
+            pen.y += pen.px(kTurnBar + 4);
             break;
         case runtime::Role::assistant:
             answer(pen, message, layout, index, index + 1 == messages.size());
@@ -481,6 +460,7 @@ void turn(Pen& pen, size_t index) {
             pen.y += pen.px(12);
             break;
     }
+    view_marker(pen, index);
     layout.content_y -= top;
     layout.reasoning_y -= top;
     layout.height = pen.y - top;

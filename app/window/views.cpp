@@ -26,6 +26,10 @@ void global_keys(AppState& state) {
         !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId)) {
         if (state.generation.busy()) {
             state.actions->stop();
+        } else if (state.chat.overflow) {
+            state.chat.actions->cancel_overflow();
+        } else if (state.chat.edit.message != 0 && state.composer_focused) {
+            state.chat.actions->cancel_edit();
         } else if (state.packing.active) {
             state.actions->cancel_attach();
         }

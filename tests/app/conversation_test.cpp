@@ -1,5 +1,11 @@
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <random>
+#include <sstream>
 
 #include <signal.h>
 #include <sqlite3.h>
@@ -351,6 +357,268 @@ TEST_CASE("a file of version 1 is copied and then brought to the present one") {
     CHECK(ConversationStore(path).list().size() == 1);
     CHECK_FALSE(fs::exists(path.string() + ".version-2"));
     CHECK_FALSE(fs::exists(path.string() + ".version-1-2"));
+}
+
+TEST_CASE("words are found over a thousand conversations as they are typed") {
+    const tests::TempFolder temp;
+    const fs::path path = temp.path() / "c.db";
+    ConversationStore store(path);
+    const std::string filler =
+        "The page table holds one entry for sixty-four tokens; a row is shared between sequences "
+        "with a common prefix. Reading it costs bandwidth, not arithmetic. ";
+    for (int i = 0; i < 1000; i++) {
+        Conversation tree;
+        tree.title = "Conversation number " + std::to_string(i);
+        tree.created_at = tree.updated_at = 1'700'000'000 + i * 3600;
+        for (int m = 0; m < 6; m++) {
+            Message message;
+            message.id = m + 1;
+            message.parent = m;
+            message.role = m % 2 ? runtime::Role::assistant : runtime::Role::user;
+            for (int k = 0; k < 8; k++) {
+                message.content += filler + std::to_string(i * 7919 % 1000 + k) + ". ";
+            }
+            tree.messages.push_back(message);
+        }
+        if (i == 123) {
+            tree.messages[3].content += " The Pangolin\xE2\x80\x99s scales. ";
+        }
+        if (i == 321) {
+            tree.messages[5].content =
+                "\xE4\xB8\xAD\xE6\x96\x87\xE6\x8F\x90\xE7\xA4\xBA\xE8\xAF\x8D"
+                "\xE7\x9A\x84\xE5\x88\x86\xE8\xAF\x8D";
+        }
+        if (i == 500) {
+            tree.title = "About the pangolin";
+        }
+        store.add_tree(tree);
+    }
+    const ConversationSearch search(path);
+    const auto titles = [&](const std::string& words) {
+        std::vector<std::string> found;
+        const auto hits = search.find(words);
+        for (const SearchHit& hit : hits) {
+            found.push_back(hit.title);
+        }
+        return found;
+    };
+    using Titles = std::vector<std::string>;
+    // A title before a text; case does not matter; the word may be half typed.
+    for (const char* words : {"pangolin", "PANGOL", "angoli", "pang", "pan"}) {
+        CAPTURE(words);
+        const auto found = titles(words);
+        REQUIRE(found.size() == 2);
+        CHECK(found == Titles{"About the pangolin", "Conversation number 123"});
+    }
+    CHECK(titles("pangolin scales") == Titles{"Conversation number 123"});
+    CHECK(titles("scales pangolins").empty());
+    // Chinese words have one or two characters; also at the very end of a message.
+    for (const char* words : {"\xE4\xB8\xAD\xE6\x96\x87", "\xE5\x88\x86\xE8\xAF\x8D",
+                              "\xE8\xAF\x8D", "\xE6\x8F\x90\xE7\xA4\xBA\xE8\xAF\x8D"}) {
+        CAPTURE(words);
+        CHECK(titles(words) == Titles{"Conversation number 321"});
+    }
+    const auto hits = search.find("scales");
+    REQUIRE(hits.size() == 1);
+    CHECK_THAT(hits[0].snippet, ContainsSubstring("\x01scales\x02"));
+    CHECK(store.load(hits[0].conversation)->messages[3].id == hits[0].message);
+    // Nothing that is typed is a command.
+    for (const char* words : {"\"", "a\"b", "NEAR(", "*", "page OR", "-", "%", "_", "content:x",
+                              "'; DROP TABLE messages", "(", "\\"}) {
+        CAPTURE(words);
+        search.find(words);
+    }
+    CHECK(titles("%").empty());
+    CHECK(titles("").empty());
+    // What is in every message comes newest first, and is not slow. CPU time: the machine may be
+    // busy; the limit is ten times what it takes.
+    CHECK(titles("bandwidth").front().starts_with("Conversation number 9"));
+    for (const char* words : {"p", "pa", "page", "page table", "the", "bandwidth arithmetic 500"}) {
+        CAPTURE(words);
+        const std::clock_t before = std::clock();
+        search.find(words);
+        const double ms = 1000.0 * static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+        CHECK(ms < 400);
+        if (std::getenv("KEYHOLE_PRINT")) {
+            std::printf("find \"%s\": %.1f ms\n", words, ms);
+        }
+    }
+}
+
+TEST_CASE("killed at random moments, every finished turn is there and the file opens", "[kill]") {
+    const char* wanted = std::getenv("KEYHOLE_KILLS");
+    const int kills = wanted ? std::atoi(wanted) : 20;
+    const tests::TempFolder temp;
+    const fs::path path = temp.path() / "c.db";
+    std::mt19937 random(static_cast<unsigned>(kills));
+    std::map<int64_t, std::string> finished;  // answers that the child was told are stored
+    int killed = 0, turns = 0;
+    for (int round = 0; round < kills; round++) {
+        int pipe_ends[2];
+        REQUIRE(::pipe(pipe_ends) == 0);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            // Turns without end: asked, written in steps, finished; then told to the parent.
+            ConversationStore store(path);
+            std::mt19937 dice(static_cast<unsigned>(round));
+            Conversation conversation;
+            for (int turn = 0;; turn++) {
+                if (conversation.messages.size() > 20 || turn == 0) {
+                    conversation = question("round " + std::to_string(round));
+                } else if (dice() % 4 == 0) {
+                    conversation.messages.back() = {};
+                    conversation.messages.back().role = runtime::Role::assistant;
+                    conversation.messages.back().state = MessageState::streaming;
+                    conversation.messages.back().parent =
+                        conversation.messages[conversation.messages.size() - 2].id;
+                } else {
+                    const Conversation next = question("turn " + std::to_string(turn));
+                    conversation.messages.insert(conversation.messages.end(), next.messages.begin(),
+                                                 next.messages.end());
+                }
+                store.save_draft(conversation.id, {"draft of turn " + std::to_string(turn), 0, {}});
+                store.begin_turn(conversation);
+                Message& answer = conversation.messages.back();
+                for (unsigned step = 0; step < dice() % 5; step++) {
+                    answer.content += std::string(dice() % 4000, static_cast<char>('a' + step));
+                    answer.tokens.push_back(static_cast<int>(dice() % 1000));
+                    store.save_partial(answer);
+                }
+                answer.content += " end of turn " + std::to_string(turn);
+                answer.state = MessageState::complete;
+                store.finish_turn(conversation, answer);
+                const std::string line = std::to_string(answer.id) + " " +
+                                         std::to_string(std::hash<std::string>()(answer.content)) +
+                                         "\n";
+                if (::write(pipe_ends[1], line.data(), line.size()) < 0) {
+                    ::_exit(1);
+                }
+            }
+        }
+        ::close(pipe_ends[1]);
+        ::usleep(static_cast<useconds_t>(random() % 250'000));
+        REQUIRE(::kill(child, SIGKILL) == 0);
+        std::string told;
+        char buffer[4096];
+        for (ssize_t got = 0; (got = ::read(pipe_ends[0], buffer, sizeof buffer)) > 0;) {
+            told.append(buffer, static_cast<size_t>(got));
+        }
+        ::close(pipe_ends[0]);
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        REQUIRE(WIFSIGNALED(status));
+        killed++;
+        std::istringstream lines(told.substr(0, told.rfind('\n') + 1));
+        int64_t id = 0;
+        std::string hash;
+        while (lines >> id >> hash) {
+            finished[id] = hash;
+            turns++;
+        }
+
+        ConversationStore store(path);
+        REQUIRE(store.problem() == "");
+        std::map<int64_t, std::string> found;
+        for (const ConversationSummary& item : store.list()) {
+            REQUIRE(store.load(item.id));
+            const Conversation tree = *store.load_tree(item.id);
+            for (const Message& message : tree.messages) {
+                if (message.role == runtime::Role::assistant) {
+                    found[message.id] = std::to_string(std::hash<std::string>()(message.content));
+                }
+            }
+        }
+        for (const auto& [answer, text] : finished) {
+            CAPTURE(round, answer);
+            REQUIRE(found.count(answer) == 1);
+            REQUIRE(found[answer] == text);
+        }
+    }
+    CHECK(killed == kills);
+    CHECK(turns > kills / 2);
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+    // The search index agrees with the texts.
+    CHECK(sqlite3_exec(db, "INSERT INTO search(search) VALUES ('integrity-check')", nullptr,
+                       nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+    std::printf("%d kills, %d finished turns, all there\n", killed, turns);
+}
+
+TEST_CASE(
+    "two programs write the same file: one waits for the other, and says so if it takes long") {
+    const tests::TempFolder temp;
+    const fs::path path = temp.path() / "c.db";
+    ConversationStore ours(path), theirs(path);
+    Conversation a = question("ours"), b = question("theirs");
+    ours.begin_turn(a);
+    theirs.begin_turn(b);
+    CHECK(ours.list().size() == 2);
+    // The same conversation in both: two branches, nothing overwritten.
+    Conversation same = *theirs.load(a.id);
+    Message more;
+    more.content = "from the other program";
+    same.messages.push_back(more);
+    theirs.begin_turn(same);
+    answer_it(ours, a, "done");
+    CHECK(ours.load_tree(a.id)->messages.size() == 3);
+
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+    bool busy = false;
+    try {
+        ours.save_partial(a.messages.back());
+    } catch (const StoreError& error) {
+        busy = error.busy;
+    }
+    CHECK(busy);
+    CHECK(ours.list().size() == 2);  // reading is never kept out
+    sqlite3_exec(db, "COMMIT", nullptr, nullptr, nullptr);
+    sqlite3_close(db);
+    ours.save_partial(a.messages.back());
+}
+
+TEST_CASE("drafts, places and folders are kept by conversation") {
+    const tests::TempFolder temp;
+    const fs::path path = temp.path() / "c.db";
+    int64_t id = 0, folder = 0;
+    {
+        ConversationStore store(path);
+        Conversation c = question("q");
+        store.begin_turn(c);
+        id = c.id;
+        Draft draft{"half a sent", 4, c.messages[0].attachments};
+        store.save_draft(id, draft);
+        store.save_draft(0, {"a new one", 9, {}});
+        store.save_scroll(id, "1234.5");
+        folder = store.add_folder("Work");
+        store.add_folder("art");
+        store.move_to_folder({id}, folder);
+        store.set_pinned(id, true);
+        store.set_settings(id, "{\"top_p\": 0.5}");
+        store.set_value("open", "7");
+        store.set_value("open", "8");
+    }
+    ConversationStore store(path);
+    const Draft draft = store.draft(id);
+    CHECK(draft.text == "half a sent");
+    CHECK(draft.cursor == 4);
+    REQUIRE(draft.staged.size() == 1);
+    CHECK(draft.staged[0].text == "<file-1 path=\"a\">\nx\n</file-1>\n");
+    CHECK(draft.staged[0].files[1].reason == "binary");
+    CHECK(store.draft(0).text == "a new one");
+    store.save_draft(0, {});
+    CHECK(store.draft(0).empty());
+    CHECK(store.scroll(id) == "1234.5");
+    CHECK(store.value("open") == "8");
+    REQUIRE(store.folders().size() == 2);
+    CHECK(store.folders()[0].name == "art");
+    CHECK(store.list()[0].folder == folder);
+    CHECK(store.list()[0].pinned);
+    CHECK(store.load(id)->settings == "{\"top_p\": 0.5}");
+    store.remove_folder(folder);
+    CHECK(store.list()[0].folder == 0);
 }
 
 TEST_CASE("a damaged file is kept aside and said; a newer or unwritable one is left alone") {

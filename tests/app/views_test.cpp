@@ -72,6 +72,7 @@ TEST_CASE("every state is drawn at every size and scale") {
                 state = AppState();
                 state.fonts = fonts;
                 state.actions = &stage.actions;
+                state.chat.actions = &stage.chat_actions;
                 state.now = 1'790'000'000;
                 state.demo_hint = "get a GGUF";
             };
@@ -105,7 +106,12 @@ TEST_CASE("every state is drawn at every size and scale") {
                  {{"a/very/long/path/that/does/not/fit/in/the/panel/at/all.cpp", "", 5, true}}},
                 {"one.txt", "x", 3, {}}};
             state.packing = {true, "more/", 12, 3456};
-            state.overflow = OverflowView{70'112, 65'536};
+            OverflowView overflow;
+            overflow.report = {true, 70'112, 4096, 65'536, {}};
+            overflow.report.choices.resize(2);
+            overflow.report.choices[1].kind = OverflowChoice::Kind::raise_limit;
+            overflow.report.choices[1].limit = 75'776;
+            state.chat.overflow = overflow;
             state.attach_open = true;
             state.draft.set("several words that wrap " + std::string(3000, 'w') + "\nand lines");
             state.context.draft = 70'000;

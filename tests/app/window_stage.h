@@ -66,6 +66,38 @@ struct ChatRecorder : ChatActions {
     }
     void delete_turn(size_t index) override { note("delete " + std::to_string(index)); }
     void undo(uint64_t id) override { note("undo " + std::to_string(id)); }
+    void choose_overflow(size_t choice) override { note("choose " + std::to_string(choice)); }
+    void cancel_overflow() override { note("cancel_overflow"); }
+    void show_all_to_model() override { note("show_all"); }
+    void attach_text(const std::string& text) override {
+        note("attach_text " + std::to_string(text.size()));
+    }
+    void recall(int step) override { note("recall " + std::to_string(step)); }
+    void search_changed() override { note("search"); }
+    void open_hit(size_t index) override { note("hit " + std::to_string(index)); }
+    void open_trash(bool open) override { note(open ? "open_trash" : "close_trash"); }
+    void set_pinned(const Ids& ids, bool pinned) override {
+        note((pinned ? "pin " : "unpin ") + text_of(ids));
+    }
+    void move_to_folder(const Ids& ids, int64_t folder) override {
+        note("move " + text_of(ids) + "to " + std::to_string(folder));
+    }
+    void add_folder(const std::string& name, const Ids&) override { note("folder " + name); }
+    void rename_folder(int64_t, const std::string& name) override { note("name " + name); }
+    void remove_folder(int64_t folder) override { note("unfolder " + std::to_string(folder)); }
+    void remove(const Ids& ids) override { note("remove " + text_of(ids)); }
+    void restore(const Ids& ids) override { note("restore " + text_of(ids)); }
+    void erase(const Ids& ids) override { note("erase " + text_of(ids)); }
+    void export_to_file(const Ids& ids, ExportFormat) override { note("export " + text_of(ids)); }
+    void copy_as_markdown(int64_t id) override { note("markdown " + std::to_string(id)); }
+    void import_file(const std::string& path) override { note("import " + path); }
+    static std::string text_of(const Ids& ids) {
+        std::string text;
+        for (const int64_t id : ids) {
+            text += std::to_string(id) + " ";
+        }
+        return text;
+    }
 };
 
 // Textures that nobody draws with.
