@@ -353,7 +353,7 @@ void List::draw_conversation(const Row& row, ImVec2 at, float width, float heigh
     if (click.clicked && view_.dragging == 0) {
         choose(item);
     }
-    if (click.hovered && !deleted && ImGui::IsMouseDoubleClicked(0)) {
+    if (click.hovered && open && ImGui::IsMouseDoubleClicked(0)) {
         state_.renaming = item.id;
         state_.rename_text = item.title;
         state_.rename_starts = true;
