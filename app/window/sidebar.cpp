@@ -224,7 +224,7 @@ void List::menu(const ConversationSummary& item) {
     ChatActions& chats = *state_.chat.actions;
     const std::vector<int64_t> ids = chosen(item.id);
     const bool one = ids.size() == 1;
-    if (one && ImGui::MenuItem("Rename", "F2")) {
+    if (one && ImGui::MenuItem("Rename")) {
         state_.renaming = item.id;
         state_.rename_text = item.title;
         state_.rename_starts = true;
@@ -352,11 +352,6 @@ void List::draw_conversation(const Row& row, ImVec2 at, float width, float heigh
     }
     if (click.clicked && view_.dragging == 0) {
         choose(item);
-    }
-    if (click.hovered && open && ImGui::IsMouseDoubleClicked(0)) {
-        state_.renaming = item.id;
-        state_.rename_text = item.title;
-        state_.rename_starts = true;
     }
     ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {px(6), px(6)});
     if (ImGui::BeginPopup("conversation_menu")) {
@@ -508,7 +503,7 @@ void List::draw_row(const Row& row, ImVec2 at, float height) {
     }
 }
 
-// Arrows move, Enter opens, F2 names, Delete puts into the trash (Backspace never does anything).
+// Arrows move, Enter opens, Delete puts into the trash (Backspace never does anything).
 void List::keyboard(const std::vector<Row>& rows, float page) {
     if (!view_.has_keyboard || state_.composer_focused || ImGui::GetIO().WantTextInput ||
         ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel)) {
