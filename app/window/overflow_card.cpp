@@ -119,12 +119,12 @@ float draw_overflow_card(AppState& state, float x, float y, float width) {
     const std::string head = headline(view);
     const float head_height = draw_wrapped(nullptr, state.fonts.body, {}, width - 2 * pad, 0, head);
     const auto count = static_cast<float>(view.report.choices.size());
-    const float height = pad * 2 + head_height + px(26) + count * row + px(38);
+    const float height = pad * 2 + head_height + px(30) + count * row + px(38);
     list->AddRectFilled({x, y}, {x + width, y + height}, colour::kCard, px(10));
     list->AddRect({x, y}, {x + width, y + height}, colour::kWarningLine, px(10));
     draw_wrapped(list, state.fonts.body, {x + pad, y + pad - px(3)}, width - 2 * pad, colour::kText,
                  head);
-    float at = y + pad + head_height;
+    float at = y + pad + head_height + px(4);
     draw_text(list, state.fonts.small, {x + pad, at}, colour::kTextDim,
               "Nothing was sent and nothing was left out. You decide:");
     at += px(26);

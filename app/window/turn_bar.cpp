@@ -15,8 +15,9 @@ float turn_words(Pen& pen, const Message& message, size_t index, bool last, floa
     if (!pen.sees(height)) {
         return right;
     }
-    const bool over =
-        pen.hovered && ImGui::IsMouseHoveringRect({pen.x, top}, {right, pen.y + height});
+    // While one of the words is held down the window counts as blocked by it.
+    const bool over = ImGui::IsWindowHovered(ImGuiHoveredFlags_AllowWhenBlockedByActiveItem) &&
+                      ImGui::IsMouseHoveringRect({pen.x, top}, {right, pen.y + height});
     const bool answer = message.role == runtime::Role::assistant;
     const bool free = !state.generation.busy();
     const bool can_ask = free && state.model.state == ModelView::State::ready;

@@ -193,3 +193,41 @@ TEST_CASE("the sidebar, the model chip, a banner and a question of the welcome a
     stage.click(100, 165);
     CHECK(stage.actions.has("select 1"));
 }
+
+TEST_CASE("a question is edited, deleted and its versions are switched from the line under it") {
+    WindowStage stage;
+    load(stage.state);
+    converse(stage.state);
+    Message& user = stage.state.conversation.messages[0];
+    user.attachments.clear();
+    user.content = "One line.";
+    user.id = 7;
+    user.branch = 1;
+    user.branches = 3;
+    stage.settle();
+    // Every word of the line, wherever the fonts put it.
+    for (float x = 1224; x > 900; x -= 8) {
+        stage.click(x, 118);
+    }
+    CHECK(stage.chat_actions.has("edit 0"));
+    CHECK(stage.chat_actions.has("delete 0"));
+    CHECK(stage.chat_actions.has("branch 0 1"));
+}
+
+TEST_CASE("each choice of the overflow card is a click") {
+    WindowStage stage;
+    load(stage.state);
+    converse(stage.state);
+    OverflowView overflow;
+    overflow.report = {true, 70'112, 4096, 65'536, {}};
+    overflow.report.choices.resize(3);
+    stage.state.chat.overflow = overflow;
+    stage.frames(3);
+    for (float y = 200; y < 800; y += 10) {
+        stage.click(500, y);
+    }
+    for (const char* call : {"choose 0", "choose 1", "choose 2"}) {
+        CAPTURE(call);
+        CHECK(stage.chat_actions.has(call));
+    }
+}
