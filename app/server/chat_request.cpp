@@ -1,5 +1,6 @@
 #include "app/server/chat_request.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -171,35 +172,49 @@ void parse_messages(const Fields& body, ChatRequest& request) {
     }
 }
 
-// Whether the request lets the model call tools.
-bool parse_tool_choice(const Fields& body) {
+void parse_tool_choice(const Fields& body, ChatRequest& request) {
+    using Choice = ChatRequest::ToolChoice;
     const Json* choice = body.find("tool_choice");
     if (choice == nullptr) {
-        return true;
+        return;
     }
     if (choice->is_object()) {
-        throw ApiError::invalid(
-            "'tool_choice' with a named tool is not supported yet; use \"auto\" or \"none\".",
-            "tool_choice", "unsupported_value");
+        const Fields fields(*choice, "tool_choice");
+        if (fields.text("type").value_or("") != "function") {
+            throw ApiError::invalid("'tool_choice.type' must be \"function\".", "tool_choice.type");
+        }
+        const Json* function = fields.object("function");
+        request.forced_tool =
+            function == nullptr
+                ? ""
+                : Fields(*function, "tool_choice.function").text("name").value_or("");
+        if (request.forced_tool.empty()) {
+            throw ApiError::invalid("'tool_choice.function.name' is missing.",
+                                    "tool_choice.function.name");
+        }
+        request.tool_choice = Choice::required;
+        return;
     }
     const std::string text = body.text("tool_choice").value_or("");
     if (text == "none") {
-        return false;
-    }
-    if (text == "required") {
+        request.tool_choice = Choice::none;
+    } else if (text == "required") {
+        request.tool_choice = Choice::required;
+    } else if (text != "auto") {
         throw ApiError::invalid(
-            "'tool_choice' \"required\" is not supported yet; use \"auto\" or \"none\".",
-            "tool_choice", "unsupported_value");
+            "'tool_choice' must be \"auto\", \"none\", \"required\" or a function.", "tool_choice");
     }
-    if (text != "auto") {
-        throw ApiError::invalid("'tool_choice' must be \"auto\" or \"none\".", "tool_choice");
-    }
-    return true;
 }
 
 void parse_tools(const Fields& body, ChatRequest& request) {
     const Json* tools = body.array("tools", kMaxTools);
-    const bool may_call = parse_tool_choice(body);
+    parse_tool_choice(body, request);
+    const bool may_call = request.tool_choice != ChatRequest::ToolChoice::none;
+    if (request.tool_choice == ChatRequest::ToolChoice::required &&
+        (tools == nullptr || tools->empty())) {
+        throw ApiError::invalid("'tool_choice' asks for a call, but there are no 'tools'.",
+                                "tool_choice");
+    }
     if (tools == nullptr) {
         return;
     }
@@ -222,12 +237,57 @@ void parse_tools(const Fields& body, ChatRequest& request) {
                                     fields.path("name"));
         }
         fields.text("description");
-        fields.flag("strict");
+        const bool strict = fields.flag("strict").value_or(false);
         const Json* parameters = fields.object("parameters");
         if (may_call) {
+            request.strict_tools = request.strict_tools || strict;
+            request.callable.emplace_back(name, parameters != nullptr ? *parameters : Json());
             request.tools.push_back(python_json((*tools)[i]));
             request.schemas.add(name, parameters);
         }
+    }
+    const auto is_forced = [&](const auto& tool) { return tool.first == request.forced_tool; };
+    if (!request.forced_tool.empty() &&
+        std::none_of(request.callable.begin(), request.callable.end(), is_forced)) {
+        throw ApiError::invalid("'tool_choice' names a function that is not among the 'tools'.",
+                                "tool_choice.function.name");
+    }
+}
+
+// response_format and grammar.
+void parse_shape(const Fields& body, ChatRequest& request) {
+    if (const Json* format = body.object("response_format")) {
+        const Fields fields(*format, "response_format");
+        const std::string type = fields.text("type").value_or("");
+        if (type == "json_object") {
+            // With a schema beside it, as llama.cpp's clients send it.
+            const Json* schema = fields.find("schema");
+            request.json_schema = schema != nullptr ? *schema : Json(true);
+        } else if (type == "json_schema") {
+            const Json* wrapper = fields.object("json_schema");
+            if (wrapper == nullptr) {
+                throw ApiError::invalid("'response_format.json_schema' is missing.",
+                                        "response_format.json_schema");
+            }
+            const Fields inside(*wrapper, "response_format.json_schema");
+            inside.text("name");
+            inside.text("description");
+            inside.flag("strict");
+            const Json* schema = inside.find("schema");
+            if (schema == nullptr) {
+                throw ApiError::invalid("'response_format.json_schema.schema' is missing.",
+                                        "response_format.json_schema.schema");
+            }
+            request.json_schema = *schema;
+        } else if (type != "text") {
+            throw ApiError::invalid(
+                "'response_format.type' must be \"text\", \"json_object\" or \"json_schema\".",
+                "response_format.type");
+        }
+    }
+    request.gbnf = body.text("grammar").value_or("");
+    if (!request.gbnf.empty() && request.json_schema) {
+        throw ApiError::invalid("'grammar' and 'response_format' exclude each other.", "grammar");
     }
 }
 
@@ -245,19 +305,6 @@ void parse_thinking(const Fields& body, ChatRequest& request) {
 }
 
 void refuse_unsupported(const Fields& body) {
-    if (const Json* format = body.object("response_format")) {
-        const Fields fields(*format, "response_format");
-        const std::string type = fields.text("type").value_or("");
-        if (type == "json_object" || type == "json_schema") {
-            throw ApiError::invalid(
-                "'response_format' of type \"" + type + "\" is not supported yet; use \"text\".",
-                "response_format", "unsupported_value");
-        }
-        if (type != "text") {
-            throw ApiError::invalid("'response_format.type' must be \"text\".",
-                                    "response_format.type");
-        }
-    }
     if (const Json* modalities = body.array("modalities", 16)) {
         for (const Json& modality : *modalities) {
             if (modality != "text") {
@@ -411,6 +458,7 @@ ChatRequest ChatRequest::parse(const Json& value, int64_t vocab_size) {
     const Fields body(value);
     ChatRequest request = parse_prompt(value);
     body.text("model");  // any name is answered by the loaded model, which the answer names
+    parse_shape(body, request);
     refuse_unsupported(body);
     parse_logprobs(body, request);
     request.sampling = parse_sampling(value, vocab_size);

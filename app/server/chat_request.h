@@ -33,6 +33,15 @@ struct ChatRequest {
 
     bool logprobs = false;
     int top_logprobs = 0;
+    // What the reply is held to (constraint.h).
+    enum class ToolChoice { automatic, none, required };
+    ToolChoice tool_choice = ToolChoice::automatic;
+    std::string forced_tool;  // required: this one; empty: any
+    std::vector<std::pair<std::string, Json>>
+        callable;                     // name and parameters (null: none) of the declared tools
+    bool strict_tools = false;        // a tool asks for it: calls are held to the schemas
+    std::optional<Json> json_schema;  // response_format; true: any object
+    std::string gbnf;                 // empty: none
 
     bool stream = false;
     bool include_usage = false;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "app/server/constraint.h"
+
 namespace app {
 
 AnswerRun::Streams submit_chat(ServerContext& context,
@@ -18,6 +20,7 @@ AnswerRun::Streams submit_chat(ServerContext& context,
     generation.reply.stop = request.stop;
     generation.logprobs = request.logprobs ? request.top_logprobs : -1;
     generation.owner = client;
+    generation.constraint = constraint_of(request, *model.tokenizer);
     return context.submit(model, std::move(generation), request.choices);
 }
 

@@ -9,9 +9,10 @@
 namespace runtime {
 
 struct Batch {
-    std::vector<int32_t> token_ids;             // [T]
-    std::vector<kernels::SequenceSpan> spans;   // rows of each sequence, in order; page tables stay owned by the sequences
-    std::vector<int32_t> logit_rows;            // rows whose logits are wanted, ascending
+    std::vector<int32_t> token_ids;  // [T]
+    std::vector<kernels::SequenceSpan>
+        spans;  // rows of each sequence, in order; page tables stay owned by the sequences
+    std::vector<int32_t> logit_rows;  // rows whose logits are wanted, ascending
 
     int64_t n_tokens() const { return static_cast<int64_t>(token_ids.size()); }
     kernels::PagedBatch paged() const { return {spans, n_tokens()}; }

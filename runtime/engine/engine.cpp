@@ -143,7 +143,21 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
         end(s, End::finished);
         return;
     }
-    const TokenId id = s.sampler.sample(logits, s.length());
+    TokenId id = 0;
+    try {
+        if (s.request.constraint && !s.matcher) {
+            s.matcher = std::make_unique<GrammarMatcher>(
+                *s.request.constraint, states_of(s.request.constraint->grammar), setup_.tokenizer);
+        }
+        id = s.sampler.sample(logits, s.length(), s.matcher ? s.matcher->mask() : nullptr);
+        if (s.matcher && !setup_.tokenizer->is_end_of_turn(id)) {
+            s.matcher->accept(id);
+        }
+    } catch (const GrammarError& error) {
+        s.fail(error.what());
+        end(s, End::failed);
+        return;
+    }
     if (!s.request.ignore_end_of_turn && setup_.tokenizer->is_end_of_turn(id)) {
         s.finish(FinishReason::stop, true);
         end(s, End::finished);
@@ -154,7 +168,7 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
     if (s.request.logprobs >= 0) {
         logprob = logprob_of(logits, id, s.request.logprobs, *setup_.vocabulary);
     }
-    if (s.append(id, std::move(logprob))) {
+    if (s.append(id, std::move(logprob)) || (s.matcher && s.matcher->finished())) {
         s.finish(FinishReason::stop, true);
         end(s, End::finished);
     } else if ((s.request.max_tokens > 0 && s.generated() >= s.request.max_tokens) ||
@@ -162,6 +176,27 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
         s.finish(FinishReason::length, false);
         end(s, End::finished);
     }
+}
+
+// Those of the last few grammars are kept: the next request often has the same.
+std::shared_ptr<GrammarStates> Engine::states_of(const std::shared_ptr<const Grammar>& grammar) {
+    constexpr size_t kKept = 8;
+    const auto known = std::find_if(grammars_.begin(), grammars_.end(),
+                                    [&](const auto& entry) { return entry.first == grammar; });
+    if (known != grammars_.end()) {
+        return known->second;
+    }
+    if (!trie_) {
+        trie_ = std::make_shared<TokenTrie>(*setup_.tokenizer);
+    }
+    const std::span<const TokenId> ends = setup_.tokenizer->end_of_turn();
+    auto states = std::make_shared<GrammarStates>(grammar, trie_,
+                                                  std::vector<TokenId>(ends.begin(), ends.end()));
+    grammars_.emplace_front(grammar, states);
+    if (grammars_.size() > kKept) {
+        grammars_.pop_back();
+    }
+    return states;
 }
 
 void Engine::fail_all(const std::string& error) {

@@ -3,6 +3,7 @@
 // give it a toy. EngineThread runs it.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -69,11 +70,16 @@ private:
     void end(const Sequence& sequence, End how);
     void drop_what_is_over();
     void take_token(Sequence& sequence, std::span<const float> logits);
+    std::shared_ptr<GrammarStates> states_of(const std::shared_ptr<const Grammar>& grammar);
 
     Setup setup_;
     Scheduler scheduler_;
     std::vector<std::unique_ptr<Sequence>> ended_;
     Batch batch_;
+    // Of constrained replies: the vocabulary as a tree, made with the first of them, and what is
+    // known of the last grammars.
+    std::shared_ptr<const TokenTrie> trie_;
+    std::deque<std::pair<std::shared_ptr<const Grammar>, std::shared_ptr<GrammarStates>>> grammars_;
     EngineCounters counters_;
     std::chrono::steady_clock::time_point last_work_ = std::chrono::steady_clock::now();
 };

@@ -130,10 +130,13 @@ void Sampler::see_prompt(std::span<const TokenId> tokens) {
     }
 }
 
-TokenId Sampler::sample(std::span<const float> logits, int64_t position) {
+TokenId Sampler::sample(std::span<const float> logits, int64_t position, const TokenMask* allowed) {
     ENSURE(static_cast<int64_t>(logits.size()) == vocabulary_->size, logits.size(), " logits for ",
            vocabulary_->size);
     adjust(logits);
+    if (allowed != nullptr) {
+        forbid(*allowed);
+    }
     const TokenId id = choose(position);
     if (penalties_) {
         seen_[id].in_reply++;
@@ -161,6 +164,40 @@ void Sampler::adjust(std::span<const float> logits) {
             l -= params_.frequency_penalty * static_cast<float>(seen.in_reply);
             l -= seen.in_reply > 0 ? params_.presence_penalty : 0;
             l = std::isnan(l) ? kNever : std::min(l, kMost);
+        }
+    }
+    for (const TokenId id : vocabulary_->excluded) {
+        logits_[static_cast<size_t>(id)] = kNever;
+    }
+}
+
+void Sampler::forbid(const TokenMask& allowed) {
+    const size_t columns = logits_.size();
+    bool some = false;
+    for (size_t word = 0; word * 64 < columns; word++) {
+        const uint64_t bits = word < allowed.size() ? allowed[word] : 0;
+        const size_t begin = word * 64, end = std::min(begin + 64, columns);
+        if (bits == ~uint64_t{0}) {
+            some = some || *std::max_element(logits_.begin() + static_cast<int64_t>(begin),
+                                             logits_.begin() + static_cast<int64_t>(end)) != kNever;
+            continue;
+        }
+        for (size_t i = begin; i < end; i++) {
+            if ((bits >> (i - begin) & 1) == 0) {
+                logits_[i] = kNever;
+            } else {
+                some = some || logits_[i] != kNever;
+            }
+        }
+    }
+    if (some) {
+        return;
+    }
+    // All that is allowed was excluded by its bias or is not a number: then it is as good as its
+    // like.
+    for (size_t i = 0; i < columns; i++) {
+        if (allows(allowed, static_cast<TokenId>(i))) {
+            logits_[i] = 0;
         }
     }
     for (const TokenId id : vocabulary_->excluded) {

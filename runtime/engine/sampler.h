@@ -1,6 +1,7 @@
 // Sampler: one row of logits -> one token, for one generation. Engine thread only.
 //
 // Order, as in vLLM (whose defaults GLM's recommended values are meant for):
+//   0. tokens that a grammar does not allow are excluded
 //   1. logit bias is added; rows that are no token are excluded whatever their logit is
 //   2. repetition penalty (over prompt and reply), frequency and presence penalty (over the reply)
 //   3. temperature 0: the largest logit wins, the lower id among equals. Else logits are divided by
@@ -24,6 +25,7 @@
 #include <vector>
 
 #include "runtime/engine/generation.h"
+#include "runtime/text/grammar/matcher.h"
 #include "runtime/text/tokenizer.h"
 
 namespace runtime {
@@ -54,7 +56,11 @@ public:
     // Tokens of the prompt, for the repetition penalty.
     void see_prompt(std::span<const TokenId> tokens);
     // The token for `position` of the sequence, counted as part of the reply. logits [W].
-    TokenId sample(std::span<const float> logits, int64_t position);
+    // `allowed`: null, or the tokens that may be sampled, whatever bias and penalties say; at least
+    // one of them must be a token.
+    TokenId sample(std::span<const float> logits,
+                   int64_t position,
+                   const TokenMask* allowed = nullptr);
 
 private:
     struct Candidate {
@@ -68,6 +74,7 @@ private:
     };
 
     void adjust(std::span<const float> logits);
+    void forbid(const TokenMask& allowed);
     TokenId choose(int64_t position);
     TokenId draw_any(double u) const;
     double gather_top_k(size_t k);

@@ -61,6 +61,7 @@ public:
     std::vector<TokenId> tokens;  // prompt, then reply
     const int64_t prompt_tokens;
     Sampler sampler;
+    std::unique_ptr<GrammarMatcher> matcher;  // of a constrained reply; made by the engine
 
     // --- of the scheduler
     std::vector<PagePool::PageId> pages;  // of positions 0..63, 64..127, ...

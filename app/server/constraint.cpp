@@ -1,0 +1,110 @@
+#include "app/server/constraint.h"
+
+#include <functional>
+#include <list>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "app/server/api_error.h"
+#include "app/server/schema_grammar.h"
+#include "runtime/text/grammar/gbnf.h"
+
+namespace app {
+namespace {
+
+using GrammarPointer = std::shared_ptr<const runtime::Grammar>;
+
+// The last few grammars by what they were made from.
+GrammarPointer remembered(const std::string& key, const std::function<GrammarPointer()>& make) {
+    constexpr size_t kKept = 32;
+    static std::mutex mutex;
+    static std::list<std::pair<std::string, GrammarPointer>> kept;  // guarded by mutex
+    {
+        const std::lock_guard lock(mutex);
+        for (auto it = kept.begin(); it != kept.end(); ++it) {
+            if (it->first == key) {
+                kept.splice(kept.begin(), kept, it);
+                return kept.front().second;
+            }
+        }
+    }
+    GrammarPointer made = make();
+    const std::lock_guard lock(mutex);
+    kept.emplace_front(key, made);
+    if (kept.size() > kKept) {
+        kept.pop_back();
+    }
+    return made;
+}
+
+GrammarPointer gbnf(const std::string& text) {
+    return remembered("gbnf " + text, [&] {
+        try {
+            return runtime::parse_gbnf(text);
+        } catch (const runtime::GrammarError& error) {
+            throw ApiError::invalid(std::string("'grammar' cannot be used: ") + error.what() + ".",
+                                    "grammar");
+        }
+    });
+}
+
+}  // namespace
+
+std::shared_ptr<const runtime::Constraint> constraint_of(const ChatRequest& request,
+                                                         const runtime::Tokenizer& tokenizer) {
+    using Choice = ChatRequest::ToolChoice;
+    const bool tools = !request.callable.empty();
+    const bool forced = request.tool_choice == Choice::required;
+    const bool shaped = request.json_schema.has_value() || !request.gbnf.empty();
+    const bool may_call = tools && request.strict_tools && !shaped;
+    if (!forced && !shaped && !may_call) {
+        return nullptr;
+    }
+    runtime::Constraint constraint;
+    std::vector<CallableTool> callable;
+    std::string key;
+    if (forced || may_call || (tools && request.json_schema)) {
+        for (size_t i = 0; i < request.callable.size(); i++) {
+            const auto& [name, parameters] = request.callable[i];
+            if (request.forced_tool.empty() || name == request.forced_tool) {
+                callable.push_back({name, parameters.is_object() ? &parameters : nullptr,
+                                    "tools[" + std::to_string(i) + "].function.parameters"});
+                key += name + " " + to_text(parameters) + "\n";
+            }
+        }
+    }
+    // Markers are tokens in one vocabulary and text in another.
+    for (const char* marker : {"<tool_call>", "<arg_key>"}) {
+        key += std::to_string(tokenizer.find(marker).value_or(-1)) + " ";
+    }
+    if (!forced && !request.gbnf.empty()) {
+        constraint.grammar = gbnf(request.gbnf);
+    } else {
+        const Json* schema = forced || !request.json_schema ? nullptr : &*request.json_schema;
+        const bool several = request.parallel_tool_calls;
+        constraint.may_not_begin = may_call && !forced;
+        key += std::to_string(several) + std::to_string(constraint.may_not_begin) +
+               (schema != nullptr ? to_text(*schema) : "");
+        constraint.grammar = remembered(key, [&] {
+            return reply_grammar({schema, callable, several, constraint.may_not_begin}, tokenizer);
+        });
+    }
+    const auto token = [&](const char* text) {
+        const auto id = tokenizer.find(text);
+        if (!id) {
+            throw ApiError::invalid(std::string("This model's vocabulary has no token ") + text +
+                                        ", so its reply cannot be constrained.",
+                                    "response_format", "unsupported_value");
+        }
+        return *id;
+    };
+    if (constraint.may_not_begin) {
+        constraint.begins_after = token("<tool_call>");
+    } else if (request.format.enable_thinking) {
+        constraint.begins_after = token("</think>");
+    }
+    return std::make_shared<const runtime::Constraint>(std::move(constraint));
+}
+
+}  // namespace app

@@ -1,0 +1,46 @@
+// JSON Schema -> grammar: replies that cannot but satisfy the schema. The OpenAI strict subset and
+// beyond: references (recursive too), enum, const, anyOf, oneOf and allOf where decidable,
+// patterns, formats, bounds of numbers, lengths and counts. What cannot be honoured is refused with
+// its path, never loosened; what is generated may be narrower than what is allowed:
+//   - properties come in the order of the schema, undeclared ones only where additionalProperties
+//   asks for them
+//   - white space: at most one space behind ':' and ','
+//   - numbers: at most 16 digits before and 15 behind the point where no bound has more, exponents
+//   up to 99
+//   - a schema that constrains one type and names none is read as of that type
+//   - format is an annotation; date, time, date-time, uuid, ipv4, email and hostname are honoured,
+//   others say nothing
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/json/json.h"
+#include "runtime/text/grammar/matcher.h"
+#include "runtime/text/tokenizer.h"
+
+namespace app {
+
+// A function that the model may be made to call; `parameters` null: none are declared.
+struct CallableTool {
+    std::string name;
+    const Json* parameters = nullptr;
+    std::string path;  // of the parameters, for errors
+};
+
+// What a reply may be: a JSON text that satisfies `schema` (true: any JSON object), or calls of
+// these tools in GLM's own format, one or, with `several`, more. `opened`: one call, from behind
+// its <tool_call> on.
+struct ReplyShape {
+    const Json* schema = nullptr;
+    std::vector<CallableTool> tools;
+    bool several = false;
+    bool opened = false;
+};
+
+// Throws ApiError (400), naming the place.
+std::shared_ptr<const runtime::Grammar> reply_grammar(const ReplyShape& shape,
+                                                      const runtime::Tokenizer& tokenizer);
+
+}  // namespace app

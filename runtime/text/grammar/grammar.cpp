@@ -1,0 +1,459 @@
+#include "runtime/text/grammar/grammar.h"
+
+#include <algorithm>
+
+namespace runtime {
+
+struct GrammarBuilder::Emitter {
+    GrammarBuilder& builder;
+    Grammar& out;
+    std::vector<int32_t> pending;  // rules that were called and are not written yet
+
+    int32_t here() const { return static_cast<int32_t>(out.program.size()); }
+
+    int32_t put(Grammar::Op op, int32_t a = 0, int32_t b = 0) {
+        if (out.program.size() >= kMaxInstructions) {
+            throw GrammarError("the grammar is too large");
+        }
+        out.program.push_back({op, a, b});
+        return here() - 1;
+    }
+
+    // `last`: nothing follows in the rule, so a rule that is called there may return for both.
+    void emit(Expr e, bool last) {
+        const Node& node = builder.nodes_[static_cast<size_t>(e)];
+        switch (node.kind) {
+            case Kind::empty:
+            case Kind::nothing:
+                break;
+            case Kind::bytes:
+                put(Grammar::Op::bytes, node.a);
+                break;
+            case Kind::token:
+                put(Grammar::Op::token, node.a);
+                break;
+            case Kind::sequence:
+                for (size_t i = 0; i < node.parts.size(); i++) {
+                    emit(node.parts[i], last && i + 1 == node.parts.size());
+                }
+                break;
+            case Kind::choice:
+                emit_choice(node, last);
+                break;
+            case Kind::repeat:
+                emit_repeat(node);
+                break;
+            case Kind::rule:
+                pending.push_back(node.a);
+                put(last ? Grammar::Op::jump : Grammar::Op::call, node.a);
+                marks.push_back(here() - 1);
+                break;
+        }
+    }
+
+    void emit_choice(const Node& node, bool last) {
+        std::vector<Expr> parts;
+        for (const Expr part : node.parts) {
+            if (builder.productive(part)) {
+                parts.push_back(part);
+            }
+        }
+        std::vector<int32_t> ends;
+        for (size_t i = 0; i < parts.size(); i++) {
+            const bool more = i + 1 < parts.size();
+            const int32_t split = more ? put(Grammar::Op::split) : 0;
+            if (more) {
+                out.program[static_cast<size_t>(split)].a = here();
+            }
+            emit(parts[i], last);
+            if (more) {
+                if (last) {
+                    put(Grammar::Op::leave);
+                } else {
+                    ends.push_back(put(Grammar::Op::jump));
+                }
+                out.program[static_cast<size_t>(split)].b = here();
+            }
+        }
+        for (const int32_t end : ends) {
+            out.program[static_cast<size_t>(end)].a = here();
+        }
+    }
+
+    void emit_repeat(const Node& node) {
+        const Expr body = node.parts[0];
+        if (node.b == 0 || !builder.productive(body)) {
+            return;
+        }
+        if (node.b == 1) {  // least is 0: with 1 there is no node
+            const int32_t split = put(Grammar::Op::split, here() + 1);
+            emit(body, false);
+            out.program[static_cast<size_t>(split)].b = here();
+            return;
+        }
+        const auto loop = static_cast<int32_t>(out.loops.size());
+        out.loops.push_back({0, builder.nullable(body) ? 0 : node.a, node.b});
+        const bool skippable = out.loops.back().least == 0;
+        const int32_t split = skippable ? put(Grammar::Op::split) : 0;
+        put(Grammar::Op::loop_begin, loop);
+        out.loops[static_cast<size_t>(loop)].begin = here();
+        emit(body, false);
+        put(Grammar::Op::loop_end, loop);
+        if (skippable) {
+            out.program[static_cast<size_t>(split)].a = split + 1;
+            out.program[static_cast<size_t>(split)].b = here();
+        }
+    }
+
+    std::vector<int32_t> marks;  // calls and jumps whose target is still the number of a rule
+};
+
+GrammarBuilder::GrammarBuilder() : empty_(add({Kind::empty})) {}
+
+GrammarBuilder::Expr GrammarBuilder::add(Node node) {
+    if (nodes_.size() >= kMaxInstructions) {
+        throw GrammarError("the grammar is too large");
+    }
+    nodes_.push_back(std::move(node));
+    return static_cast<Expr>(nodes_.size() - 1);
+}
+
+GrammarBuilder::Expr GrammarBuilder::nothing() {
+    return add({Kind::nothing});
+}
+
+GrammarBuilder::Expr GrammarBuilder::bytes(const std::bitset<256>& set) {
+    if (set.none()) {
+        return nothing();
+    }
+    const auto found = std::find(sets_.begin(), sets_.end(), set);
+    const auto index = static_cast<int32_t>(found - sets_.begin());
+    if (found == sets_.end()) {
+        sets_.push_back(set);
+    }
+    return add({Kind::bytes, {}, index});
+}
+
+GrammarBuilder::Expr GrammarBuilder::byte_range(int low, int high) {
+    std::bitset<256> set;
+    for (int i = low; i <= high; i++) {
+        set.set(static_cast<size_t>(i));
+    }
+    return bytes(set);
+}
+
+GrammarBuilder::Expr GrammarBuilder::literal(std::string_view text) {
+    std::vector<Expr> parts;
+    for (const char c : text) {
+        const int byte = static_cast<unsigned char>(c);
+        parts.push_back(byte_range(byte, byte));
+    }
+    return sequence(std::move(parts));
+}
+
+GrammarBuilder::Expr GrammarBuilder::token(TokenId id) {
+    return add({Kind::token, {}, id});
+}
+
+GrammarBuilder::Expr GrammarBuilder::sequence(std::vector<Expr> parts) {
+    std::erase(parts, empty_);
+    if (parts.empty()) {
+        return empty_;
+    }
+    return parts.size() == 1 ? parts[0] : add({Kind::sequence, std::move(parts)});
+}
+
+GrammarBuilder::Expr GrammarBuilder::choice(std::vector<Expr> parts) {
+    if (parts.empty()) {
+        return nothing();
+    }
+    return parts.size() == 1 ? parts[0] : add({Kind::choice, std::move(parts)});
+}
+
+GrammarBuilder::Expr GrammarBuilder::repeat(Expr part, int32_t least, int32_t most) {
+    if (least < 0 || (most != kAnyNumber && most < least)) {
+        return nothing();
+    }
+    if (most == 0 || part == empty_) {
+        return empty_;
+    }
+    if (least == 1 && most == 1) {
+        return part;
+    }
+    return add({Kind::repeat, {part}, least, most});
+}
+
+// Characters of one length share their lead bytes; a range is cut where the number of bytes, or of
+// free bytes at the end, changes.
+void GrammarBuilder::utf8_range(uint32_t low, uint32_t high, std::vector<Expr>& out) {
+    constexpr uint32_t kLast[] = {0x7F, 0x7FF, 0xFFFF, 0x10FFFF};
+    for (const uint32_t last : kLast) {
+        if (low <= last && high > last) {
+            utf8_range(low, last, out);
+            utf8_range(last + 1, high, out);
+            return;
+        }
+    }
+    if (high <= 0x7F) {
+        out.push_back(byte_range(static_cast<int>(low), static_cast<int>(high)));
+        return;
+    }
+    for (int free = 1; free < 4; free++) {
+        const uint32_t mask = (1U << 6 * free) - 1;
+        if ((low & ~mask) != (high & ~mask)) {
+            if ((low & mask) != 0) {
+                utf8_range(low, low | mask, out);
+                utf8_range((low | mask) + 1, high, out);
+                return;
+            }
+            if ((high & mask) != mask) {
+                utf8_range(low, (high & ~mask) - 1, out);
+                utf8_range(high & ~mask, high, out);
+                return;
+            }
+        }
+    }
+    const auto bytes_of = [](uint32_t c) {
+        std::vector<int> b;
+        if (c <= 0x7FF) {
+            b = {static_cast<int>(0xC0 | c >> 6)};
+        } else if (c <= 0xFFFF) {
+            b = {static_cast<int>(0xE0 | c >> 12), static_cast<int>(0x80 | (c >> 6 & 63))};
+        } else {
+            b = {static_cast<int>(0xF0 | c >> 18), static_cast<int>(0x80 | (c >> 12 & 63)),
+                 static_cast<int>(0x80 | (c >> 6 & 63))};
+        }
+        b.push_back(static_cast<int>(0x80 | (c & 63)));
+        return b;
+    };
+    const std::vector<int> from = bytes_of(low), to = bytes_of(high);
+    std::vector<Expr> parts;
+    for (size_t i = 0; i < from.size(); i++) {
+        parts.push_back(byte_range(from[i], to[i]));
+    }
+    out.push_back(sequence(std::move(parts)));
+}
+
+GrammarBuilder::Expr GrammarBuilder::code_points(CodePoints ranges, bool negated) {
+    std::sort(ranges.begin(), ranges.end());
+    CodePoints merged;
+    for (const auto& [low, high] : ranges) {
+        if (low > high) {
+            continue;
+        }
+        if (!merged.empty() && low <= merged.back().second + 1) {
+            merged.back().second = std::max(merged.back().second, high);
+        } else {
+            merged.emplace_back(low, high);
+        }
+    }
+    if (negated) {
+        CodePoints rest;
+        uint32_t next = 0;
+        for (const auto& [low, high] : merged) {
+            if (low > next) {
+                rest.emplace_back(next, low - 1);
+            }
+            next = high + 1;
+        }
+        if (next <= 0x10FFFF) {
+            rest.emplace_back(next, 0x10FFFF);
+        }
+        merged = std::move(rest);
+    }
+    std::vector<Expr> parts;
+    std::bitset<256> ascii;
+    for (auto [low, high] : merged) {
+        high = std::min<uint32_t>(high, 0x10FFFF);
+        for (uint32_t c = low; c <= high && c <= 0x7F; c++) {
+            ascii.set(c);
+        }
+        low = std::max<uint32_t>(low, 0x80);
+        if (low <= std::min<uint32_t>(high, 0xD7FF)) {
+            utf8_range(low, std::min<uint32_t>(high, 0xD7FF), parts);
+        }
+        low = std::max<uint32_t>(low, 0xE000);
+        if (low <= high) {
+            utf8_range(low, high, parts);
+        }
+    }
+    if (ascii.any()) {
+        parts.push_back(bytes(ascii));
+    }
+    return choice(std::move(parts));
+}
+
+GrammarBuilder::Expr GrammarBuilder::text_without(std::string_view marker) {
+    // State i: the last i characters are the first i of the marker, and no more are (Knuth, Morris,
+    // Pratt).
+    std::vector<Expr> states;
+    for (size_t i = 0; i < marker.size(); i++) {
+        states.push_back(declare("text without " + std::string(marker)));
+    }
+    CodePoints in_marker;
+    for (const char c : marker) {
+        in_marker.emplace_back(static_cast<unsigned char>(c), static_cast<unsigned char>(c));
+    }
+    const Expr other = code_points(in_marker, true);
+    std::string letters(marker);
+    std::sort(letters.begin(), letters.end());
+    letters.erase(std::unique(letters.begin(), letters.end()), letters.end());
+    for (size_t i = 0; i < marker.size(); i++) {
+        std::vector<Expr> ways = {empty_, sequence({other, states[0]})};
+        for (const char c : letters) {
+            const std::string seen = std::string(marker.substr(0, i)) + c;
+            size_t kept = std::min(seen.size(), marker.size());
+            while (!std::string_view(seen).ends_with(marker.substr(0, kept))) {
+                kept--;
+            }
+            if (kept < marker.size()) {
+                ways.push_back(sequence({literal(std::string_view(&c, 1)), states[kept]}));
+            }
+        }
+        define(states[i], choice(std::move(ways)));
+    }
+    return states[0];
+}
+
+GrammarBuilder::Expr GrammarBuilder::declare(const std::string& name) {
+    rules_.push_back({name});
+    return add({Kind::rule, {}, static_cast<int32_t>(rules_.size() - 1)});
+}
+
+void GrammarBuilder::define(Expr rule, Expr what) {
+    rules_[static_cast<size_t>(nodes_[static_cast<size_t>(rule)].a)].body = what;
+}
+
+bool GrammarBuilder::productive(Expr e) const {
+    return productive_[static_cast<size_t>(e)] != 0;
+}
+
+bool GrammarBuilder::nullable(Expr e) const {
+    return nullable_[static_cast<size_t>(e)] != 0;
+}
+
+void GrammarBuilder::check_left(int32_t index) {
+    Rule& rule = rules_[static_cast<size_t>(index)];
+    if (rule.visited) {
+        return;
+    }
+    if (rule.visiting) {
+        throw GrammarError("rule '" + rule.name +
+                           "' begins with itself (left recursion); write it as a repetition");
+    }
+    rule.visiting = true;
+    check_left_of(rule.body);
+    rule.visiting = false;
+    rule.visited = true;
+}
+
+void GrammarBuilder::check_left_of(Expr e) {
+    const Node& node = nodes_[static_cast<size_t>(e)];
+    if (!productive(e)) {
+        return;
+    }
+    if (node.kind == Kind::rule) {
+        check_left(node.a);
+    } else if (node.kind == Kind::sequence) {
+        for (const Expr part : node.parts) {
+            check_left_of(part);
+            if (!nullable(part)) {
+                break;
+            }
+        }
+    } else {
+        for (const Expr part : node.parts) {
+            check_left_of(part);
+        }
+    }
+}
+
+std::shared_ptr<const Grammar> GrammarBuilder::build(Expr start) {
+    for (const Rule& rule : rules_) {
+        if (rule.body < 0) {
+            throw GrammarError("rule '" + rule.name + "' is used and not defined");
+        }
+    }
+    // Least fixed points: what can end, and what can be empty. Nodes come after their parts, rules
+    // may come before.
+    productive_.assign(nodes_.size(), 0);
+    nullable_.assign(nodes_.size(), 0);
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < nodes_.size(); i++) {
+            const Node& node = nodes_[i];
+            bool can_end = true, can_be_empty = false;
+            const auto all = [&](const std::vector<char>& of) {
+                return std::all_of(node.parts.begin(), node.parts.end(),
+                                   [&](Expr p) { return of[static_cast<size_t>(p)] != 0; });
+            };
+            const auto any = [&](const std::vector<char>& of) {
+                return std::any_of(node.parts.begin(), node.parts.end(),
+                                   [&](Expr p) { return of[static_cast<size_t>(p)] != 0; });
+            };
+            switch (node.kind) {
+                case Kind::empty:
+                    can_be_empty = true;
+                    break;
+                case Kind::nothing:
+                    can_end = false;
+                    break;
+                case Kind::bytes:
+                case Kind::token:
+                    break;
+                case Kind::sequence:
+                    can_end = all(productive_);
+                    can_be_empty = all(nullable_);
+                    break;
+                case Kind::choice:
+                    can_end = any(productive_);
+                    can_be_empty = any(nullable_);
+                    break;
+                case Kind::repeat:
+                    can_end = node.a == 0 || all(productive_);
+                    can_be_empty = node.a == 0 || all(nullable_);
+                    break;
+                case Kind::rule: {
+                    const auto body = static_cast<size_t>(rules_[static_cast<size_t>(node.a)].body);
+                    can_end = productive_[body] != 0;
+                    can_be_empty = nullable_[body] != 0;
+                    break;
+                }
+            }
+            changed =
+                changed || (can_end && productive_[i] == 0) || (can_be_empty && nullable_[i] == 0);
+            productive_[i] = static_cast<char>(productive_[i] != 0 || can_end);
+            nullable_[i] = static_cast<char>(nullable_[i] != 0 || can_be_empty);
+        }
+    }
+    if (!productive(start)) {
+        throw GrammarError("nothing can satisfy it");
+    }
+    for (Rule& rule : rules_) {
+        rule.visiting = rule.visited = false;
+        rule.at = -1;
+    }
+    check_left_of(start);
+
+    auto grammar = std::make_shared<Grammar>();
+    Emitter emitter{*this, *grammar, {}, {}};
+    emitter.emit(start, false);
+    emitter.put(Grammar::Op::match);
+    while (!emitter.pending.empty()) {
+        Rule& rule = rules_[static_cast<size_t>(emitter.pending.back())];
+        emitter.pending.pop_back();
+        if (rule.at < 0) {
+            rule.at = emitter.here();
+            emitter.emit(rule.body, true);
+            emitter.put(Grammar::Op::leave);
+        }
+    }
+    for (const int32_t mark : emitter.marks) {
+        Grammar::Instruction& instruction = grammar->program[static_cast<size_t>(mark)];
+        instruction.a = rules_[static_cast<size_t>(instruction.a)].at;
+    }
+    grammar->sets = sets_;
+    return grammar;
+}
+
+}  // namespace runtime

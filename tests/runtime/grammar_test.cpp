@@ -1,0 +1,299 @@
+// Grammars: the language they accept, against texts listed by hand and against std::regex; what
+// tokens a reply may take, against the language byte by byte; no reply gets stuck.
+#include <random>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "runtime/model/synth_vocabulary.h"
+#include "runtime/text/grammar/gbnf.h"
+#include "runtime/text/grammar/matcher.h"
+#include "runtime/text/grammar/pattern.h"
+#include "tests/support/catch.h"
+
+using runtime::allows;
+using runtime::Grammar;
+using runtime::GrammarBuilder;
+using runtime::GrammarError;
+using runtime::GrammarMatcher;
+using runtime::GrammarStates;
+using runtime::TokenId;
+
+namespace {
+
+std::shared_ptr<const runtime::Tokenizer> tokenizer() {
+    static const auto made =
+        std::make_shared<const runtime::Tokenizer>(runtime::synthetic_vocabulary(1024));
+    return made;
+}
+
+std::shared_ptr<GrammarStates> states_of(std::shared_ptr<const Grammar> grammar) {
+    static const auto trie = std::make_shared<const runtime::TokenTrie>(*tokenizer());
+    const auto ends = tokenizer()->end_of_turn();
+    return std::make_shared<GrammarStates>(std::move(grammar), trie,
+                                           std::vector<TokenId>(ends.begin(), ends.end()));
+}
+
+bool accepts(GrammarStates& states, const std::string& text) {
+    int32_t state = states.start();
+    for (const char c : text) {
+        state = states.after_byte(state, static_cast<uint8_t>(c));
+        if (state == GrammarStates::kDead) {
+            return false;
+        }
+    }
+    return states.may_end(state);
+}
+
+bool gbnf_accepts(const std::string& grammar, const std::string& text) {
+    return accepts(*states_of(runtime::parse_gbnf(grammar)), text);
+}
+
+std::shared_ptr<const Grammar> pattern(const std::string& text) {
+    GrammarBuilder b;
+    return b.build(runtime::pattern_expression(
+        b, text, [&b](const GrammarBuilder::CodePoints& ranges) { return b.code_points(ranges); }));
+}
+
+}  // namespace
+
+TEST_CASE("a GBNF grammar accepts its language and nothing else") {
+    const std::string sum =
+        "root ::= term (\"+\" term)*\nterm ::= [0-9]+ | \"(\" root \")\" # numbers\n";
+    for (const char* good : {"1", "1+2", "(1+2)+34", "((7))"}) {
+        CHECK(gbnf_accepts(sum, good));
+    }
+    for (const char* bad : {"", "1+", "(1", "1)", "a", "1 + 2"}) {
+        CHECK_FALSE(gbnf_accepts(sum, bad));
+    }
+    CHECK(gbnf_accepts("root ::= \"a\"{2,3} [^a-c]? .", "aaaz!"));
+    CHECK(gbnf_accepts("root ::= \"a\"{2,3} [^a-c]? .", "aaß"));
+    CHECK_FALSE(gbnf_accepts("root ::= \"a\"{2,3} [^a-c]? .", "a"));
+    CHECK(gbnf_accepts("root ::= x |\n  y\nx ::= \"\\x41\\n\"\ny ::= \"\\u00e4\"", "ä"));
+    CHECK(gbnf_accepts("root ::= [\\u0400-\\u04ff]+", "привет"));
+    CHECK_FALSE(gbnf_accepts("root ::= [\\u0400-\\u04ff]+", "\xD0"));
+    // rules that end in themselves, empty turns of a repetition, repetitions in repetitions
+    CHECK(gbnf_accepts("root ::= \"a\" root | \"b\"", std::string(5000, 'a') + "b"));
+    CHECK(gbnf_accepts("root ::= (\"a\"* \"b\"?)* \"c\"", "aababc"));
+    CHECK(gbnf_accepts("root ::= ((\"a\"{2}){3}){1,2}", "aaaaaaaaaaaa"));
+    CHECK_FALSE(gbnf_accepts("root ::= ((\"a\"{2}){3}){1,2}", "aaaaaaaa"));
+    CHECK(gbnf_accepts("root ::= (\"a\"?){3,9} \"z\"", "z"));
+    CHECK(gbnf_accepts("root ::= \"x\"{0,99999}", std::string(3000, 'x')));
+}
+
+TEST_CASE("a grammar that cannot be used says where and why") {
+    for (const char* bad :
+         {"", "root", "root ::= \"a", "root ::= [a", "root ::= (\"a\"", "root ::= other",
+          "x ::= \"a\"", "root ::= root \"a\"", "root ::= x\nx ::= y?\ny ::= root",
+          "root ::= \"a\"{3,2}", "root ::= \"a\"{,}", "root ::= \"a\"\nroot ::= \"b\"",
+          "root ::= \"\\q\"", "root ::= x\nx ::= \"a\" x", "root ::= [b-a]"}) {
+        INFO(bad);
+        if (std::string(bad) == "root ::= x\nx ::= y?\ny ::= root") {
+            CHECK_THROWS_AS(runtime::parse_gbnf(bad),
+                            GrammarError);  // begins with itself through others
+            continue;
+        }
+        CHECK_THROWS_AS(runtime::parse_gbnf(bad), GrammarError);
+    }
+    CHECK_THROWS_AS(runtime::parse_gbnf("root ::= " + std::string(1000, '(') + "\"a\""),
+                    GrammarError);
+}
+
+TEST_CASE("patterns accept what std::regex accepts") {
+    std::mt19937 random(5);
+    const std::vector<std::string> patterns = {
+        "^a+b?$",          "ab|cd", "^(a|b)*c",         "[^ab]c$", "^\\w{2,3}$",
+        "^(?:ab){1,2}d?$", "\\d",   "^[a-c]{0,2}[d1]$", "^$",      "a.c",
+        "^(a(b(c)?)?)+$",  "x*"};
+    const std::string letters = "abcd1 ";
+    for (const std::string& text : patterns) {
+        const auto states = states_of(pattern(text));
+        const std::regex expected(text, std::regex::ECMAScript);
+        for (int i = 0; i < 1500; i++) {
+            std::string word;
+            for (size_t n = random() % 6; n > 0; n--) {
+                word += letters[random() % letters.size()];
+            }
+            INFO(text << " on '" << word << "'");
+            CHECK(accepts(*states, word) == std::regex_search(word, expected));
+        }
+    }
+    for (const char* bad : {"(", ")", "a{2,1}", "*a", "a**", "(?=a)", "(?<!a)b", "\\b", "(a)\\1",
+                            "[b-a]", "a{", "\\p{L}", "a^b", "(a$)b", "[a"}) {
+        INFO(bad);
+        CHECK_THROWS_AS(pattern(bad), GrammarError);
+    }
+}
+
+TEST_CASE("text without a marker holds everything but the marker") {
+    GrammarBuilder b;
+    const auto states = states_of(b.build(b.text_without("aab")));
+    std::mt19937 random(9);
+    for (int i = 0; i < 3000; i++) {
+        std::string word;
+        for (size_t n = random() % 9; n > 0; n--) {
+            word += "aaabbé"[random() % 5];
+        }
+        INFO(word);
+        CHECK(accepts(*states, word) == (word.find("aab") == std::string::npos));
+    }
+    CHECK(accepts(*states, "日本 aa"));
+    CHECK_FALSE(accepts(*states, "\xE6\x97"));
+}
+
+// The mask of a state against the language, token by token; and every token it allows can be taken.
+TEST_CASE("a mask allows exactly the tokens the grammar can go on with") {
+    const auto tok = tokenizer();
+    for (const char* text :
+         {"root ::= \"the \" [a-z ]{3,7} \"!\"", "root ::= (\"{\" root \"}\")* | [é-ü]+",
+          "root ::= \"\\\"\" ([^\"\\\\] | \"\\\\\" [nt\"])* \"\\\"\""}) {
+        const auto states = states_of(runtime::parse_gbnf(text));
+        std::mt19937 random(3);
+        for (int round = 0; round < 20; round++) {
+            int32_t state = states->start();
+            for (int step = 0; step < 12 && !states->must_end(state); step++) {
+                const runtime::TokenMask mask = states->mask(state);
+                std::vector<TokenId> allowed;
+                for (TokenId id = 0; id < tok->vocab_size(); id++) {
+                    if (tok->is_end_of_turn(id)) {
+                        CHECK(allows(mask, id) == states->may_end(state));
+                        continue;
+                    }
+                    bool expected =
+                        tok->can_be_sampled(id) && !tok->is_special(id) && !tok->bytes(id).empty();
+                    int32_t next = state;
+                    for (const char c : tok->bytes(id)) {
+                        next = next == GrammarStates::kDead
+                                   ? next
+                                   : states->after_byte(next, static_cast<uint8_t>(c));
+                    }
+                    expected = expected && next != GrammarStates::kDead;
+                    if (allows(mask, id) != expected) {
+                        FAIL(text << ": token " << id << " '" << tok->bytes(id) << "' expected "
+                                  << expected);
+                    }
+                    if (expected) {
+                        allowed.push_back(id);
+                    }
+                }
+                if (allowed.empty()) {
+                    CHECK(states->may_end(state));
+                    break;
+                }
+                const TokenId taken = allowed[random() % allowed.size()];
+                for (const char c : tok->bytes(taken)) {
+                    state = states->after_byte(state, static_cast<uint8_t>(c));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("random grammars never leave a reply without a way on") {
+    std::mt19937 random(11);
+    const auto pick = [&](size_t n) { return random() % n; };
+    int built = 0;
+    for (int g = 0; g < 300; g++) {
+        GrammarBuilder b;
+        std::vector<GrammarBuilder::Expr> rules;
+        for (int i = 0; i < 4; i++) {
+            rules.push_back(b.declare("r" + std::to_string(i)));
+        }
+        const std::function<GrammarBuilder::Expr(int)> make =
+            [&](int depth) -> GrammarBuilder::Expr {
+            switch (depth > 4 ? pick(2) : pick(8)) {
+                case 0:
+                    return b.literal(std::string(1 + pick(3), static_cast<char>('a' + pick(3))));
+                case 1:
+                    return b.code_points({{'a', static_cast<uint32_t>('a' + pick(26))},
+                                          {0x100, 0x100 + static_cast<uint32_t>(pick(900))}});
+                case 2:
+                case 3:
+                    return b.sequence({make(depth + 1), make(depth + 1)});
+                case 4:
+                    return b.choice({make(depth + 1), make(depth + 1)});
+                case 5:
+                    return b.repeat(make(depth + 1), static_cast<int32_t>(pick(3)),
+                                    static_cast<int32_t>(pick(2) ? 3 + pick(4) : 3));
+                case 6:
+                    return b.sequence({b.literal("("), rules[pick(4)], b.literal(")")});
+                default:
+                    return rules[pick(4)];
+            }
+        };
+        for (const auto rule : rules) {
+            b.define(rule, make(0));
+        }
+        std::shared_ptr<const Grammar> grammar;
+        try {
+            grammar = b.build(rules[0]);
+        } catch (const GrammarError&) {
+            continue;  // left recursion, or nothing can end
+        }
+        built++;
+        runtime::Constraint constraint{grammar};
+        GrammarMatcher matcher(constraint, states_of(grammar), tokenizer());
+        try {
+            for (int step = 0; step < 60 && !matcher.finished(); step++) {
+                const runtime::TokenMask& mask = *matcher.mask();
+                std::vector<TokenId> allowed;
+                for (TokenId id = 0; id < tokenizer()->vocab_size(); id++) {
+                    if (allows(mask, id)) {
+                        allowed.push_back(id);
+                    }
+                }
+                REQUIRE_FALSE(allowed.empty());
+                const TokenId id = allowed[pick(allowed.size())];
+                if (tokenizer()->is_end_of_turn(id)) {
+                    break;
+                }
+                matcher.accept(id);
+            }
+        } catch (const GrammarError& error) {
+            CHECK(std::string(error.what()) == "the grammar is too ambiguous");
+        }
+    }
+    CHECK(built > 60);
+}
+
+TEST_CASE("a constraint begins behind its token, and free text before it cannot end the reply") {
+    const auto tok = tokenizer();
+    const TokenId think_end = *tok->find("</think>");
+    runtime::Constraint constraint{runtime::parse_gbnf("root ::= \"ok\""), think_end, false};
+    GrammarMatcher matcher(constraint, states_of(constraint.grammar), tok);
+    REQUIRE(matcher.mask() != nullptr);
+    CHECK_FALSE(allows(*matcher.mask(), tok->end_of_turn()[0]));
+    CHECK_FALSE(allows(*matcher.mask(), *tok->find("<tool_call>")));
+    CHECK(allows(*matcher.mask(), think_end));
+    for (const TokenId id : tok->encode("free words")) {
+        CHECK(allows(*matcher.mask(), id));
+        matcher.accept(id);
+    }
+    matcher.accept(think_end);
+    for (const TokenId id : tok->encode("ok")) {
+        CHECK(allows(*matcher.mask(), id));
+        CHECK_FALSE(allows(*matcher.mask(), tok->end_of_turn()[0]));
+        matcher.accept(id);
+    }
+    CHECK(matcher.finished());
+}
+
+TEST_CASE("optional constraints hold from their token to the end of the grammar, again and again") {
+    const auto tok = tokenizer();
+    const TokenId call = *tok->find("<tool_call>");
+    GrammarBuilder b;
+    const auto grammar = b.build(b.sequence({b.literal("f"), b.token(*tok->find("</tool_call>"))}));
+    GrammarMatcher matcher({grammar, call, true}, states_of(grammar), tok);
+    for (int i = 0; i < 2; i++) {
+        CHECK(matcher.mask() == nullptr);
+        matcher.accept(call);
+        REQUIRE(matcher.mask() != nullptr);
+        CHECK(allows(*matcher.mask(), tok->encode("f")[0]));
+        CHECK_FALSE(allows(*matcher.mask(), tok->encode("g")[0]));
+        matcher.accept(tok->encode("f")[0]);
+        CHECK(allows(*matcher.mask(), *tok->find("</tool_call>")));
+        matcher.accept(*tok->find("</tool_call>"));
+        CHECK_FALSE(matcher.finished());
+    }
+    CHECK(matcher.mask() == nullptr);
+}
