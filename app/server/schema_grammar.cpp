@@ -113,7 +113,7 @@ public:
         if (const Json* pattern = pattern_of(schema, path)) {
             return patterned(*pattern, path, character);
         }
-        if (const std::string* format = format_of(schema)) {
+        if (const std::string* format = format_of(schema, path)) {
             return runtime::pattern_expression(b_, *format, character);
         }
         const auto [least, most] = counts(schema, path, "minLength", "maxLength");
@@ -133,14 +133,19 @@ public:
             if (const Json* reference = member(schema, "$ref")) {
                 const Json target = resolve(*reference, path);
                 schema.erase("$ref");
+                keep_to_itself(target, schema, path);
                 schema = merged(target, schema, path);
             } else if (const Json* all = member(schema, "allOf")) {
                 if (!all->is_array()) {
                     refuse(path + ".allOf", "must be a list");
                 }
+                if (all->size() > kMaxWays) {
+                    refuse(path + ".allOf", "more than " + std::to_string(kMaxWays) + " schemas");
+                }
                 const Json list = *all;
                 schema.erase("allOf");
                 for (const Json& one : list) {
+                    keep_to_itself(one, list.size() > 1 ? list : schema, path);
                     schema = merged(schema, one, path);
                 }
             } else {
@@ -154,6 +159,15 @@ private:
     [[noreturn]] static void refuse(const std::string& path, const std::string& why) {
         throw ApiError::invalid("'" + path + "' cannot be honoured: " + why + ".", path,
                                 "unsupported_schema");
+    }
+
+    // unevaluatedProperties of a part does not see the properties beside that part, which merging
+    // would show it.
+    void keep_to_itself(const Json& part, const Json& beside, const std::string& path) {
+        if (member(part, "unevaluatedProperties") != nullptr &&
+            (beside.is_array() || !only_annotations_beside(beside, ""))) {
+            refuse(path + ".unevaluatedProperties", "in a schema that others are merged with");
+        }
     }
 
     static Json merged(const Json& a, const Json& b, const std::string& path) {
@@ -294,6 +308,9 @@ private:
             const bool bare = only_annotations_beside(beside, "");
             std::vector<Json> ways;
             for (const Json& one : *list) {
+                if (!bare) {
+                    keep_to_itself(one, beside, path);
+                }
                 ways.push_back(bare ? one : merged(flattened(one, path), beside, path));
             }
             return ways;
@@ -327,8 +344,13 @@ private:
         }
         std::vector<Json> values;
         const Json only = fixed != nullptr ? Json::array({*fixed}) : *list;
+        Json rest = schema;  // without the list itself, which each value would be looked up in
+        rest.erase("const");
+        if (fixed == nullptr) {
+            rest.erase("enum");
+        }
         for (const Json& value : only) {
-            const std::optional<bool> good = satisfies(value, schema);
+            const std::optional<bool> good = satisfies(value, rest);
             if (!good) {
                 refuse(path, "enum or const beside keywords that cannot be decided for its values");
             }
@@ -616,6 +638,15 @@ private:
                    "beside minLength or maxLength it is not supported; put the length into the "
                    "pattern");
         }
+        static const std::string_view kHonoured[] = {"date", "time",  "date-time", "uuid",
+                                                     "ipv4", "email", "hostname"};
+        if (const Json* format = member(schema, "format");
+            format != nullptr && format->is_string() &&
+            std::find(std::begin(kHonoured), std::end(kHonoured), format->get<std::string>()) !=
+                std::end(kHonoured)) {
+            refuse(path + ".pattern",
+                   "beside this format it is not supported; leave out one of them");
+        }
         return pattern;
     }
 
@@ -629,11 +660,10 @@ private:
         }
     }
 
-    // The pattern of a format that is honoured, where nothing else bounds the string.
-    static const std::string* format_of(const Json& schema) {
+    // The pattern of a format that is honoured; null: the format says nothing.
+    static const std::string* format_of(const Json& schema, const std::string& path) {
         const Json* format = member(schema, "format");
-        if (format == nullptr || !format->is_string() || member(schema, "minLength") != nullptr ||
-            member(schema, "maxLength") != nullptr) {
+        if (format == nullptr || !format->is_string()) {
             return nullptr;
         }
         static const std::string kDate =
@@ -654,8 +684,22 @@ private:
              "\\.[a-z]{2,16}){1,3}$"},
             {"hostname",
              "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?){0,4}$"}};
+        // The shortest and the longest text that is written.
+        static const std::map<std::string, std::pair<int32_t, int32_t>> kLengths = {
+            {"date", {10, 10}}, {"time", {9, 21}},   {"date-time", {20, 32}}, {"uuid", {36, 36}},
+            {"ipv4", {7, 15}},  {"email", {6, 215}}, {"hostname", {1, 164}}};
         const auto known = kFormats.find(format->get<std::string>());
-        return known == kFormats.end() ? nullptr : &known->second;
+        if (known == kFormats.end()) {
+            return nullptr;
+        }
+        const auto& [shortest, longest] = kLengths.at(known->first);
+        const auto [least, most] = counts(schema, path, "minLength", "maxLength");
+        if (least > shortest || (most >= 0 && most < longest)) {
+            refuse(path + ".format", "beside a minLength above " + std::to_string(shortest) +
+                                         " or a maxLength below " + std::to_string(longest) +
+                                         " it is not supported");
+        }
+        return &known->second;
     }
 
     Expr string(const Json& schema, const std::string& path) {
@@ -667,7 +711,7 @@ private:
         if (impossible(lengths)) {
             return b_.nothing();
         }
-        if (const std::string* format = format_of(schema)) {
+        if (const std::string* format = format_of(schema, path)) {
             return quoted(runtime::pattern_expression(b_, *format, write));
         }
         return string_of(lengths.first, lengths.second);
@@ -977,12 +1021,14 @@ Expr arguments_of(GrammarBuilder& b,
     const Json schema = convert.flattened(root, tool.path);
     const Json* properties = member(schema, "properties");
     const Json* required = member(schema, "required");
-    for (const char* name : {"anyOf", "oneOf", "not", "if", "patternProperties", "propertyNames",
-                             "dependentRequired", "minProperties", "maxProperties"}) {
+    std::vector<std::string_view> refused = {"anyOf", "oneOf",         "enum",
+                                             "const", "minProperties", "maxProperties"};
+    refused.insert(refused.end(), std::begin(kRefused), std::end(kRefused));
+    for (const std::string_view name : refused) {
         if (member(schema, name) != nullptr) {
-            throw ApiError::invalid(
-                "'" + tool.path + "." + name + "' cannot be honoured for a tool's arguments.",
-                tool.path + "." + name, "unsupported_schema");
+            const std::string place = tool.path + "." + std::string(name);
+            throw ApiError::invalid("'" + place + "' cannot be honoured for a tool's arguments.",
+                                    place, "unsupported_schema");
         }
     }
     std::vector<Expr> parts;

@@ -174,6 +174,24 @@ Json merge_schemas(const Json& a, const Json& b, std::string& problem) {
         out.erase("const");
         out["enum"] = common;
     }
+    // 'items' of one side speaks of the items that this side's prefixItems does not name.
+    if (a.value("prefixItems", Json()) != b.value("prefixItems", Json()) &&
+        ((member(a, "prefixItems") != nullptr && member(b, "items") != nullptr) ||
+         (member(b, "prefixItems") != nullptr && member(a, "items") != nullptr))) {
+        problem = "'prefixItems' of one schema and 'items' of another for one value";
+    }
+    // Likewise: what is unevaluated is each side's own matter.
+    for (const char* name : {"unevaluatedProperties", "unevaluatedItems", "additionalItems"}) {
+        const Json* x = member(a, name);
+        const Json* y = member(b, name);
+        if (x != nullptr && y != nullptr && *x != *y) {
+            problem = std::string("two different '") + name + "' for one value";
+        }
+    }
+    if (a.value("uniqueItems", Json()) == Json(true) ||
+        b.value("uniqueItems", Json()) == Json(true)) {
+        out["uniqueItems"] = true;
+    }
     for (const char* name : {"items", "not"}) {
         const Json* x = member(a, name);
         const Json* y = member(b, name);

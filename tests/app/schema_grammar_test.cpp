@@ -168,6 +168,14 @@ TEST_CASE("a schema that cannot be honoured is refused, and the place is named")
         {R"({"type":"integer","minimum":5,"maximum":4})", "nothing can satisfy"},
         {R"(false)", "nothing can satisfy"},
         {R"({"type":"string","pattern":"a","maxLength":3})", ".pattern"},
+        {R"({"type":"string","format":"email","maxLength":10})", ".format"},
+        {R"({"type":"string","format":"date","pattern":"^2"})", ".pattern"},
+        {R"({"allOf":[{"type":"array","prefixItems":[{},{}]},{"items":{"type":"integer"}}]})",
+         "prefixItems"},
+        {R"({"allOf":[{"type":"array","uniqueItems":false},{"uniqueItems":true}]})", ".uniqueItems"},
+        {R"({"allOf":[{"type":"object","properties":{"a":{}},"unevaluatedProperties":false},
+                      {"properties":{"b":{}},"required":["b"]}]})",
+         ".unevaluatedProperties"},
     };
     for (const auto& [schema, place] : cases) {
         INFO(schema);

@@ -81,6 +81,18 @@ TEST_CASE("a GBNF grammar accepts its language and nothing else") {
     CHECK(gbnf_accepts("root ::= \"x\"{0,99999}", std::string(3000, 'x')));
 }
 
+TEST_CASE("rules in any order take time in proportion, and too long a chain is refused") {
+    const auto chain = [](int n) {
+        std::string text = "root ::= r0\n";
+        for (int i = 0; i < n; i++) {
+            text += "r" + std::to_string(i) + " ::= r" + std::to_string(i + 1) + "\n";
+        }
+        return text + "r" + std::to_string(n) + " ::= \"a\"\n";
+    };
+    CHECK(gbnf_accepts(chain(4000), "a"));
+    CHECK_THROWS_AS(runtime::parse_gbnf(chain(50'000)), GrammarError);
+}
+
 TEST_CASE("a grammar that cannot be used says where and why") {
     for (const char* bad :
          {"", "root", "root ::= \"a", "root ::= [a", "root ::= (\"a\"", "root ::= other",
@@ -145,7 +157,8 @@ TEST_CASE("text without a marker holds everything but the marker") {
 TEST_CASE("a mask allows exactly the tokens the grammar can go on with") {
     const auto tok = tokenizer();
     for (const char* text :
-         {"root ::= \"the \" [a-z ]{3,7} \"!\"", "root ::= (\"{\" root \"}\")* | [é-ü]+",
+         {"root ::= ([a-z]{0,12} | \"the \"){10,70}", "root ::= [a-e ]{25,40} \"x\"",
+          "root ::= \"the \" [a-z ]{3,7} \"!\"", "root ::= (\"{\" root \"}\")* | [é-ü]+",
           "root ::= \"\\\"\" ([^\"\\\\] | \"\\\\\" [nt\"])* \"\\\"\""}) {
         const auto states = states_of(runtime::parse_gbnf(text));
         std::mt19937 random(3);

@@ -341,9 +341,14 @@ void GrammarBuilder::check_left(int32_t index) {
         throw GrammarError("rule '" + rule.name +
                            "' begins with itself (left recursion); write it as a repetition");
     }
+    // Each rule is a few frames of recursion; the stack of a server's thread holds no more.
+    if (++left_depth_ > kMaxLeftDepth) {
+        throw GrammarError("rule '" + rule.name + "': too many rules begin with one another");
+    }
     rule.visiting = true;
     check_left_of(rule.body);
     rule.visiting = false;
+    left_depth_--;
     rule.visited = true;
 }
 
@@ -374,56 +379,82 @@ std::shared_ptr<const Grammar> GrammarBuilder::build(Expr start) {
             throw GrammarError("rule '" + rule.name + "' is used and not defined");
         }
     }
-    // Least fixed points: what can end, and what can be empty. Nodes come after their parts, rules
-    // may come before.
+    // Least fixed points: what can end, and what can be empty. What became true makes those that
+    // hold it worth another look, so the work is linear in the grammar, in whatever order its rules
+    // stand.
     productive_.assign(nodes_.size(), 0);
     nullable_.assign(nodes_.size(), 0);
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (size_t i = 0; i < nodes_.size(); i++) {
-            const Node& node = nodes_[i];
-            bool can_end = true, can_be_empty = false;
-            const auto all = [&](const std::vector<char>& of) {
-                return std::all_of(node.parts.begin(), node.parts.end(),
-                                   [&](Expr p) { return of[static_cast<size_t>(p)] != 0; });
-            };
-            const auto any = [&](const std::vector<char>& of) {
-                return std::any_of(node.parts.begin(), node.parts.end(),
-                                   [&](Expr p) { return of[static_cast<size_t>(p)] != 0; });
-            };
-            switch (node.kind) {
-                case Kind::empty:
-                    can_be_empty = true;
-                    break;
-                case Kind::nothing:
-                    can_end = false;
-                    break;
-                case Kind::bytes:
-                case Kind::token:
-                    break;
-                case Kind::sequence:
-                    can_end = all(productive_);
-                    can_be_empty = all(nullable_);
-                    break;
-                case Kind::choice:
-                    can_end = any(productive_);
-                    can_be_empty = any(nullable_);
-                    break;
-                case Kind::repeat:
-                    can_end = node.a == 0 || all(productive_);
-                    can_be_empty = node.a == 0 || all(nullable_);
-                    break;
-                case Kind::rule: {
-                    const auto body = static_cast<size_t>(rules_[static_cast<size_t>(node.a)].body);
-                    can_end = productive_[body] != 0;
-                    can_be_empty = nullable_[body] != 0;
-                    break;
+    std::vector<std::vector<Expr>> holders(nodes_.size());
+    std::vector<Expr> todo;
+    for (size_t i = 0; i < nodes_.size(); i++) {
+        for (const Expr part : nodes_[i].parts) {
+            holders[static_cast<size_t>(part)].push_back(static_cast<Expr>(i));
+        }
+        if (nodes_[i].kind == Kind::rule) {
+            const Expr body = rules_[static_cast<size_t>(nodes_[i].a)].body;
+            holders[static_cast<size_t>(body)].push_back(static_cast<Expr>(i));
+        }
+        todo.push_back(static_cast<Expr>(i));
+    }
+    // How many parts of a sequence are still to become true: long ones are not read again and
+    // again.
+    std::vector<size_t> unproductive(nodes_.size()), not_nullable(nodes_.size());
+    for (size_t i = 0; i < nodes_.size(); i++) {
+        unproductive[i] = not_nullable[i] = nodes_[i].parts.size();
+    }
+    const auto set = [&](Expr e, std::vector<char>& of, std::vector<size_t>& left) {
+        char& known = of[static_cast<size_t>(e)];
+        if (known == 0) {
+            known = 1;
+            for (const Expr holder : holders[static_cast<size_t>(e)]) {
+                if (nodes_[static_cast<size_t>(holder)].kind != Kind::rule) {
+                    left[static_cast<size_t>(holder)]--;
                 }
+                todo.push_back(holder);
             }
-            changed =
-                changed || (can_end && productive_[i] == 0) || (can_be_empty && nullable_[i] == 0);
-            productive_[i] = static_cast<char>(productive_[i] != 0 || can_end);
-            nullable_[i] = static_cast<char>(nullable_[i] != 0 || can_be_empty);
+        }
+    };
+    while (!todo.empty()) {
+        const Expr e = todo.back();
+        todo.pop_back();
+        const auto i = static_cast<size_t>(e);
+        const Node& node = nodes_[i];
+        const size_t parts = node.parts.size();
+        bool can_end = true, can_be_empty = false;
+        switch (node.kind) {
+            case Kind::empty:
+                can_be_empty = true;
+                break;
+            case Kind::nothing:
+                can_end = false;
+                break;
+            case Kind::bytes:
+            case Kind::token:
+                break;
+            case Kind::sequence:
+                can_end = unproductive[i] == 0;
+                can_be_empty = not_nullable[i] == 0;
+                break;
+            case Kind::choice:
+                can_end = unproductive[i] < parts;
+                can_be_empty = not_nullable[i] < parts;
+                break;
+            case Kind::repeat:
+                can_end = node.a == 0 || unproductive[i] == 0;
+                can_be_empty = node.a == 0 || not_nullable[i] == 0;
+                break;
+            case Kind::rule: {
+                const auto body = static_cast<size_t>(rules_[static_cast<size_t>(node.a)].body);
+                can_end = productive_[body] != 0;
+                can_be_empty = nullable_[body] != 0;
+                break;
+            }
+        }
+        if (can_end) {
+            set(e, productive_, unproductive);
+        }
+        if (can_be_empty) {
+            set(e, nullable_, not_nullable);
         }
     }
     if (!productive(start)) {
@@ -433,6 +464,7 @@ std::shared_ptr<const Grammar> GrammarBuilder::build(Expr start) {
         rule.visiting = rule.visited = false;
         rule.at = -1;
     }
+    left_depth_ = 0;
     check_left_of(start);
 
     auto grammar = std::make_shared<Grammar>();

@@ -68,6 +68,7 @@ public:
     using CodePoints = std::vector<std::pair<uint32_t, uint32_t>>;  // inclusive ranges
     static constexpr int32_t kAnyNumber = -1;
     static constexpr size_t kMaxInstructions = 400'000;
+    static constexpr int kMaxLeftDepth = 5'000;
 
     GrammarBuilder();
 
@@ -118,6 +119,7 @@ private:
     std::vector<Rule> rules_;
     std::vector<std::bitset<256>> sets_;
     std::vector<char> productive_, nullable_;  // of nodes, while building
+    int left_depth_ = 0;                       // of rules being checked inside each other
     Expr empty_;
 };
 

@@ -155,7 +155,7 @@ int32_t GrammarStates::state_of_followed() {
         if (id == kDead) {
             id = static_cast<int32_t>(states_.size());
             ids.push_back(id);
-            states_.push_back({found_, found_end_, nullptr, nullptr});
+            states_.push_back({found_, found_end_, nullptr, nullptr, kUnknown});
         }
     }
     found_.clear();
@@ -205,7 +205,56 @@ int32_t GrammarStates::after_token(int32_t state, TokenId special) {
     return state_of_followed();
 }
 
+// The stack with the counts of its loops replaced by smaller ones that one token cannot tell apart:
+// it adds at most one turn for each of its bytes, and none of these turns reaches a bound.
+uint32_t GrammarStates::rounded(uint32_t stack) {
+    const auto reach = static_cast<int64_t>(trie_->deepest()) + 1;
+    std::vector<Frame> above;  // from the top down to the lowest one that changes
+    size_t changed = 0;
+    uint32_t lowest = stack;
+    for (uint32_t at = stack; at != 0; at = frames_[at].below) {
+        Frame frame = frames_[at];
+        if (frame.count > 0) {
+            const Grammar::Loop& loop = grammar_->loops[static_cast<size_t>(frame.at)];
+            const int32_t count = frame.count;
+            if (count + reach < loop.least) {
+                frame.count = 0;
+            } else if (count > loop.least && (loop.most < 0 || count + reach < loop.most)) {
+                frame.count = loop.least;
+            }
+            if (frame.count != count) {
+                changed = above.size() + 1;
+                lowest = frame.below;
+            }
+        }
+        above.push_back(frame);
+    }
+    uint32_t result = lowest;
+    for (size_t i = changed; i-- > 0;) {
+        result = push(result, above[i].at, above[i].count);
+    }
+    return result;
+}
+
+// In the middle of a string of at most 4,000 characters the mask is the same whichever character it
+// is: it is made once.
+int32_t GrammarStates::alike(int32_t state) {
+    if (states_[static_cast<size_t>(state)].alike == kUnknown) {
+        found_ = states_[static_cast<size_t>(state)].places;
+        for (Place& p : found_) {
+            p.stack = rounded(p.stack);
+        }
+        std::sort(found_.begin(), found_.end());
+        found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
+        found_end_ = states_[static_cast<size_t>(state)].may_end;
+        const int32_t other = state_of_followed();  // may move the states
+        states_[static_cast<size_t>(state)].alike = other;
+    }
+    return states_[static_cast<size_t>(state)].alike;
+}
+
 const TokenMask& GrammarStates::mask(int32_t state) {
+    state = alike(state);
     if (states_[static_cast<size_t>(state)].mask) {
         return *states_[static_cast<size_t>(state)].mask;
     }

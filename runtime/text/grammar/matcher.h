@@ -75,11 +75,14 @@ private:
         bool may_end = false;
         std::unique_ptr<int32_t[]> next;  // by byte; kUnknown where not found out
         std::unique_ptr<TokenMask> mask;
+        int32_t alike = -2;  // a state with the same mask; kUnknown where not found out
     };
 
     uint32_t push(uint32_t below, int32_t at, int32_t count);
     void follow(Place from);
     int32_t state_of_followed();
+    int32_t alike(int32_t state);
+    uint32_t rounded(uint32_t stack);
     void forget();
 
     std::shared_ptr<const Grammar> grammar_;
