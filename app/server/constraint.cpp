@@ -38,10 +38,12 @@ GrammarPointer remembered(const std::string& key, const std::function<GrammarPoi
     return made;
 }
 
-GrammarPointer gbnf(const std::string& text) {
-    return remembered("gbnf " + text, [&] {
+GrammarPointer gbnf(const std::string& text, bool thought, const runtime::Tokenizer& tokenizer) {
+    return remembered("gbnf " + std::to_string(thought ? tokenizer.find("</think>").value_or(-1) : -2) + " " + text, [&] {
         try {
-            return runtime::parse_gbnf(text);
+            return runtime::parse_gbnf(text, [&](runtime::GrammarBuilder& builder, runtime::GrammarBuilder::Expr root) {
+                return thought ? builder.sequence({thought_before(builder, tokenizer), root}) : root;
+            });
         } catch (const runtime::GrammarError& error) {
             throw ApiError::invalid(std::string("'grammar' cannot be used: ") + error.what() + ".",
                                     "grammar");
@@ -75,34 +77,25 @@ std::shared_ptr<const runtime::Constraint> constraint_of(const ChatRequest& requ
         }
     }
     // Markers are tokens in one vocabulary and text in another.
-    for (const char* marker : {"<tool_call>", "<arg_key>"}) {
+    for (const char* marker : {"<tool_call>", "<arg_key>", "</think>"}) {
         key += std::to_string(tokenizer.find(marker).value_or(-1)) + " ";
     }
+    const bool opened = may_call && !forced;  // the model's own choice: held to from its <tool_call> on
+    const bool thought = request.format.enable_thinking && !opened;
     if (!forced && !request.gbnf.empty()) {
-        constraint.grammar = gbnf(request.gbnf);
+        constraint.grammar = gbnf(request.gbnf, thought, tokenizer);
     } else {
         const Json* schema = forced || !request.json_schema ? nullptr : &*request.json_schema;
         const bool several = request.parallel_tool_calls;
-        constraint.may_not_begin = may_call && !forced;
-        key += std::to_string(several) + std::to_string(constraint.may_not_begin) +
-               (schema != nullptr ? to_text(*schema) : "");
-        constraint.grammar = remembered(key, [&] {
-            return reply_grammar({schema, callable, several, constraint.may_not_begin}, tokenizer);
-        });
+        key += std::to_string(several) + std::to_string(opened) + std::to_string(thought) + (schema != nullptr ? to_text(*schema) : "");
+        constraint.grammar = remembered(key, [&] { return reply_grammar({schema, callable, several, opened, thought}, tokenizer); });
     }
-    const auto token = [&](const char* text) {
-        const auto id = tokenizer.find(text);
-        if (!id) {
-            throw ApiError::invalid(std::string("This model's vocabulary has no token ") + text +
-                                        ", so its reply cannot be constrained.",
-                                    "response_format", "unsupported_value");
+    if (opened) {
+        const auto call = tokenizer.find("<tool_call>");
+        if (!call) {
+            throw ApiError::invalid("This model's vocabulary has no token <tool_call>, so 'strict' cannot be honoured.", "tools", "unsupported_value");
         }
-        return *id;
-    };
-    if (constraint.may_not_begin) {
-        constraint.begins_after = token("<tool_call>");
-    } else if (request.format.enable_thinking) {
-        constraint.begins_after = token("</think>");
+        constraint.begins_after = *call;
     }
     return std::make_shared<const runtime::Constraint>(std::move(constraint));
 }

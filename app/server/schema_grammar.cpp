@@ -118,7 +118,7 @@ public:
         }
         const auto [least, most] = counts(schema, path, "minLength", "maxLength");
         if (least == 0 && most < 0) {
-            return b_.text_without(kMarkerText);
+            return b_.text_without({std::string(kMarkerText)});
         }
         return b_.repeat(character({{0, 0x10FFFF}}), least, most);
     }
@@ -1072,6 +1072,15 @@ Expr arguments_of(GrammarBuilder& b,
 
 }  // namespace
 
+Expr thought_before(GrammarBuilder& builder, const runtime::Tokenizer& tokenizer) {
+    const auto end = tokenizer.find("</think>");
+    if (!end) {
+        throw ApiError::invalid("This model's vocabulary has no token </think>, so a reply with thinking cannot be constrained; switch thinking off.",
+                                "response_format", "unsupported_value");
+    }
+    return builder.sequence({builder.text_without({"</think>", "<tool_call>"}), builder.token(*end)});
+}
+
 std::shared_ptr<const runtime::Grammar> reply_grammar(const ReplyShape& shape,
                                                       const runtime::Tokenizer& tokenizer) {
     const std::string path = "response_format.json_schema.schema";
@@ -1079,7 +1088,8 @@ std::shared_ptr<const runtime::Grammar> reply_grammar(const ReplyShape& shape,
     try {
         std::vector<Expr> ways;
         if (shape.schema != nullptr) {
-            SchemaConverter convert(b, *shape.schema, false);
+            // Beside tools, text that looks like a call would be read as one.
+            SchemaConverter convert(b, *shape.schema, !shape.tools.empty());
             ways.push_back(*shape.schema == Json(true) ? convert.any_object()
                                                        : convert.value(*shape.schema, path));
         }
@@ -1099,7 +1109,8 @@ std::shared_ptr<const runtime::Grammar> reply_grammar(const ReplyShape& shape,
             const Expr whole = shape.opened ? any : b.sequence({tags.at("<tool_call>"), any});
             ways.push_back(shape.several && !shape.opened ? b.repeat(whole, 1) : whole);
         }
-        return b.build(b.choice(std::move(ways)));
+        const Expr reply = b.choice(std::move(ways));
+        return b.build(shape.thought ? b.sequence({thought_before(b, tokenizer), reply}) : reply);
     } catch (const runtime::GrammarError& error) {
         const std::string field = shape.schema != nullptr ? path : "tools";
         throw ApiError::invalid("'" + field + "' cannot be honoured: " + error.what() + ".", field,

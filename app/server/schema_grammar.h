@@ -37,7 +37,12 @@ struct ReplyShape {
     std::vector<CallableTool> tools;
     bool several = false;
     bool opened = false;
+    bool thought = false;  // a thought comes first: free text up to </think>
 };
+
+// A thought, up to and with its </think>. It holds no markup of its own, spelt in letters, that would end it elsewhere. Throws
+// ApiError (400) where the vocabulary lacks the token.
+runtime::GrammarBuilder::Expr thought_before(runtime::GrammarBuilder& builder, const runtime::Tokenizer& tokenizer);
 
 // Throws ApiError (400), naming the place.
 std::shared_ptr<const runtime::Grammar> reply_grammar(const ReplyShape& shape,

@@ -23,7 +23,7 @@ class GbnfParser {
 public:
     explicit GbnfParser(std::string_view text) : in_(text) {}
 
-    std::shared_ptr<const Grammar> grammar() {
+    std::shared_ptr<const Grammar> grammar(const WrapRoot& wrap) {
         space(true);
         while (!in_.done()) {
             const std::string rule = name();
@@ -45,7 +45,8 @@ public:
         if (!defined_.contains("root")) {
             throw GrammarError("there is no rule 'root'");
         }
-        return builder_.build(reference("root"));
+        const Expr root = reference("root");
+        return builder_.build(wrap ? wrap(builder_, root) : root);
     }
 
 private:
@@ -233,8 +234,8 @@ private:
 
 }  // namespace
 
-std::shared_ptr<const Grammar> parse_gbnf(std::string_view text) {
-    return GbnfParser(text).grammar();
+std::shared_ptr<const Grammar> parse_gbnf(std::string_view text, const WrapRoot& wrap) {
+    return GbnfParser(text).grammar(wrap);
 }
 
 }  // namespace runtime

@@ -2,6 +2,7 @@
 // text.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -9,7 +10,8 @@
 
 namespace runtime {
 
-// Throws GrammarError, with line and column.
-std::shared_ptr<const Grammar> parse_gbnf(std::string_view text);
+// `wrap` may set `root` into something larger. Throws GrammarError, with line and column.
+using WrapRoot = std::function<GrammarBuilder::Expr(GrammarBuilder&, GrammarBuilder::Expr)>;
+std::shared_ptr<const Grammar> parse_gbnf(std::string_view text, const WrapRoot& wrap = {});
 
 }  // namespace runtime

@@ -1,6 +1,7 @@
 #include "runtime/text/grammar/grammar.h"
 
 #include <algorithm>
+#include <map>
 
 namespace runtime {
 
@@ -283,36 +284,39 @@ GrammarBuilder::Expr GrammarBuilder::code_points(CodePoints ranges, bool negated
     return choice(std::move(parts));
 }
 
-GrammarBuilder::Expr GrammarBuilder::text_without(std::string_view marker) {
-    // State i: the last i characters are the first i of the marker, and no more are (Knuth, Morris,
-    // Pratt).
-    std::vector<Expr> states;
-    for (size_t i = 0; i < marker.size(); i++) {
-        states.push_back(declare("text without " + std::string(marker)));
-    }
-    CodePoints in_marker;
-    for (const char c : marker) {
-        in_marker.emplace_back(static_cast<unsigned char>(c), static_cast<unsigned char>(c));
-    }
-    const Expr other = code_points(in_marker, true);
-    std::string letters(marker);
-    std::sort(letters.begin(), letters.end());
-    letters.erase(std::unique(letters.begin(), letters.end()), letters.end());
-    for (size_t i = 0; i < marker.size(); i++) {
-        std::vector<Expr> ways = {empty_, sequence({other, states[0]})};
-        for (const char c : letters) {
-            const std::string seen = std::string(marker.substr(0, i)) + c;
-            size_t kept = std::min(seen.size(), marker.size());
-            while (!std::string_view(seen).ends_with(marker.substr(0, kept))) {
-                kept--;
+GrammarBuilder::Expr GrammarBuilder::text_without(const std::vector<std::string>& markers) {
+    // A state for each beginning of a marker: the longest that the text so far ends with (Aho, Corasick).
+    std::map<std::string, Expr> states;
+    std::string letters;
+    CodePoints in_markers;
+    for (const std::string& marker : markers) {
+        for (size_t i = 0; i < marker.size(); i++) {
+            const std::string begun = marker.substr(0, i);
+            if (!states.contains(begun)) {
+                states.emplace(begun, declare("text without " + marker));
             }
-            if (kept < marker.size()) {
-                ways.push_back(sequence({literal(std::string_view(&c, 1)), states[kept]}));
-            }
+            const auto c = static_cast<unsigned char>(marker[i]);
+            in_markers.emplace_back(c, c);
+            letters += letters.find(marker[i]) == std::string::npos ? std::string(1, marker[i]) : "";
         }
-        define(states[i], choice(std::move(ways)));
     }
-    return states[0];
+    const Expr other = code_points(in_markers, true);
+    for (const auto& [begun, state] : states) {
+        std::vector<Expr> ways = {empty_, sequence({other, states.at("")})};
+        for (const char c : letters) {
+            std::string seen = begun + c;
+            const auto whole = [&](const std::string& marker) { return seen.ends_with(marker); };
+            if (std::any_of(markers.begin(), markers.end(), whole)) {
+                continue;
+            }
+            while (!states.contains(seen)) {
+                seen.erase(0, 1);
+            }
+            ways.push_back(sequence({literal(std::string_view(&c, 1)), states.at(seen)}));
+        }
+        define(state, choice(std::move(ways)));
+    }
+    return states.at("");
 }
 
 GrammarBuilder::Expr GrammarBuilder::declare(const std::string& name) {

@@ -83,8 +83,8 @@ public:
     Expr choice(std::vector<Expr> parts);
     Expr optional(Expr part) { return repeat(part, 0, 1); }
     Expr repeat(Expr part, int32_t least, int32_t most = kAnyNumber);
-    // Any text, of whole UTF-8 characters, that does not hold `marker` (ASCII).
-    Expr text_without(std::string_view marker);
+    // Any text, of whole UTF-8 characters, that holds none of the markers (ASCII).
+    Expr text_without(const std::vector<std::string>& markers);
 
     // A rule may be referred to before it is defined.
     Expr declare(const std::string& name);

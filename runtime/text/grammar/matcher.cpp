@@ -310,18 +310,6 @@ GrammarMatcher::GrammarMatcher(const Constraint& constraint,
       constrained_(constraint.begins_after < 0) {
     if (constrained_) {
         begin();
-    } else if (!constraint_.may_not_begin) {
-        // A thought: anything but the end of the turn and other special tokens, so that the
-        // constraint cannot be passed by.
-        const auto rows = static_cast<size_t>(tokenizer_->vocab_size());
-        free_mask_ = std::make_unique<TokenMask>((rows + 63) / 64, ~uint64_t{0});
-        for (size_t i = 0; i < rows; i++) {
-            const auto id = static_cast<TokenId>(i);
-            if (id != constraint_.begins_after &&
-                (tokenizer_->is_special(id) || tokenizer_->is_end_of_turn(id))) {
-                (*free_mask_)[i / 64] &= ~(uint64_t{1} << i % 64);
-            }
-        }
     }
 }
 
@@ -346,7 +334,7 @@ void GrammarMatcher::recall() {
 
 const TokenMask* GrammarMatcher::mask() {
     if (!constrained_) {
-        return free_mask_.get();
+        return nullptr;
     }
     states_->tidy();
     recall();
@@ -375,7 +363,7 @@ void GrammarMatcher::accept(TokenId id) {
         throw GrammarError("the model was left no token that the grammar allows");
     }
     taken_.push_back(id);
-    if (constraint_.may_not_begin && states_->must_end(state_)) {
+    if (constraint_.begins_after >= 0 && states_->must_end(state_)) {
         constrained_ = false;
     }
 }

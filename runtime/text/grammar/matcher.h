@@ -102,14 +102,11 @@ private:
     bool found_end_ = false;
 };
 
-// When the constraint holds. A reply may begin with free text, a thought or words before a tool
-// call.
+// What a reply is held to. With `begins_after` only from behind that token to the grammar's end, as often as the token comes,
+// and the rest is free: tool calls that the model chooses to make.
 struct Constraint {
     std::shared_ptr<const Grammar> grammar;
-    TokenId begins_after =
-        -1;  // free text up to and with this token first; -1: constrained from the start
-    bool may_not_begin = false;  // the reply may end without it, and it may come several times
-                                 // (tool calls the model chooses to make)
+    TokenId begins_after = -1;  // -1: the whole reply
 };
 
 class GrammarMatcher {
@@ -136,7 +133,6 @@ private:
     int32_t state_ = GrammarStates::kDead;
     uint64_t age_ = 0;
     std::vector<TokenId> taken_;  // since the constraint holds
-    std::unique_ptr<TokenMask> free_mask_;
 };
 
 }  // namespace runtime
