@@ -8,6 +8,9 @@
 namespace kernels::cuda {
 namespace {
 
+// Of splits' sums at a time: a chunk of 512 tokens over 200,000 would take a gigabyte.
+constexpr int64_t kPartBytes = int64_t{32} << 20;
+
 Rows rows_of(const TensorView& view) {
     return {view.f32(), view.rank > 1 ? view.stride_bytes[0] / 4 : 0, 0, 1};
 }
@@ -397,12 +400,27 @@ void CudaBackend::mla_attend(const TensorView& heads,
             table +=
                 static_cast<int32_t>((span.start + span.n_tokens + kPageTokens - 1) / kPageTokens);
         }
-        work.groups = send(Slot::groups, groups);
-        work.n_groups = static_cast<int32_t>(groups.size());
-        work.part = scratch<uint16_t>(Slot::part, count * n_heads * work.n_splits * latent);
-        work.weight = scratch<float2>(Slot::weight, count * n_heads * work.n_splits);
-        launch_mla_decode(work, device_->stream());
-        launch_mla_merge(work, device_->stream());
+        const QueryGroup* on_device = send(Slot::groups, groups);
+        // A wave is as many groups as kPartBytes holds the splits of; at least one group.
+        const int64_t token_bytes =
+            n_heads * work.n_splits * latent * static_cast<int64_t>(sizeof(uint16_t));
+        const int64_t wave = std::max<int64_t>(work.group_tokens, kPartBytes / token_bytes);
+        const int64_t held = std::min(count, wave) * n_heads * work.n_splits;
+        work.part = scratch<uint16_t>(Slot::part, held * latent);
+        work.weight = scratch<float2>(Slot::weight, held);
+        for (size_t first = 0; first < groups.size();) {
+            size_t end = first;
+            work.n_tokens = 0;
+            while (end < groups.size() && work.n_tokens + groups[end].n_tokens <= wave) {
+                work.n_tokens += groups[end++].n_tokens;
+            }
+            work.first_token = groups[first].first_row;
+            work.groups = on_device + first;
+            work.n_groups = static_cast<int32_t>(end - first);
+            launch_mla_decode(work, device_->stream());
+            launch_mla_merge(work, device_->stream());
+            first = end;
+        }
     } else {
         launch_mla_any(work, device_->stream());
     }

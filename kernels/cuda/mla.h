@@ -38,11 +38,14 @@ struct Attend {
     Rows absorbed;  // [T, H, L]: k_b times the part of the query without rotary position; row t * H
                     // + h
     Rows q;         // [T, H, N+R]: its last R numbers
-    int32_t head = 0;      // N+R
-    float scale = 1;       // of the scores, before the softmax
-    int32_t n_tokens = 0;  // T
-    // Of splits, [T * H, n_splits]: normalised sums in f16 [.., L] and, base 2, (maximum, sum of
-    // exponentials).
+    int32_t head = 0;  // N+R
+    float scale = 1;   // of the scores, before the softmax
+    // The tokens whose splits part and weight hold: a long chunk goes in waves, so that they stay
+    // small.
+    int32_t first_token = 0;
+    int32_t n_tokens = 0;
+    // Of splits, [n_tokens * H, n_splits]: normalised sums in f16 [.., L] and, base 2, (maximum,
+    // sum of exponentials).
     uint16_t* part = nullptr;
     float2* weight = nullptr;
     float* mixed = nullptr;  // [T, H, L]

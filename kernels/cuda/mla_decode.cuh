@@ -160,7 +160,8 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
     const int n_columns = group.n_tokens * w.n_heads;
     if (begin >= end) {
         for (int c = t; c < n_columns; c += kThreads) {
-            const int64_t row = static_cast<int64_t>(group.first_row) * w.n_heads + c;
+            const int64_t row =
+                static_cast<int64_t>(group.first_row - w.first_token) * w.n_heads + c;
             w.weight[row * w.n_splits + split] = make_float2(-INFINITY, 0);
         }
         return;
@@ -323,7 +324,8 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
         if (c < Columns && t % 8 == 0) {
             s.scores[0][c][0] = sum[round] > 0 ? 1.0F / sum[round] : 0.0F;
             if (c < n_columns) {
-                const int64_t row = static_cast<int64_t>(group.first_row) * w.n_heads + c;
+                const int64_t row =
+                    static_cast<int64_t>(group.first_row - w.first_token) * w.n_heads + c;
                 w.weight[row * w.n_splits + split] = make_float2(largest[round], sum[round]);
             }
         }
@@ -335,7 +337,8 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
         for (int side = 0; side < 2; side++) {
             const int c = n * 8 + 2 * q4 + side;
             if (c < n_columns) {
-                const int64_t row = static_cast<int64_t>(group.first_row) * w.n_heads + c;
+                const int64_t row =
+                    static_cast<int64_t>(group.first_row - w.first_token) * w.n_heads + c;
                 uint16_t* to = w.part + (row * w.n_splits + split) * kLatent + warp * 64 + g;
                 const float factor = s.scores[0][c][0];
                 SIMT_UNROLL
@@ -372,7 +375,8 @@ static __global__ void __launch_bounds__(128) mla_merge_kernel(Attend w) {
     }
     SIMT_UNROLL
     for (int k = 0; k < 4; k++) {
-        w.mixed[row * kLatent + threadIdx.x * 4 + k] = sums[k] / total;
+        w.mixed[(static_cast<int64_t>(w.first_token) * w.n_heads + row) * kLatent +
+                threadIdx.x * 4 + k] = sums[k] / total;
     }
 }
 

@@ -209,6 +209,21 @@ unsigned tiles(int64_t n, int64_t tile) {
     return static_cast<unsigned>((n + tile - 1) / tile);
 }
 
+template <DType type>
+void embed_rows(float* out,
+                const std::byte* table,
+                int64_t row_bytes,
+                const int32_t* ids,
+                int32_t n,
+                int32_t cols,
+                simt::Stream stream) {
+    if constexpr (type != DType::i32) {  // ids are no weights
+        const int64_t units = kIsFloat<type> ? cols : cols / 32;
+        simt::launch({dim3(tiles(units, kThreads), static_cast<unsigned>(n)), kThreads, 0, stream},
+                     embed_kernel<type>, out, table, row_bytes, ids, cols);
+    }
+}
+
 }  // namespace
 
 void launch_embed(float* out,
@@ -223,14 +238,9 @@ void launch_embed(float* out,
         return;
     }
     switch (type) {
-#define KERNELS_X(enumerator, ...)                                                             \
-    case DType::enumerator:                                                                    \
-        if constexpr (DType::enumerator != DType::i32) {                                       \
-            const int64_t units = kIsFloat<DType::enumerator> ? cols : cols / 32;              \
-            simt::launch(                                                                      \
-                {dim3(tiles(units, kThreads), static_cast<unsigned>(n)), kThreads, 0, stream}, \
-                embed_kernel<DType::enumerator>, out, table, row_bytes, ids, cols);            \
-        }                                                                                      \
+#define KERNELS_X(enumerator, ...)                                                  \
+    case DType::enumerator:                                                         \
+        embed_rows<DType::enumerator>(out, table, row_bytes, ids, n, cols, stream); \
         break;
         KERNELS_DTYPES(KERNELS_X)
 #undef KERNELS_X
