@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/common.sh"
 
-need "${build_packages[@]}" catch2 python3 python3-venv xvfb xauth libgl1-mesa-dri
+need "${build_packages[@]}" catch2 python3 python3-venv xvfb xauth xdotool libgl1-mesa-dri
 want "${font_packages[@]}"
 
 # The OpenAI and Anthropic clients are the tests' tools alone: they live in a virtual environment in the user's cache, and

@@ -22,10 +22,10 @@ void draw_file(AppState& state,
     list->AddRectFilled({at.x, box_y}, {at.x + box, box_y + box},
                         file.included ? colour::kAccent : rgb(0, 0), px(3));
     if (file.included) {
-        draw_check(list, {at.x + box / 2, box_y + box / 2}, px(7), rgb(0xFFFFFF),
+        draw_check(list, {at.x + box / 2, box_y + box / 2}, px(7), colour::kOnAccent,
                    std::max(1.0F, 1.5F * scale));
     } else {
-        list->AddRect({at.x, box_y}, {at.x + box, box_y + box}, rgb(0x4A505B), px(3));
+        list->AddRect({at.x, box_y}, {at.x + box, box_y + box}, colour::kOutlineStrong, px(3));
     }
     const float share_right = at.x + width, tokens_right = share_right - px(40);
     ImFont* mono = state.fonts.small_mono;

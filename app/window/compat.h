@@ -49,12 +49,53 @@ inline void feed_mouse_position(ImGuiIO& io, ImVec2 position) {
     io.AddMousePosEvent(position.x, position.y);
 #endif
 }
-inline void feed_mouse_button(ImGuiIO& io, bool down) {
+inline void feed_mouse_button(ImGuiIO& io, bool down, int button = 0) {
 #if IMGUI_VERSION_NUM < 18700
-    io.MouseDown[0] = down;
+    io.MouseDown[button] = down;
 #else
-    io.AddMouseButtonEvent(0, down);
+    io.AddMouseButtonEvent(button, down);
 #endif
+}
+// Before the first feed_key(): 1.86 looks keys up in a table that a window's back end fills.
+inline void prepare_test_keys([[maybe_unused]] ImGuiIO& io) {
+#if IMGUI_VERSION_NUM < 18700
+    for (int key = 0; key < ImGuiKey_COUNT; key++) {
+        io.KeyMap[key] = key;
+    }
+#endif
+}
+inline void feed_key(ImGuiIO& io, ImGuiKey key, bool down) {
+#if IMGUI_VERSION_NUM < 18700
+    io.KeysDown[key] = down;
+#else
+    io.AddKeyEvent(key, down);
+#endif
+}
+// Sets those that are named; leaves the others.
+inline void feed_modifiers(ImGuiIO& io, bool ctrl, bool shift, bool alt, bool down) {
+#if IMGUI_VERSION_NUM < 18700
+    io.KeyCtrl = ctrl ? down : io.KeyCtrl;
+    io.KeyShift = shift ? down : io.KeyShift;
+    io.KeyAlt = alt ? down : io.KeyAlt;
+#else
+    if (ctrl) {
+        io.AddKeyEvent(ImGuiMod_Ctrl, down);
+    }
+    if (shift) {
+        io.AddKeyEvent(ImGuiMod_Shift, down);
+    }
+    if (alt) {
+        io.AddKeyEvent(ImGuiMod_Alt, down);
+    }
+#endif
+}
+inline void set_clipboard_functions(void* self,
+                                    void (*set)(void*, const char*),
+                                    const char* (*get)(void*)) {
+    ImGuiIO& io = ImGui::GetIO();
+    io.ClipboardUserData = self;
+    io.SetClipboardTextFn = set;
+    io.GetClipboardTextFn = get;
 }
 
 inline void feed_mouse_wheel(ImGuiIO& io, float steps) {

@@ -175,7 +175,7 @@ void draw_draft(AppState& state, ImVec2 at, ImVec2 size) {
         if (begin < end) {
             const float x0 = text_width(font, text.substr(rows[r].begin, begin - rows[r].begin));
             const float x1 = text_width(font, text.substr(rows[r].begin, end - rows[r].begin));
-            list->AddRectFilled({at.x + x0, y}, {at.x + x1, y + row_height}, rgb(0x3A6BCB, 120));
+            list->AddRectFilled({at.x + x0, y}, {at.x + x1, y + row_height}, colour::kSelection);
         }
         draw_text(list, font, {at.x, centred(font, y, row_height)}, colour::kText,
                   text.substr(rows[r].begin, rows[r].end - rows[r].begin));
@@ -201,7 +201,7 @@ void draw_draft(AppState& state, ImVec2 at, ImVec2 size) {
         const float bar = size.y * size.y / total, track = size.y - bar;
         const float y = at.y + track * state.draft_scroll / (total - size.y);
         list->AddRectFilled({at.x + size.x + 2 * scale, y}, {at.x + size.x + 5 * scale, y + bar},
-                            rgb(0x434955), 2 * scale);
+                            colour::kOutlineStrong, 2 * scale);
     }
 }
 
@@ -425,7 +425,7 @@ void draw_composer(AppState& state, ImVec2 at, ImVec2 size) {
     const float card_bottom = at.y + size.y - px(14);
     list->AddRectFilled({x, card_top}, {x + width, card_bottom}, colour::kCard, px(12));
     list->AddRect({x, card_top}, {x + width, card_bottom},
-                  state.drop_hint ? colour::kAccentText : rgb(0x343841), px(12));
+                  state.drop_hint ? colour::kAccentText : colour::kOutline, px(12));
     y += px(12);
     y += draw_strips(state, x + pad, y, inner);
     y += draw_staged(state, x + pad, y, inner);
@@ -466,7 +466,7 @@ void draw_composer(AppState& state, ImVec2 at, ImVec2 size) {
     ButtonLook act;
     act.fill = colour::kAccent;
     act.hover = colour::kAccentHover;
-    act.text = rgb(0xFFFFFF);
+    act.text = colour::kOnAccent;
     act.pad_x = 14;
     float right = x + width - px(12);
     if (state.generation.busy()) {
@@ -478,7 +478,7 @@ void draw_composer(AppState& state, ImVec2 at, ImVec2 size) {
         const float mark = px(10);
         const float mark_x = right + stop.x - px(14) - mark;
         list->AddRectFilled({mark_x, y + (row - mark) / 2}, {mark_x + mark, y + (row + mark) / 2},
-                            rgb(0xFFFFFF), px(2));
+                            colour::kOnAccent, px(2));
     } else {
         act.enabled = can_send(state);
         act.fill = act.enabled ? colour::kAccent : colour::kChip;

@@ -42,7 +42,7 @@ void draw_bar(
         }
         const ImVec2 low{x, at.y}, high{x + width, at.y + size.y};
         if (part.hatched) {
-            draw_hatched(list, low, high, rgb(0x26303F), part.fill, std::round(5 * scale));
+            draw_hatched(list, low, high, colour::kHatch, part.fill, std::round(5 * scale));
         } else {
             list->AddRectFilled(low, high, part.fill);
         }
@@ -135,7 +135,7 @@ void draw_gauge(AppState& state, ImVec2 at, ImVec2 size) {
                   {context.draft, colour::kDraft, false,
                    "What is being written " + with_commas(context.draft) + " tokens"},
                   {std::min(context.reserve, std::max<int64_t>(0, context.limit - context.used())),
-                   rgb(0x59616F), true,
+                   colour::kReserve, true,
                    "Kept for the answer " + with_commas(context.reserve) + " tokens"}});
         if (context.system > 0) {
             context_words.push_back("system " + with_commas(context.system));

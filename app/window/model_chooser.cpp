@@ -78,7 +78,7 @@ void draw_model_chooser(AppState& state) {
         ButtonLook go;
         go.fill = colour::kAccent;
         go.hover = colour::kAccentHover;
-        go.text = rgb(0xFFFFFF);
+        go.text = colour::kOnAccent;
         go.height = 30;
         const float go_width = button_size(state, "Open", go).x;
         ImGui::SetNextItemWidth(width - go_width - px(10));

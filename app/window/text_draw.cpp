@@ -10,8 +10,10 @@
 namespace app::window {
 namespace {
 
-constexpr ImU32 kSelected = rgb(0x3A6BCB, 120), kFound = rgb(0xE0A54B, 70),
-                kCurrent = rgb(0xE0A54B, 170);
+// The warning's colour, seen through.
+ImU32 found_colour(bool current) {
+    return (colour::kWarning & 0x00FFFFFF) | (current ? 170U : 70U) << 24;
+}
 
 bool is_word_character(uint32_t c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
@@ -181,10 +183,10 @@ TextEvent TextLayout::draw(const Canvas& canvas, const TextMarks& marks) const {
                                 colour);
         });
     };
-    highlight(marks.selected, kSelected);
+    highlight(marks.selected, colour::kSelection);
     for (const SourceRange& found : marks.found) {
         const bool current = found.begin == marks.current.begin && found.end == marks.current.end;
-        highlight(found, current ? kCurrent : kFound);
+        highlight(found, found_colour(current));
     }
 
     static std::vector<GlyphQuad> quads;

@@ -122,7 +122,7 @@ FieldEvent text_field(AppState& state,
         const float x0 = run_width(font, text.substr(0, buffer.selection_begin()));
         const float x1 = run_width(font, text.substr(0, buffer.selection_end()));
         list->AddRectFilled({at.x + x0 - shift, at.y + px(3)},
-                            {at.x + x1 - shift, at.y + size.y - px(3)}, rgb(0x3A6BCB, 120));
+                            {at.x + x1 - shift, at.y + size.y - px(3)}, colour::kSelection);
     }
     draw_text(list, font, {at.x - shift, centred(font, at.y, size.y)},
               text.empty() ? colour::kTextDim : colour::kText, text.empty() ? hint : text);

@@ -84,9 +84,9 @@ void apply_style(float scale) {
     set(ImGuiCol_FrameBgHovered, colour::kHover);
     set(ImGuiCol_FrameBgActive, colour::kHover);
     set(ImGuiCol_ScrollbarBg, rgb(0, 0));
-    set(ImGuiCol_ScrollbarGrab, rgb(0x32363F));
-    set(ImGuiCol_ScrollbarGrabHovered, rgb(0x434955));
-    set(ImGuiCol_ScrollbarGrabActive, rgb(0x535A68));
+    set(ImGuiCol_ScrollbarGrab, colour::kOutline);
+    set(ImGuiCol_ScrollbarGrabHovered, colour::kOutlineStrong);
+    set(ImGuiCol_ScrollbarGrabActive, colour::kTextDim);
     set(ImGuiCol_Button, colour::kChip);
     set(ImGuiCol_ButtonHovered, colour::kHover);
     set(ImGuiCol_ButtonActive, colour::kActive);
@@ -94,10 +94,12 @@ void apply_style(float scale) {
     set(ImGuiCol_HeaderHovered, colour::kHover);
     set(ImGuiCol_HeaderActive, colour::kActive);
     set(ImGuiCol_Separator, colour::kLine);
-    set(ImGuiCol_TextSelectedBg, rgb(0x3A6BCB, 110));
+    set(ImGuiCol_TextSelectedBg, colour::kSelection);
     set(ImGuiCol_NavHighlight, colour::kAccent);
-    set(ImGuiCol_ModalWindowDimBg, rgb(0x000000, 150));
+    set(ImGuiCol_ModalWindowDimBg, colour::kDimmed);
     set(ImGuiCol_CheckMark, colour::kText);
+    set(ImGuiCol_SliderGrab, colour::kAccent);
+    set(ImGuiCol_SliderGrabActive, colour::kAccentHover);
     ImGui::GetStyle() = style;
 }
 

@@ -89,7 +89,7 @@ void draw_welcome(AppState& state, ImVec2 at, ImVec2 size) {
         ButtonLook look;
         look.fill = colour::kAccent;
         look.hover = colour::kAccentHover;
-        look.text = rgb(0xFFFFFF);
+        look.text = colour::kOnAccent;
         look.height = 34;
         look.pad_x = 18;
         const ImVec2 box = button_size(state, "Choose a model", look);
@@ -106,7 +106,7 @@ void draw_welcome(AppState& state, ImVec2 at, ImVec2 size) {
         list->AddRectFilled({x, y}, {x + width, y + height}, colour::kWarningCard, px(8));
         list->AddRect({x, y}, {x + width, y + height}, colour::kWarningLine, px(8));
         draw_wrapped(list, state.fonts.small, {x + pad, std::round(y + px(10))}, width - 2 * pad,
-                     rgb(0xD9BE8C), note);
+                     colour::kWarning, note);
     }
 }
 

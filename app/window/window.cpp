@@ -24,6 +24,8 @@
 #include "app/window/frame_clock.h"
 #include "app/window/gl_textures.h"
 #include "app/window/no_display.h"
+#include "app/window/wake_ups.h"
+#include "app/window/watchdog.h"
 #include "runtime/log.h"
 
 // GLFW is asked for the functions that are called here; a GL header would name them for the linker.
@@ -249,12 +251,16 @@ void draw_frame(GLFWwindow* window, AppState& state, std::vector<Shell::Press>& 
     ImGui_ImplOpenGL3_NewFrame();
     ImGui_ImplGlfw_NewFrame();
     ImGui::NewFrame();
-    window::draw_window(state);
-    ImGui::Render();
+    {
+        const window::Timed timed("views");
+        window::draw_window(state);
+        ImGui::Render();
+    }
     int width = 0, height = 0;
     glfwGetFramebufferSize(window, &width, &height);
     glViewport(0, 0, width, height);
-    glClearColor(0.082F, 0.090F, 0.106F, 1);
+    const ImVec4 ground = ImGui::ColorConvertU32ToFloat4(window::colour::kBackground);
+    glClearColor(ground.x, ground.y, ground.z, 1);
     glClear(kColourBuffer);
     ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
     glfwSwapBuffers(window);
@@ -287,11 +293,31 @@ std::unique_ptr<Server> start_server(runtime::EngineThread& engine,
     return nullptr;
 }
 
+// For tests and for whoever asks why: the first frame, then every one, and who made one late.
+void note_frame(uint64_t count) {
+    using runtime::LogLevel;
+    const auto late = window::Watchdog::instance().take_late();
+    if (count == 1) {
+        runtime::log(LogLevel::info, "first frame drawn");
+        return;  // fonts and first layouts: not a frame like others
+    }
+#ifdef NDEBUG
+    constexpr LogLevel level = LogLevel::debug;
+#else
+    constexpr LogLevel level = LogLevel::warning;
+#endif
+    if (!late.empty()) {
+        runtime::log(level, late_text(late));
+    }
+    runtime::log(LogLevel::debug, "frame " + std::to_string(count));
+}
+
 void run_loop(Display& display,
               Shell& shell,
               AppState& state,
               const window::GlyphCache& glyph_cache,
-              Controller& controller) {
+              Controller& controller,
+              window::WakeUps& wakes) {
     GLFWwindow* window = display.window;
     FrameClock& clock = shell.clock;
     double last_blink = -1, noted_copy = 0;
@@ -309,13 +335,17 @@ void run_loop(Display& display,
         if (state.packing.active || state.model.state == window::ModelView::State::loading) {
             wait = std::min(wait, kPollInterval);
         }
+        wait = std::min(wait, wakes.longest_sleep(glfwGetTime()));
         if (wait > 0) {
             glfwWaitEventsTimeout(wait);
         } else {
             glfwPollEvents();
         }
-        if (const int frames = controller.tick(); frames > 0) {
-            clock.request(frames);
+        {
+            const window::Timed timed("news from the engine and the workers");
+            if (const int frames = controller.tick(); frames > 0) {
+                clock.request(frames);
+            }
         }
         if (glyph_cache.has_news()) {
             clock.request(2);
@@ -335,6 +365,7 @@ void run_loop(Display& display,
             display.content_scale() * static_cast<float>(controller.settings().zoom);
         if (shell.rescale || scale != state.fonts.scale) {
             shell.rescale = false;
+            const window::Timed timed("fonts");
             rebuild_fonts(state, scale);
             clock.request();
         }
@@ -345,6 +376,7 @@ void run_loop(Display& display,
             if (state.wants_frame) {
                 clock.request(1);
             }
+            note_frame(clock.frames());
         }
     }
 }
@@ -365,7 +397,8 @@ int run_window(const Options& options) {
     state.demo_hint = kRealModelHint;
     rebuild_fonts(state, display.content_scale() * static_cast<float>(settings.zoom));
 
-    const auto wake = [] { glfwPostEmptyEvent(); };
+    window::WakeUps wakes([] { return glfwGetTime(); }, [] { glfwPostEmptyEvent(); });
+    const auto wake = [&wakes] { wakes.wake(); };
     window::GlTextures textures;
     window::GlyphCache glyph_cache(textures, wake);
     runtime::EngineThread engine(wake);
@@ -385,7 +418,7 @@ int run_window(const Options& options) {
         }
         controller.open_first_model(options.model);
         controller.attach_when_loaded(options.folders);
-        run_loop(display, shell, state, glyph_cache, controller);
+        run_loop(display, shell, state, glyph_cache, controller, wakes);
 
         int width = 0, height = 0;
         glfwGetWindowSize(display.window, &width, &height);

@@ -1,0 +1,103 @@
+#include "tests/app/scenes.h"
+
+using namespace app;
+using namespace app::window;
+
+namespace scenes {
+
+void reset(AppState& state) {
+    const Fonts fonts = state.fonts;
+    Actions* const actions = state.actions;
+    state = AppState();
+    state.fonts = fonts;
+    state.actions = actions;
+    state.now = 1'790'000'000;
+    state.demo_hint =
+        "get a GGUF of GLM-4.7-Flash (for example Q4_K_M, 18 GB, from Hugging Face) and name it";
+}
+
+void load_model(AppState& state) {
+    constexpr int64_t kGiB = int64_t{1} << 30, kMiB = 1 << 20;
+    state.model = {ModelView::State::ready,
+                   "GLM-4.7-Flash",
+                   "Q4_K_M",
+                   "/models/GLM-4.7-Flash-Q4_K_M.gguf",
+                   false,
+                   17 * kGiB,
+                   1,
+                   ""};
+    state.device = "RTX 4090";
+    state.server = {"127.0.0.1:8080", 2};
+    runtime::MemorySnapshot& memory = state.memory;
+    memory.loaded = true;
+    memory.ctx_size = 65'536;
+    constexpr int64_t kPage = 54'144 * 64;
+    memory.devices = {{"RTX 4090", 24 * kGiB, 17 * kGiB + 410 * kMiB, 652 * kPage, 1024 * kPage,
+                       1024 * kPage, 635 * kMiB, 922 * kMiB, 0}};
+    runtime::MemorySnapshot::Device& device = memory.devices[0];
+    device.free_bytes = device.total_bytes - device.weights_bytes - device.kv_reserved_bytes -
+                        device.compute_bytes - device.other_bytes;
+    memory.kv_cache = {
+        "f16", 54'144, 64, 652, 12, 210, 1024, 1024, 652 * kPage, 0, 652 * 64 * int64_t{48'128}};
+    memory.sequences = {{7, "window", 41'670, 41'212, 41'158, 652}};
+    state.context = {true, 65'536, 148, 31'204, 8'112, 46, 4096};
+    state.prefix_cached = 0.987;
+}
+
+void converse(AppState& state) {
+    Message user;
+    user.content =
+        "After a cancelled request the used pages never go back to zero. Where is the reference "
+        "lost?";
+    user.attachments.push_back({"keyhole/",
+                                "text",
+                                31'204,
+                                {{"runtime/engine/engine.cpp", "", 3912, true},
+                                 {"runtime/cache/kv_cache.cpp", "", 2204, true},
+                                 {"runtime/engine/scheduler.cpp", "", 2961, true},
+                                 {"assets/demo.gguf", "binary", 0, false},
+                                 {"package-lock.json", "lock file", 41'332, false}}});
+    Message answer;
+    answer.role = runtime::Role::assistant;
+    answer.reasoning = "so the sequence is erased\nbefore its partial page is released";
+    answer.content =
+        "The leak is in the cancel path. **Sequence::release** drops full pages only; the last, "
+        "partly filled page keeps "
+        "its reference when a request ends between two steps:\n\n"
+        "```cpp\nvoid KvCache::release(Sequence& s) {\n    for (PageId p : s.pages) {\n        "
+        "pool_.unref(p);  // the partial "
+        "one too\n    }\n    s.pages.clear();\n}\n```\n\n"
+        "Two callers must agree on it. A test that cancels after 63, 64 and 65 tokens shows it.\n\n"
+        "| tokens | pages before | pages after |\n|---|---|---|\n| 63 | 1 | 0 |\n| 65 | 2 | 0 |\n";
+    answer.stats = {41'670, 41'158, 300, 60, 410, 2024, 6200};
+    state.conversation.id = 1;
+    state.conversation.title = "Why does the page table leak?";
+    state.conversation.messages = {user, answer};
+    state.conversation_generation++;
+    state.conversations = {{1, "Why does the page table leak?", state.now, 41'700},
+                           {2, "Rewrite the XDND preview", state.now - 400, 12'200},
+                           {3, "Bash: rename with spaces", state.now - 3'000, 1'100},
+                           {4, "Plan a two-day trip to Turin", state.now - 90'000, 2'900}};
+}
+
+const std::vector<Scene>& all() {
+    static const std::vector<Scene> scenes = {
+        {"welcome",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             state.model.is_demo = true;
+             state.model.name = "Keyhole demo";
+             state.context.codebase = state.context.chat = state.context.draft = 0;
+         }},
+        {"chat",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             converse(state);
+         }},
+    };
+    return scenes;
+}
+
+}  // namespace scenes

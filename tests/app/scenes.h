@@ -1,0 +1,25 @@
+// The fixed scenes: states of the window that are drawn for pictures and measured, with times,
+// figures and texts that never change.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/window/app_state.h"
+
+namespace scenes {
+
+struct Scene {
+    const char* name;
+    void (*prepare)(app::window::AppState& state);
+};
+
+// All of them.
+const std::vector<Scene>& all();
+
+// A state with nothing in it but fixed time and device.
+void reset(app::window::AppState& state);
+void load_model(app::window::AppState& state);
+void converse(app::window::AppState& state);
+
+}  // namespace scenes
