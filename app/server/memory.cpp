@@ -42,10 +42,40 @@ Json memory_json(const runtime::MemorySnapshot& memory) {
         entry["pages"] = sequence.pages;
         sequences.push_back(std::move(entry));
     }
+    static constexpr const char* kStates[] = {"free", "cached", "used", "shared"};
+    static constexpr const char* kEnds[] = {"complete", "nothing_cached", "differs", "not_kept"};
+    // The page map in runs: [state, index into sequences or -1, pages].
+    Json pages = Json::array();
+    for (size_t i = 0; i < memory.pages.size();) {
+        size_t end = i + 1;
+        while (end < memory.pages.size() && memory.pages[end] == memory.pages[i]) {
+            end++;
+        }
+        pages.push_back(Json::array({kStates[static_cast<size_t>(memory.pages[i].state)],
+                                     memory.pages[i].sequence, end - i}));
+        i = end;
+    }
+    Json lookups = Json::array();
+    for (const auto& lookup : memory.lookups) {
+        Json entry;
+        entry["id"] = lookup.id;
+        entry["owner"] = lookup.owner;
+        entry["prompt_tokens"] = lookup.prompt_tokens;
+        entry["cached_tokens"] = lookup.cached_tokens;
+        entry["end"] = kEnds[static_cast<size_t>(lookup.end)];
+        entry["position"] = lookup.position;
+        lookups.push_back(std::move(entry));
+    }
+    Json prefix;
+    prefix["prompt_tokens"] = memory.lookup_tokens;
+    prefix["found_tokens"] = memory.found_tokens;
+    prefix["last"] = std::move(lookups);
     Json out;
     out["devices"] = std::move(devices);
     out["kv_cache"] = std::move(cache);
     out["sequences"] = std::move(sequences);
+    out["page_map"] = std::move(pages);
+    out["prefix_cache"] = std::move(prefix);
     out["ctx_size"] = memory.ctx_size;
     return out;
 }

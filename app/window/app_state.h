@@ -12,6 +12,7 @@
 #include "app/window/actions.h"
 #include "app/window/chat_view.h"
 #include "app/window/edit_buffer.h"
+#include "app/window/gauge_view.h"
 #include "app/window/reading_view.h"
 #include "app/window/theme.h"
 #include "runtime/cache/memory_snapshot.h"
@@ -61,7 +62,8 @@ struct ContextView {
     int64_t limit = 0;
     int64_t system = 0, codebase = 0, chat = 0, draft = 0;
     int64_t reserve = 0;  // kept for the answer
-    int64_t used() const { return system + codebase + chat + draft; }
+    int64_t thinking = 0;  // reasoning of earlier answers that stays in the prompt
+    int64_t used() const { return system + codebase + chat + thinking + draft; }
     int64_t free() const { return limit - used() - reserve; }
 };
 
@@ -114,6 +116,7 @@ struct AppState {
     LinkFinder links;
     uint64_t links_revision = 0;
     std::optional<ChatJump> jump;  // taken by the chat
+    GaugeView gauge;
     bool sidebar = true;
     bool drop_hint = false;
 
@@ -149,6 +152,7 @@ void draw_chat(AppState& state, ImVec2 at, ImVec2 size);
 void draw_composer(AppState& state, ImVec2 at, ImVec2 size);
 void draw_codebase(AppState& state, ImVec2 at, ImVec2 size);
 void draw_gauge(AppState& state, ImVec2 at, ImVec2 size);
+void draw_gauge_details(AppState& state, ImVec2 at, ImVec2 size);
 void draw_banners(AppState& state, ImVec2 at, float width, float& height);
 void draw_model_chooser(AppState& state);
 

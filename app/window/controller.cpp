@@ -268,7 +268,7 @@ void Controller::recount() {
     const runtime::ChatOptions options{state_.thinking, true, true};
     prompt_worker_.add([this, model = model_, conversation = std::move(conversation),
                         words = draft.content, codebase, limit, reserve, options,
-                        system_prompt = settings_.system_prompt]() -> Worker::Done {
+                        system_prompt = settings_.system_prompt]() mutable -> Worker::Done {
         ContextView context;
         context.known = true;
         context.limit = limit;
@@ -285,7 +285,20 @@ void Controller::recount() {
                                         options)
                 .size());
         context.draft = model->tokenizer->count(words);
-        context.chat = std::max<int64_t>(0, total - context.system - codebase - context.draft);
+        // What reasoning adds: the same prompt without it is so much shorter.
+        if (std::any_of(conversation.messages.begin(), conversation.messages.end(),
+                        [](const Message& message) { return !message.reasoning.empty(); })) {
+            for (Message& message : conversation.messages) {
+                message.reasoning.clear();
+            }
+            const auto without = static_cast<int64_t>(
+                runtime::ChatFormat::encode(*model->tokenizer, to_chat(conversation, system_prompt),
+                                            {}, options)
+                    .size());
+            context.thinking = std::max<int64_t>(0, total - without);
+        }
+        context.chat = std::max<int64_t>(
+            0, total - context.system - codebase - context.draft - context.thinking);
         return [this, context] {
             counting_ = false;
             state_.context = context;

@@ -1,58 +1,16 @@
-// The strip at the bottom: where every byte of memory is, and what the context holds. All figures
-// come from the engine's snapshot and the tokenizer; nothing here is a constant.
+// The strip at the bottom: where every byte of memory is, and what the context holds; a click opens
+// the details. All figures come from make_gauge().
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "app/window/app_state.h"
 #include "app/window/format.h"
+#include "app/window/gauge_draw.h"
 #include "app/window/widgets.h"
 
 namespace app::window {
 namespace {
-
-struct Part {
-    int64_t amount;
-    ImU32 fill;
-    bool hatched;
-    std::string name;
-};
-
-// Draws the parts in order, to scale; what is not zero is at least two pixels wide.
-void draw_bar(
-    AppState& state, ImVec2 at, ImVec2 size, int64_t total, const std::vector<Part>& parts) {
-    const float scale = state.fonts.scale;
-    ImDrawList* list = ImGui::GetWindowDrawList();
-    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kTrack, 2 * scale);
-    if (total <= 0) {
-        return;
-    }
-    float x = at.x;
-    const ImVec2 mouse = ImGui::GetIO().MousePos;
-    for (const Part& part : parts) {
-        if (part.amount <= 0) {
-            continue;
-        }
-        float width =
-            static_cast<float>(static_cast<double>(part.amount) / static_cast<double>(total)) *
-            size.x;
-        width = std::min(std::max(width, 2.0F), at.x + size.x - x);
-        if (width <= 0) {
-            break;
-        }
-        const ImVec2 low{x, at.y}, high{x + width, at.y + size.y};
-        if (part.hatched) {
-            draw_hatched(list, low, high, colour::kHatch, part.fill, std::round(5 * scale));
-        } else {
-            list->AddRectFilled(low, high, part.fill);
-        }
-        if (ImGui::IsWindowHovered() && mouse.x >= low.x && mouse.x < high.x &&
-            mouse.y >= low.y - 4 && mouse.y < high.y + 4) {
-            tooltip(state, part.name);
-        }
-        x += width;
-    }
-}
 
 // A line of figures, right-aligned; parts are dropped from the left end where there is no room. The
 // most telling come last.
@@ -69,111 +27,201 @@ std::string fit(ImFont* font, std::vector<std::string> parts, float room) {
     }
 }
 
+std::vector<std::string> memory_words(const GaugeRow& row) {
+    const int64_t reserved = row.of(GaugeKind::kv_reserved);
+    std::vector<std::string> words = {"weights " + bytes_text(row.of(GaugeKind::weights)),
+                                      "K " + bytes_text(row.of(GaugeKind::kv_used)) +
+                                          (reserved > 0 ? " (+" + bytes_text(reserved) + ")" : ""),
+                                      "compute " + bytes_text(row.of(GaugeKind::compute))};
+    words.push_back("window " + bytes_text(row.of(GaugeKind::window)));
+    words.push_back("others " + bytes_text(row.of(GaugeKind::others)));
+    words.push_back("free " + bytes_text(row.of(GaugeKind::free)));
+    return words;
+}
+
+std::vector<std::string> context_words(const Gauge& gauge) {
+    const GaugeRow& row = gauge.context;
+    std::vector<std::string> words;
+    for (const GaugeKind kind : {GaugeKind::system, GaugeKind::thinking, GaugeKind::codebase,
+                                 GaugeKind::chat, GaugeKind::answer, GaugeKind::reserve}) {
+        if (row.of(kind) > 0) {
+            words.push_back((kind == GaugeKind::reserve ? "reserve" : gauge_name(kind)) +
+                            std::string(" ") + with_commas(row.of(kind)));
+        }
+    }
+    if (row.excess > 0) {
+        words.push_back(with_commas(row.excess) + " tokens too many");
+    } else {
+        words.push_back(
+            with_commas(row.total - row.of(GaugeKind::context_free) - row.of(GaugeKind::reserve)) +
+            " / " + with_commas(row.total));
+    }
+    return words;
+}
+
 }  // namespace
+
+ImU32 gauge_colour(GaugeKind kind) {
+    switch (kind) {
+        case GaugeKind::weights:
+            return colour::kWeights;
+        case GaugeKind::kv_used:
+            return colour::kKeys;
+        case GaugeKind::kv_reserved:
+            return colour::kKeysReserved;
+        case GaugeKind::compute:
+            return colour::kCompute;
+        case GaugeKind::window:
+            return colour::kGood;
+        case GaugeKind::others:
+            return colour::kOthers;
+        case GaugeKind::system:
+            return colour::kSystem;
+        case GaugeKind::codebase:
+            return colour::kCodebase;
+        case GaugeKind::chat:
+            return colour::kChat;
+        case GaugeKind::thinking:
+            return colour::kCompute;
+        case GaugeKind::answer:
+            return colour::kGood;
+        case GaugeKind::pending:
+            return colour::kDraft;
+        case GaugeKind::reserve:
+            return colour::kReserve;
+        case GaugeKind::free:
+        case GaugeKind::context_free:
+            return colour::kTrack;
+    }
+    return colour::kTrack;
+}
+
+const char* gauge_name(GaugeKind kind) {
+    static constexpr const char* kNames[] = {
+        "weights",  "K used", "K reserved", "compute",        "this window",
+        "others",   "free",   "system",     "codebase",       "chat",
+        "thinking", "answer", "not sent",   "answer reserve", "free"};
+    return kNames[static_cast<size_t>(kind)];
+}
+
+// Draws the parts in order, to scale; what is not zero is at least two pixels wide.
+void draw_gauge_bar(AppState& state, ImVec2 at, ImVec2 size, const GaugeRow& row, bool tokens) {
+    const float scale = state.fonts.scale;
+    ImDrawList* list = ImGui::GetWindowDrawList();
+    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kTrack, 2 * scale);
+    const int64_t total = row.total + row.excess;
+    if (total <= 0) {
+        return;
+    }
+    float x = at.x;
+    const ImVec2 mouse = ImGui::GetIO().MousePos;
+    for (const GaugePart& part : row.parts) {
+        if (part.amount <= 0) {
+            continue;
+        }
+        float width =
+            static_cast<float>(static_cast<double>(part.amount) / static_cast<double>(total)) *
+            size.x;
+        width = std::min(std::max(width, 2.0F), at.x + size.x - x);
+        if (width <= 0) {
+            break;
+        }
+        const ImVec2 low{x, at.y}, high{x + width, at.y + size.y};
+        const bool hatched = part.kind == GaugeKind::kv_reserved ||
+                             part.kind == GaugeKind::reserve || part.kind == GaugeKind::pending;
+        ImU32 ink = gauge_colour(part.kind);
+        if (part.kind == GaugeKind::pending && row.excess > 0) {
+            ink = colour::kError;
+        }
+        if (hatched) {
+            draw_hatched(list, low, high, colour::kHatch, ink, std::round(5 * scale));
+        } else if (part.kind != GaugeKind::free && part.kind != GaugeKind::context_free) {
+            list->AddRectFilled(low, high, ink);
+        }
+        if (part.kind == GaugeKind::pending) {
+            list->AddRect(low, high, row.excess > 0 ? colour::kError : colour::kAccentText, 0);
+        }
+        if (ImGui::IsWindowHovered() && mouse.x >= low.x && mouse.x < high.x &&
+            mouse.y >= low.y - 4 && mouse.y < high.y + 4) {
+            tooltip(state,
+                    part.name + ": " +
+                        (tokens ? with_commas(part.amount) + " tokens" : bytes_text(part.amount)));
+        }
+        x += width;
+    }
+    if (row.excess > 0) {  // where the context ends
+        const float end = at.x + size.x * static_cast<float>(static_cast<double>(row.total) /
+                                                             static_cast<double>(total));
+        list->AddRectFilled({end - scale, at.y - 3 * scale},
+                            {end + scale, at.y + size.y + 3 * scale}, colour::kError);
+    }
+}
 
 void draw_gauge(AppState& state, ImVec2 at, ImVec2 size) {
     const float scale = state.fonts.scale;
     const auto px = [scale](float units) { return std::round(units * scale); };
     begin_region("gauge", at, size);
     ImDrawList* list = ImGui::GetWindowDrawList();
+    const Click strip = click_area("strip", at, size);
+    if (strip.clicked) {
+        state.gauge.open = !state.gauge.open;
+    }
     list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kPanel);
-    list->AddLine(at, {at.x + size.x, at.y}, colour::kLine);
-    const float label_x = at.x + px(16), bar_x = at.x + px(92);
-    const float right = at.x + size.x - px(16);
-    const bool wide = size.x > px(880);
-    const float bar_width = wide ? std::round((right - bar_x) * 0.56F) : right - bar_x;
-    const float text_room = right - (bar_x + bar_width) - px(20);
-    const float line1 = at.y + px(14), line2 = at.y + px(36), line3 = at.y + px(58);
-    const float bar_height = px(12), line_height = px(14);
+    list->AddLine(at, {at.x + size.x, at.y}, strip.hovered ? colour::kAccentLine : colour::kLine);
+
+    const Gauge gauge = make_gauge(state);
     ImFont* mono = state.fonts.small_mono;
-    const runtime::MemorySnapshot& memory = state.memory;
+    const float label_x = at.x + px(16);
+    const float bar_x = at.x + px(92);
+    const float right = at.x + size.x - px(16);
+    const bool wide = size.x > px(980);
+    const float text_room = wide ? std::clamp(size.x * 0.42F, px(300), px(640)) : 0;
+    const float bar_width = std::max(px(60), right - bar_x - (wide ? text_room + px(24) : 0));
+    const float bar_height = px(12);
+    const float line1 = at.y + px(14), line2 = line1 + px(22), line3 = line2 + px(22);
+    const float line_height = px(16);
+    const auto label = [&](float y, const char* text) {
+        draw_text(list, state.fonts.small, {label_x, centred(state.fonts.small, y, line_height)},
+                  colour::kTextDim, text);
+    };
+    const bool card =
+        !gauge.devices.empty() && gauge.devices[0].name.find("CPU") == std::string::npos;
+    label(line1, card ? "VRAM" : "MEMORY");
+    label(line2, "CONTEXT");
 
-    draw_text(list, state.fonts.small, {label_x, centred(state.fonts.small, line1, line_height)},
-              colour::kTextDim, "MEMORY");
-    draw_text(list, state.fonts.small, {label_x, centred(state.fonts.small, line2, line_height)},
-              colour::kTextDim, "CONTEXT");
-
-    std::vector<std::string> memory_words;
-    if (memory.devices.empty()) {
-        draw_bar(state, {bar_x, line1 + px(1)}, {bar_width, bar_height}, 0, {});
-        memory_words = {"no model is loaded"};
-    } else {
-        const auto& device = memory.devices.front();
-        const int64_t idle_pages = device.kv_reserved_bytes - device.kv_used_bytes;
-        draw_bar(state, {bar_x, line1 + px(1)}, {bar_width, bar_height}, device.total_bytes,
-                 {{device.weights_bytes, colour::kWeights, false,
-                   "Weights " + bytes_text(device.weights_bytes)},
-                  {device.kv_used_bytes, colour::kKeys, false,
-                   "K pages in use " + bytes_text(device.kv_used_bytes)},
-                  {idle_pages, colour::kKeysReserved, true,
-                   "K pages reserved and not in use " + bytes_text(idle_pages) + "; " +
-                       with_commas(memory.kv_cache.pages_cached) + " of them keep earlier turns"},
-                  {device.compute_bytes, colour::kCompute, false,
-                   "Compute buffers " + bytes_text(device.compute_bytes)},
-                  {device.other_bytes, colour::kOthers, false,
-                   "Other programs, and this window " + bytes_text(device.other_bytes)}});
-        memory_words = {"weights " + bytes_text(device.weights_bytes),
-                        "K " + bytes_text(device.kv_used_bytes) +
-                            (idle_pages > 0 ? " (+" + bytes_text(idle_pages) + ")" : ""),
-                        "compute " + bytes_text(device.compute_bytes),
-                        "others " + bytes_text(device.other_bytes),
-                        "free " + bytes_text(device.free_bytes)};
-    }
-
-    const ContextView& context = state.context;
-    std::vector<std::string> context_words;
-    if (context.limit <= 0) {
-        draw_bar(state, {bar_x, line2 + px(1)}, {bar_width, bar_height}, 0, {});
-    } else {
-        draw_bar(state, {bar_x, line2 + px(1)}, {bar_width, bar_height}, context.limit,
-                 {{context.system, colour::kSystem, false,
-                   "System and format " + with_commas(context.system) + " tokens"},
-                  {context.codebase, colour::kCodebase, false,
-                   "Files and folders " + with_commas(context.codebase) + " tokens"},
-                  {context.chat, colour::kChat, false,
-                   "Conversation " + with_commas(context.chat) + " tokens"},
-                  {context.draft, colour::kDraft, false,
-                   "What is being written " + with_commas(context.draft) + " tokens"},
-                  {std::min(context.reserve, std::max<int64_t>(0, context.limit - context.used())),
-                   colour::kReserve, true,
-                   "Kept for the answer " + with_commas(context.reserve) + " tokens"}});
-        if (context.system > 0) {
-            context_words.push_back("system " + with_commas(context.system));
-        }
-        if (context.codebase > 0) {
-            context_words.push_back("codebase " + with_commas(context.codebase));
-        }
-        context_words.push_back("chat " + with_commas(context.chat + context.draft));
-        context_words.push_back("reserve " + with_commas(context.reserve));
-        context_words.push_back(with_commas(context.used()) + " / " + with_commas(context.limit));
-    }
-
-    std::vector<std::string> facts;
-    if (memory.loaded && memory.kv_cache.bytes_per_token > 0) {
-        facts.push_back(bytes_text(memory.kv_cache.bytes_per_token) + " a token");
-        facts.push_back("V cache " + bytes_text(memory.kv_cache.v_bytes) + " (saved " +
-                        bytes_text(memory.kv_cache.saved_bytes) + ")");
-        facts.push_back(with_commas(memory.kv_cache.pages_used) + " of " +
-                        with_commas(memory.kv_cache.pages_limit) + " pages");
-    }
-    if (state.prefix_cached >= 0) {
-        facts.push_back("prefix cached " + percent_text(state.prefix_cached));
-    }
-    std::string fact_line;
-    for (const std::string& fact : facts) {
-        fact_line += (fact_line.empty() ? "" : "   \u00B7   ") + fact;
-    }
+    draw_gauge_bar(state, {bar_x, line1 + px(2)}, {bar_width, bar_height},
+                   gauge.devices.empty() ? GaugeRow() : gauge.devices[0], false);
+    draw_gauge_bar(state, {bar_x, line2 + px(2)}, {bar_width, bar_height}, gauge.context, true);
+    const bool over = gauge.context.excess > 0;
     if (wide) {
-        draw_text_right(list, mono, right, centred(mono, line1, line_height), colour::kTextSoft,
-                        fit(mono, memory_words, text_room));
-        draw_text_right(list, mono, right, centred(mono, line2, line_height), colour::kTextSoft,
-                        fit(mono, context_words, text_room));
-    } else if (!context_words.empty()) {
-        fact_line = context_words.back() + " tokens" +
-                    (fact_line.empty() ? "" : "   \u00B7   " + fact_line);
+        if (!gauge.devices.empty()) {
+            draw_text_right(list, mono, right, centred(mono, line1, line_height), colour::kTextSoft,
+                            fit(mono, memory_words(gauge.devices[0]), text_room));
+        }
+        if (gauge.context.total > 0) {
+            draw_text_right(list, mono, right, centred(mono, line2, line_height),
+                            over                         ? colour::kError
+                            : gauge.pending_eats_reserve ? colour::kWarning
+                                                         : colour::kTextSoft,
+                            fit(mono, context_words(gauge), text_room));
+        }
     }
+    std::string facts;
+    if (!wide && gauge.context.total > 0) {
+        facts = context_words(gauge).back();
+    }
+    for (const std::string& fact : gauge.facts) {
+        facts += (facts.empty() ? "" : "   \u00B7   ") + fact;
+    }
+    const char* hint = state.gauge.open ? "close" : "details";
+    const float hint_width = wide ? text_width(state.fonts.small, hint) + px(30) : 0;
     draw_text(list, mono, {bar_x, centred(mono, line3, line_height)}, colour::kTextDim,
-              ellipsize(mono, fact_line, right - bar_x));
+              ellipsize(mono, facts, right - bar_x - hint_width));
+    if (wide) {
+        draw_text_right(list, state.fonts.small, right,
+                        centred(state.fonts.small, line3, line_height),
+                        strip.hovered ? colour::kAccentText : colour::kTextDim, hint);
+    }
     ImGui::EndChild();
 }
 

@@ -10,7 +10,7 @@
 namespace app::window {
 namespace {
 
-constexpr float kTopBar = 43, kGauge = 85, kSidebar = 248, kCodebase = 330;
+constexpr float kTopBar = 44, kGauge = 84, kGaugeDetails = 440, kSidebar = 248, kCodebase = 330;
 constexpr float kNarrow = 900;  // below this the sidebar is shown over the chat, on demand
 constexpr float kTooNarrowForFiles = 1120;
 
@@ -32,6 +32,8 @@ void global_keys(AppState& state) {
             state.chat.actions->cancel_edit();
         } else if (state.packing.active) {
             state.actions->cancel_attach();
+        } else {
+            state.gauge.open = false;
         }
     }
 }
@@ -55,7 +57,10 @@ void draw_window(AppState& state) {
                      ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoBringToFrontOnFocus |
                      ImGuiWindowFlags_NoScrollWithMouse);
     const float width = io.DisplaySize.x, height = io.DisplaySize.y;
-    const float top = px(kTopBar), bottom = height - px(kGauge);
+    const float top = px(kTopBar), gauge_top = height - px(kGauge);
+    const float details =
+        state.gauge.open ? std::min(px(kGaugeDetails), std::round((gauge_top - top) * 0.6F)) : 0;
+    const float bottom = gauge_top - details;
     const bool narrow = width < px(kNarrow);
     const bool side_by_side = state.sidebar && !narrow;
     const float left = side_by_side ? px(kSidebar) : 0;
@@ -72,7 +77,10 @@ void draw_window(AppState& state) {
     if (codebase) {
         draw_codebase(state, {right, top}, {width - right, bottom - top});
     }
-    draw_gauge(state, {0, bottom}, {width, height - bottom});
+    if (details > 0) {
+        draw_gauge_details(state, {0, bottom}, {width, details});
+    }
+    draw_gauge(state, {0, gauge_top}, {width, height - gauge_top});
     if (narrow && state.sidebar_overlay) {
         draw_sidebar(state, {0, top}, {std::min(px(kSidebar), width - px(60)), bottom - top});
     }

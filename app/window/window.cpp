@@ -22,6 +22,7 @@
 #include "app/server/server.h"
 #include "app/window/controller.h"
 #include "app/window/frame_clock.h"
+#include "app/window/gauge_feed.h"
 #include "app/window/gl_textures.h"
 #include "app/window/no_display.h"
 #include "app/window/wake_ups.h"
@@ -321,6 +322,7 @@ void run_loop(Display& display,
     GLFWwindow* window = display.window;
     FrameClock& clock = shell.clock;
     double last_blink = -1, noted_copy = 0;
+    window::GaugeFeed gauge;
     while (!glfwWindowShouldClose(window) && !signalled) {
         const bool iconified = glfwGetWindowAttrib(window, GLFW_ICONIFIED) != 0;
         const bool focused = glfwGetWindowAttrib(window, GLFW_FOCUSED) != 0;
@@ -345,6 +347,9 @@ void run_loop(Display& display,
             const window::Timed timed("news from the engine and the workers");
             if (const int frames = controller.tick(); frames > 0) {
                 clock.request(frames);
+            }
+            if (gauge.tick(state, glfwGetTime())) {
+                clock.request(1);
             }
         }
         if (glyph_cache.has_news()) {

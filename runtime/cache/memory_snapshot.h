@@ -3,6 +3,7 @@
 // Holds at any moment: used + cached <= reserved <= limit (pages); v_bytes == 0; parts sum to totals.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -42,12 +43,50 @@ struct MemorySnapshot {
         int64_t cached_tokens = 0;       // of the prompt, taken from the cache
         int64_t pages = 0;
     };
+    // One page of the K cache: what it is for, and whose.
+    struct Page {
+        enum class State : uint8_t { free, cached, used, shared };
+        State state = State::free;
+        int16_t sequence = -1;           // index into `sequences` of its first holder
+        bool operator==(const Page&) const = default;
+    };
+    // What a request's prompt found in the cache, and why not more.
+    struct Lookup {
+        enum class End : uint8_t {
+            complete,    // all but the last, partial page
+            nothing,     // the cache was empty
+            differs,     // at `position` the tokens are others than those that are kept
+            not_kept,    // from `position` on nothing is kept: new text, or given up for other pages
+        };
+        uint64_t id = 0;
+        std::string owner;
+        int64_t prompt_tokens = 0;
+        int64_t cached_tokens = 0;
+        End end = End::nothing;
+        int64_t position = 0;            // of the first token that was not found
+    };
+    // What a sequence of so many tokens takes.
+    struct Cost {
+        int64_t pages = 0;
+        int64_t bytes = 0;
+        int64_t excess_tokens = 0;       // past what one sequence may hold; 0: it fits
+        bool fits() const { return excess_tokens == 0; }
+    };
+    Cost cost(int64_t tokens) const {
+        const int64_t page = std::max<int64_t>(1, kv_cache.page_tokens);
+        const int64_t needed = (std::max<int64_t>(0, tokens) + page - 1) / page;
+        return {needed, needed * page * kv_cache.bytes_per_token, std::max<int64_t>(0, tokens - ctx_size)};
+    }
 
     bool loaded = false;
     int64_t ctx_size = 0;                // tokens one sequence may hold
     std::vector<Device> devices;
     KvCache kv_cache;
     std::vector<Sequence> sequences;
+    std::vector<Page> pages;             // of the reserved ones, by id
+    std::vector<Lookup> lookups;         // of the last requests, newest last
+    int64_t lookup_tokens = 0;           // of all prompts so far: tokens asked for, and those found
+    int64_t found_tokens = 0;
 };
 
 }  // namespace runtime

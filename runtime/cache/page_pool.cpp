@@ -153,6 +153,31 @@ std::optional<PagePool::PageId> PagePool::acquire_child(PageId parent,
     return page;
 }
 
+PagePool::PrefixEnd PagePool::prefix_end(std::span<const TokenId> tokens,
+                                         std::span<const PageId> found) const {
+    PrefixEnd end;
+    end.any_published = !by_hash_.empty();
+    end.position = static_cast<int64_t>(found.size() * kPage);
+    const PageId parent = found.empty() ? kRoot : found.back();
+    const auto rest = tokens.subspan(std::min(tokens.size(), found.size() * kPage));
+    int64_t best = -1;
+    for (const auto& [hash, page] : by_hash_) {
+        if (at(page).parent == parent) {
+            const auto kept = tokens_of(page);
+            const auto [mine, theirs] = std::ranges::mismatch(rest, kept);
+            // All of the rest alike: the prompt ended inside a page that is kept.
+            if (mine != rest.end()) {
+                best = std::max<int64_t>(best, mine - rest.begin());
+            }
+        }
+    }
+    if (best >= 0) {
+        end.differs = true;
+        end.position += best;
+    }
+    return end;
+}
+
 std::vector<PagePool::PageId> PagePool::acquire_prefix(std::span<const TokenId> tokens) {
     std::vector<PageId> pages;
     PageId parent = kRoot;

@@ -70,6 +70,15 @@ public:
     // How many tokens acquire_prefix() would find. Holds nothing.
     int64_t prefix_tokens(std::span<const TokenId> tokens) const;
 
+    // Where and why acquire_prefix() ended, given the pages it found: the position of the first
+    // token that differs from the nearest published page, and whether there was one to differ from.
+    struct PrefixEnd {
+        int64_t position = 0;
+        bool differs = false;
+        bool any_published = false;
+    };
+    PrefixEnd prefix_end(std::span<const TokenId> tokens, std::span<const PageId> found) const;
+
     // The page, held once and full with these 64 tokens, becomes findable below `parent`
     // (published, or kRoot). Returns the page to use from now on: where another one is published
     // with the same key, that one is held instead and `page` is released; both hold the same rows.

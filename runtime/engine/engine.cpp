@@ -244,6 +244,24 @@ MemorySnapshot Engine::snapshot() const {
         out.cached_tokens = s->cached_tokens;
         out.pages = static_cast<int64_t>(s->pages.size());
     }
+    using Page = MemorySnapshot::Page;
+    m.pages.resize(static_cast<size_t>(pool.reserved()));
+    for (size_t id = 0; id < m.pages.size(); id++) {
+        const auto page = static_cast<PagePool::PageId>(id);
+        const int holders = pool.holders(page);
+        m.pages[id].state = holders > 1            ? Page::State::shared
+                            : holders == 1         ? Page::State::used
+                            : pool.published(page) ? Page::State::cached
+                                                   : Page::State::free;
+    }
+    for (size_t i = scheduler_.running().size(); i-- > 0;) {
+        for (const PagePool::PageId page : scheduler_.running()[i]->pages) {
+            m.pages[static_cast<size_t>(page)].sequence = static_cast<int16_t>(i);
+        }
+    }
+    m.lookups.assign(scheduler_.lookups().begin(), scheduler_.lookups().end());
+    m.lookup_tokens = scheduler_.lookup_tokens();
+    m.found_tokens = scheduler_.found_tokens();
     return m;
 }
 

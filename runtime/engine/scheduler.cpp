@@ -145,6 +145,34 @@ void Scheduler::found_in_cache(Sequence& sequence, int64_t tokens) {
     prefix_hit_tokens_ += static_cast<uint64_t>(tokens);
     if (!sequence.preempted) {
         sequence.cached_tokens += tokens;
+        found_tokens_ += tokens;
+        for (MemorySnapshot::Lookup& lookup : lookups_) {
+            if (lookup.id == sequence.id()) {
+                lookup.cached_tokens = sequence.cached_tokens;
+            }
+        }
+    }
+}
+
+// Before the pages that were found are counted; a sequence that was preempted asked already.
+void Scheduler::note_lookup(const Sequence& sequence) {
+    constexpr size_t kKept = 20;
+    if (sequence.preempted) {
+        return;
+    }
+    using End = MemorySnapshot::Lookup::End;
+    const PagePool::PrefixEnd end = pool_.prefix_end(sequence.tokens, sequence.pages);
+    const bool complete =
+        static_cast<int64_t>(sequence.pages.size() + 1) * kPageTokens >= sequence.length();
+    lookups_.push_back({sequence.id(), sequence.request.owner, sequence.prompt_tokens, 0,
+                        !end.any_published ? End::nothing
+                        : end.differs      ? End::differs
+                        : complete         ? End::complete
+                                           : End::not_kept,
+                        end.position});
+    lookup_tokens_ += sequence.prompt_tokens;
+    if (lookups_.size() > kKept) {
+        lookups_.pop_front();
     }
 }
 
@@ -255,6 +283,9 @@ void Scheduler::admit() {
             pool_.release(s.pages);  // later: whoever runs will end
             s.pages.clear();
             return;
+        }
+        if (!s.scores_prompt()) {  // these want every token computed
+            note_lookup(s);
         }
         found_in_cache(s, static_cast<int64_t>(s.pages.size()) * kPageTokens);
         if (s.started == Sequence::Clock::time_point{}) {

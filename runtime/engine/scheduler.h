@@ -33,6 +33,7 @@
 #include <vector>
 
 #include "runtime/cache/kv_cache.h"
+#include "runtime/cache/memory_snapshot.h"
 #include "runtime/cache/page_pool.h"
 #include "runtime/engine/batch.h"
 #include "runtime/engine/sequence.h"
@@ -89,6 +90,10 @@ public:
     // Counters since the start.
     uint64_t prefix_hit_tokens() const { return prefix_hit_tokens_; }
     uint64_t computed_prompt_tokens() const { return computed_prompt_tokens_; }
+    // What the last requests found in the cache, oldest first.
+    const std::deque<MemorySnapshot::Lookup>& lookups() const { return lookups_; }
+    int64_t lookup_tokens() const { return lookup_tokens_; }
+    int64_t found_tokens() const { return found_tokens_; }
     uint64_t preemptions() const { return preemptions_; }
 
 private:
@@ -98,6 +103,7 @@ private:
     void start_following(Sequence& sequence);
     bool waits_for_another(Sequence& sequence);
     void extend_from_cache(Sequence& sequence);
+    void note_lookup(const Sequence& sequence);
     void found_in_cache(Sequence& sequence, int64_t tokens);
     int64_t grant(Sequence& sequence, int64_t tokens, std::vector<Part>& parts);
     std::optional<PagePool::PageId> take_page();
@@ -113,6 +119,8 @@ private:
     Sequence* starved_ = nullptr;
     std::map<std::string, uint64_t, std::less<>> served_;  // owners that wait or run: turn of the last admission
     uint64_t turn_ = 0;
+    std::deque<MemorySnapshot::Lookup> lookups_;
+    int64_t lookup_tokens_ = 0, found_tokens_ = 0;
     uint64_t prefix_hit_tokens_ = 0, computed_prompt_tokens_ = 0, preemptions_ = 0;
 };
 

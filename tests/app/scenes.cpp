@@ -1,5 +1,7 @@
 #include "tests/app/scenes.h"
 
+#include <algorithm>
+
 using namespace app;
 using namespace app::window;
 
@@ -42,6 +44,33 @@ void load_model(AppState& state) {
     memory.sequences = {{7, "window", 41'670, 41'212, 41'158, 652}};
     state.context = {true, 65'536, 148, 31'204, 8'112, 46, 4096};
     state.prefix_cached = 0.987;
+    using Page = runtime::MemorySnapshot::Page;
+    memory.pages.resize(1024);
+    for (size_t i = 0; i < memory.pages.size(); i++) {
+        memory.pages[i] = i < 640   ? Page{Page::State::used, 0}
+                          : i < 652 ? Page{Page::State::shared, 1}
+                          : i < 862 ? Page{Page::State::cached, -1}
+                                    : Page{};
+    }
+    memory.sequences.push_back({9, "http", 2'310, 2'200, 704, 37});
+    using End = runtime::MemorySnapshot::Lookup::End;
+    memory.lookups = {{5, "http", 1'204, 0, End::nothing, 0},
+                      {6, "window", 40'120, 18'304, End::differs, 18'330},
+                      {7, "window", 41'670, 41'158, End::complete, 41'158},
+                      {9, "http", 2'310, 704, End::not_kept, 704}};
+    memory.lookup_tokens = 85'304;
+    memory.found_tokens = 60'166;
+    state.gauge.process = {2'400'000'000, 310'000'000, 2'090'000'000};
+    state.gauge.graphics_bytes = 31 << 20;
+    for (int i = 0; i < 120; i++) {
+        const auto& d = memory.devices[0];
+        state.gauge.timeline.push_back({i * 5.0, d.weights_bytes,
+                                        d.kv_used_bytes * std::min(i, 90) / 100,
+                                        d.kv_reserved_bytes * (i / 40 + 1) / 3, d.compute_bytes,
+                                        d.other_bytes, d.total_bytes});
+    }
+    state.gauge.shown_at = 600;
+    state.gauge.prefill.add(0, 1000, 800);
 }
 
 void converse(AppState& state) {
@@ -95,6 +124,16 @@ const std::vector<Scene>& all() {
              reset(state);
              load_model(state);
              converse(state);
+         }},
+        {"gauge",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             converse(state);
+             state.sidebar = false;
+             state.staged = {{"docs/", "", 31'000, {}}};
+             state.context.codebase += 31'000;
+             state.gauge.open = true;
          }},
     };
     return scenes;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -88,6 +89,23 @@ struct Bench {
             held += s.pages;
         }
         REQUIRE(held >= kv.pages_used);
+        // The page map says the same as the totals, and each owner's part as its sequence.
+        using Page = runtime::MemorySnapshot::Page;
+        std::map<Page::State, int64_t> by_state;
+        std::map<int, int64_t> by_owner;
+        for (const Page& page : m.pages) {
+            by_state[page.state]++;
+            by_owner[page.sequence]++;
+            REQUIRE((page.sequence >= 0) ==
+                    (page.state == Page::State::used || page.state == Page::State::shared));
+        }
+        REQUIRE(static_cast<int64_t>(m.pages.size()) == kv.pages_reserved);
+        REQUIRE(by_state[Page::State::used] + by_state[Page::State::shared] == kv.pages_used);
+        REQUIRE(by_state[Page::State::shared] == kv.pages_shared);
+        REQUIRE(by_state[Page::State::cached] == kv.pages_cached);
+        for (size_t i = 0; i < m.sequences.size(); i++) {
+            REQUIRE(by_owner[static_cast<int>(i)] <= m.sequences[i].pages);
+        }
         for (Client& c : clients) {
             c.reply.read(*c.stream);
         }
@@ -593,4 +611,79 @@ TEST_CASE("log-probabilities: one per token, the reply's and the prompt's, as th
     const float nan = std::nanf("");
     CHECK(runtime::logprob_of(std::vector<float>{nan, nan, nan, 0}, 1, 2, vocabulary).logprob ==
           runtime::kLeastLogprob);
+}
+
+TEST_CASE("the predicted cost of a prompt is what it takes, to the page and to the byte") {
+    for (const int64_t tokens : {1, 2, 63, 64, 65, 127, 128, 129, 640, 1000}) {
+        CAPTURE(tokens);
+        Bench bench;
+        const runtime::MemorySnapshot before = bench.engine->snapshot();
+        const runtime::MemorySnapshot::Cost cost = before.cost(tokens);
+        std::vector<Bench::Client> clients;
+        GenerationRequest request = request_of(tokens_of(3, static_cast<size_t>(tokens)), 100);
+        request.ignore_end_of_turn = true;
+        clients.push_back(bench.submit(std::move(request)));
+        while (bench.engine->snapshot().sequences.empty() ||
+               bench.engine->snapshot().sequences[0].tokens == tokens) {
+            REQUIRE(bench.engine->step());
+        }
+        const runtime::MemorySnapshot after = bench.engine->snapshot();
+        CHECK(after.sequences[0].pages == cost.pages);
+        CHECK(after.kv_cache.pages_used == cost.pages);
+        CHECK(after.kv_cache.k_bytes == cost.bytes);
+        CHECK(cost.fits());
+        // And of the answer, at every step of it.
+        for (int i = 0; i < 70; i++) {
+            const int64_t computed = bench.engine->snapshot().sequences[0].tokens;
+            REQUIRE(bench.engine->step());
+            CHECK(bench.engine->snapshot().sequences[0].pages == before.cost(computed).pages);
+        }
+        bench.run(clients);
+    }
+    const runtime::MemorySnapshot empty = Bench().engine->snapshot();
+    CHECK(empty.cost(empty.ctx_size).fits());
+    CHECK(empty.cost(empty.ctx_size + 7).excess_tokens == 7);
+}
+
+TEST_CASE("the cache says why it did not hold more of a prompt, and from which token on") {
+    using End = runtime::MemorySnapshot::Lookup::End;
+    Bench bench;
+    const auto base = tokens_of(1, 300);
+    const auto lookup = [&](std::vector<TokenId> prompt) {
+        bench.one(request_of(std::move(prompt), 1));
+        return bench.engine->snapshot().lookups.back();
+    };
+    auto found = lookup(base);
+    CHECK(found.end == End::nothing);
+    CHECK(found.position == 0);
+    CHECK(found.cached_tokens == 0);
+    CHECK(found.prompt_tokens == 300);
+
+    found = lookup(base);
+    CHECK(found.end == End::complete);
+    CHECK(found.cached_tokens == 256);
+
+    // One token changed: its very position, whether in the first page, at a border or in the middle
+    // of a later page.
+    for (const size_t at : {0U, 17U, 64U, 100U, 191U}) {
+        auto changed = base;
+        changed[at] = (changed[at] + 1) % 256;
+        Bench fresh;
+        fresh.one(request_of(base, 1));
+        fresh.one(request_of(changed, 1));
+        const auto miss = fresh.engine->snapshot().lookups.back();
+        CAPTURE(at);
+        CHECK(miss.end == End::differs);
+        CHECK(miss.position == static_cast<int64_t>(at));
+        CHECK(miss.cached_tokens == static_cast<int64_t>(at / 64 * 64));
+    }
+
+    // More text after what is kept.
+    found = lookup(join(base, tokens_of(9, 200)));
+    CHECK(found.end == End::not_kept);
+    CHECK(found.cached_tokens == 256);
+    CHECK(found.position == 256);
+    const auto snapshot = bench.engine->snapshot();
+    CHECK(snapshot.lookup_tokens == 300 + 300 + 500);
+    CHECK(snapshot.found_tokens == 256 + 256);
 }
