@@ -21,6 +21,7 @@ struct Settings {
     int64_t answer_reserve_tokens =
         4096;  // room that is kept for an answer; at most a quarter of the context
     bool sidebar = true;
+    std::string theme = "dark";  // dark, light or high contrast
     double zoom = 1.0;
     int64_t window_width = 1440;
     int64_t window_height = 900;
@@ -40,6 +41,7 @@ void for_each_setting(Visit&& visit) {
     visit("top_p", &Settings::top_p);
     visit("answer_reserve_tokens", &Settings::answer_reserve_tokens);
     visit("sidebar", &Settings::sidebar);
+    visit("theme", &Settings::theme);
     visit("zoom", &Settings::zoom);
     visit("window_width", &Settings::window_width);
     visit("window_height", &Settings::window_height);

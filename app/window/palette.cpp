@@ -79,6 +79,14 @@ void set_theme(Theme theme) {
     }
 }
 
+Theme next(Theme theme) {
+    return static_cast<Theme>((static_cast<size_t>(theme) + 1) % std::size(kThemeNames));
+}
+
+const char* name_of(Theme theme) {
+    return kThemeNames[static_cast<size_t>(theme)];
+}
+
 Theme theme_named(std::string_view name) {
     for (size_t i = 0; i < std::size(kThemeNames); i++) {
         if (name == kThemeNames[i]) {

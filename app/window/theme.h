@@ -70,6 +70,8 @@ inline constexpr const char* kThemeNames[] = {"dark", "light", "high contrast"};
 
 // Makes the palette that of `theme`. Follow it with apply_style() and a new Fonts::generation.
 void set_theme(Theme theme);
+Theme next(Theme theme);
+const char* name_of(Theme theme);
 Theme theme_named(std::string_view name);  // dark for a name that is none
 
 // Contrast of two opaque colours as WCAG 2 defines it, 1 to 21.

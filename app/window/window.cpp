@@ -87,6 +87,14 @@ void on_key(GLFWwindow* window, int key, int, int action, int mods) {
         case GLFW_KEY_KP_0:
             shell.controller->zoom(0);
             break;
+        case GLFW_KEY_L:
+            if ((mods & GLFW_MOD_SHIFT) == 0) {
+                return;
+            }
+            shell.controller->settings().theme = window::name_of(
+                window::next(window::theme_named(shell.controller->settings().theme)));
+            window::set_theme(window::theme_named(shell.controller->settings().theme));
+            break;
         case GLFW_KEY_N:
             shell.controller->new_conversation();
             return;
@@ -400,6 +408,7 @@ int run_window(const Options& options) {
 
     AppState state;
     state.demo_hint = kRealModelHint;
+    window::set_theme(window::theme_named(settings.theme));
     rebuild_fonts(state, display.content_scale() * static_cast<float>(settings.zoom));
 
     window::WakeUps wakes([] { return glfwGetTime(); }, [] { glfwPostEmptyEvent(); });

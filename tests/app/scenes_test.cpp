@@ -131,3 +131,12 @@ TEST_CASE("every theme can be read: text stands out from every ground it is writ
     }
     set_theme(Theme::dark);
 }
+
+TEST_CASE("themes have names, and three steps lead round") {
+    for (const Theme theme : {Theme::dark, Theme::light, Theme::high_contrast}) {
+        CHECK(theme_named(name_of(theme)) == theme);
+        CHECK(next(theme) != theme);
+        CHECK(next(next(next(theme))) == theme);
+    }
+    CHECK(theme_named("purple") == Theme::dark);
+}
