@@ -10,7 +10,7 @@
 namespace app::window {
 namespace {
 
-constexpr float kTopBar = 44, kGauge = 84, kGaugeDetails = 440, kSidebar = 248, kCodebase = 330;
+constexpr float kTopBar = 43, kGauge = 85, kGaugeDetails = 440, kSidebar = 248, kCodebase = 330;
 constexpr float kNarrow = 900;  // below this the sidebar is shown over the chat, on demand
 constexpr float kTooNarrowForFiles = 1120;
 
