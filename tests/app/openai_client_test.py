@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import json
 import threading
 
 import openai
@@ -84,9 +85,24 @@ def check(client, model):
         thread.join(300)
     assert together == alone, (together, alone)
 
+    # Held to a schema, and made to call.
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}, "n": {"type": "integer", "minimum": 1, "maximum": 9}},
+              "required": ["ok", "n"], "additionalProperties": False}
+    answer = client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": "x"}], max_tokens=100, extra_body={"chat_template_kwargs": {"enable_thinking": False}},
+        response_format={"type": "json_schema", "json_schema": {"name": "s", "strict": True, "schema": schema}})
+    value = json.loads(answer.choices[0].message.content)
+    assert answer.choices[0].finish_reason == "stop" and isinstance(value["ok"], bool) and 1 <= value["n"] <= 9, answer
+    tool = {"type": "function", "function": {"name": "count", "parameters": schema}}
+    answer = client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": "x"}], max_tokens=100, extra_body={"chat_template_kwargs": {"enable_thinking": False}},
+        tools=[tool], tool_choice="required", parallel_tool_calls=False)
+    call = answer.choices[0].message.tool_calls[0].function
+    assert call.name == "count" and set(json.loads(call.arguments)) == {"ok", "n"}, answer
+
     # Errors arrive as the client's own exceptions.
-    for bad, kind in (({"temperature": 9}, openai.BadRequestError), ({"response_format": {"type": "json_object"}},
-                                                                    openai.BadRequestError)):
+    for bad, kind in (({"temperature": 9}, openai.BadRequestError), ({"response_format": {"type": "xml"}}, openai.BadRequestError),
+                      ({"tool_choice": "required"}, openai.BadRequestError)):
         try:
             client.chat.completions.create(model=model, messages=[{"role": "user", "content": "x"}], **bad)
             raise AssertionError(f"{bad} was accepted")

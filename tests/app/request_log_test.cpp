@@ -46,7 +46,7 @@ TEST_CASE("The request log is bounded in bytes and holds no line breaks of stran
     }
     CHECK(kept > RequestLog::kAllPromptBytes / 2);
     CHECK(kept <= RequestLog::kAllPromptBytes);
-    const std::string& client = log.newest(1)[0].client;
+    const std::string client = log.newest(1)[0].client;
     CHECK(client.size() < 1000);
     CHECK(client.find_first_of("\n\x1b") == std::string::npos);
     log.clear();
