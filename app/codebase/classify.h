@@ -1,30 +1,43 @@
-// What a file is to a pack: text (made valid UTF-8, LF line ends), or something that is better left
-// out.
+// What a file is to a pack, and the reason that is shown for it. By name, size and text; pure
+// functions, any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace app::codebase {
 
-// Names that usually hold keys or passwords: ".env", "id_rsa", "server.pem". `name` without
+enum class FileKind {
+    text,
+    binary,
+    generated,  // or minified
+    data,
+    lock_file,
+    huge,
+    duplicate,
+    secret,
+    unreadable,
+    empty,
+};
+std::string_view to_string(FileKind kind);
+
+// Names that hold keys or passwords and little else: ".env", "id_rsa", ".pgpass". `name` without
 // folders.
 bool has_secret_name(std::string_view name);
 
-// The text begins like a private key.
-bool is_private_key(std::string_view content);
+// Belongs to tests, examples or documentation, by its path. What a budget gives up first.
+bool is_test_path(std::string_view path);
 
-struct ReadText {
-    bool is_text = false;
-    std::string text;  // valid UTF-8, no byte order mark, LF
-    std::string how;   // how it was read, when not plain UTF-8: "UTF-16", "Latin-1"
+struct Classified {
+    FileKind kind = FileKind::text;
+    std::string reason;  // empty for text
 };
-ReadText to_text(std::string_view content);
+// `text` is the decoded content. Never answers binary, duplicate or unreadable: those are found
+// before there is a text. Small files are text whatever they are called: leaving them out saves
+// nothing.
+Classified classify(std::string_view path, std::string_view text);
 
-// For display and for the path attribute: valid UTF-8; control characters, quotes, angle brackets
-// and bytes that are not UTF-8 as \xNN.
-std::string printable_path(std::string_view path);
-
-bool is_valid_utf8(std::string_view text);
+inline constexpr int64_t kHugeBytes = 1 << 20;  // a larger file is named only, unless asked for
 
 }  // namespace app::codebase

@@ -6,12 +6,15 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <unordered_map>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/codebase/classify.h"
+#include "app/codebase/decode.h"
+#include "app/codebase/secrets.h"
 #include "app/codebase/walk.h"
 
 namespace app::codebase {
@@ -19,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr size_t kWorthNaming = 256;     // bytes from which a copy is named instead of repeated
 constexpr size_t kMaxNamesListed = 300;  // of files that are named only; the rest is counted
 
 std::optional<std::string> read_file(const fs::path& path, std::string& reason) {
@@ -122,12 +126,26 @@ public:
         if (entry.bytes > kMaxFileBytes) {
             return leave(FileStatus::name, "larger than 1 MiB");
         }
-        if (is_private_key(*content)) {
-            return leave(FileStatus::left_out, "private key");
-        }
         ReadText read = to_text(*content);
         if (!read.is_text) {
             return leave(FileStatus::name, "binary");
+        }
+        const Classified what = classify(file.path, read.text);
+        if (what.kind != FileKind::text && what.kind != FileKind::empty) {
+            return leave(FileStatus::name, what.reason);
+        }
+        if (!read.text.empty()) {
+            // Equal contents are read once; the model is told where.
+            const auto [first, is_new] =
+                seen_.try_emplace(fnv1a(read.text), entry.path, read.text.size());
+            if (!is_new && first->second.second == read.text.size() &&
+                read.text.size() >= kWorthNaming) {
+                return leave(FileStatus::name, "the same as " + first->second.first);
+            }
+        }
+        const std::vector<Secret> secrets = find_secrets(read.text, file.path);
+        if (!secrets.empty()) {
+            read.text = masked(read.text, secrets);
         }
         std::string text = element(entry.path, read.text);
         if (static_cast<int64_t>(body_.size() + text.size()) > kMaxPackBytes) {
@@ -138,6 +156,10 @@ public:
         entry.tokens = count(text);
         if (!read.how.empty()) {
             entry.reason = "read as " + read.how;
+        }
+        if (!secrets.empty()) {
+            entry.reason += (entry.reason.empty() ? "" : ", ") + std::to_string(secrets.size()) +
+                            (secrets.size() == 1 ? " secret masked" : " secrets masked");
         }
         body_ += text;
         pack.tokens += entry.tokens;
@@ -184,6 +206,7 @@ private:
     const runtime::Tokenizer* tokenizer_;
     PackProgress* progress_;
     std::string body_;
+    std::unordered_map<uint64_t, std::pair<std::string, size_t>> seen_;  // contents: path, bytes
 };
 
 // Dropping / or a home folder is nearly always a slip of the hand, and would read everything a

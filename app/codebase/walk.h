@@ -1,11 +1,15 @@
 // Walking a folder: every file below it, in the order of their paths, less what git would ignore.
-// Follows no link, stays below the root, is bounded in depth and count. Reads directories and
-// ignore files, never a file's content. Any thread; `cancel` may be set by another.
+// In a git work tree that is what `git ls-files -co --exclude-standard` lists there; outside one,
+// the same rules without an index, and repositories inside are walked by their own. Besides, what
+// git does not speak of (pipes, folders that cannot be read) is listed with a reason.
+// Follows no link, stays below the root, is bounded in depth and count. Reads directories, ignore
+// files and git's index, never a file's content. Any thread; `cancel` may be set by another.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,7 +20,7 @@ struct WalkedFile {
         path;  // relative to the root, '/' between components, bytes as the file system has them
     int64_t bytes = 0;
     bool regular = true;  // false: `reason` says what it is instead
-    std::string reason;   // "link", "device", "unreadable folder"
+    std::string reason;   // "link", "device", "unreadable folder", "repository", "missing"
 };
 
 struct Walk {
@@ -25,9 +29,12 @@ struct Walk {
     std::string stopped;  // not empty: the walk is not complete, and why
 };
 
-inline constexpr int64_t kMaxWalkedFiles = 200'000;
-inline constexpr int kMaxFolderDepth = 64;
+inline constexpr int64_t kMaxWalkedFiles = 1'000'000;
+inline constexpr int kMaxFolderDepth = 256;
 
-Walk walk_folder(const std::filesystem::path& root, const std::atomic<bool>* cancel);
+// `on_progress` is called after each folder with how many files were found so far.
+Walk walk_folder(const std::filesystem::path& root,
+                 const std::atomic<bool>* cancel,
+                 const std::function<void(int64_t)>& on_progress = {});
 
 }  // namespace app::codebase

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "app/codebase/classify.h"
+#include "app/codebase/decode.h"
 #include "app/window/format.h"
 #include "runtime/error.h"
 #include "runtime/text/chat_format.h"

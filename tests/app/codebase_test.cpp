@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 
 #include "app/codebase/classify.h"
+#include "app/codebase/decode.h"
+#include "app/codebase/secrets.h"
 #include "app/codebase/ignore.h"
 #include "app/codebase/pack.h"
 #include "app/codebase/walk.h"
@@ -106,7 +108,9 @@ TEST_CASE(
     "ignored folder") {
     const tests::TempFolder temp;
     const fs::path root = temp.path() / "repo";
-    temp.write("repo/.git/HEAD", "x");
+    temp.write("repo/.git/HEAD", "ref: refs/heads/main\n");
+    fs::create_directories(root / ".git/objects");
+    fs::create_directories(root / ".git/refs");
     temp.write("repo/.git/info/exclude", "*.local\n");
     temp.write("repo/.gitignore", "*.tmp\nbuild/\n");
     temp.write("repo/a.c", "a");
@@ -135,7 +139,13 @@ TEST_CASE("a pack holds text files in the order of their paths and says what it 
                                     6));
     temp.write("p/.env", "PASSWORD=x");
     temp.write("p/.env.example", "PASSWORD=");
-    temp.write("p/key.txt", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n");
+    temp.write("p/key.txt",
+               "before\n-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n"
+               "-----END OPENSSH PRIVATE KEY-----\nafter\n");
+    temp.write("p/config.py", "url = 'x'\ngithub = 'ghp_" + std::string("R4f9Kq2Lm8Zt7Xw3Vb6Nc1Hd5Js0Pg4YaQeU") + "'\n");
+    const std::string twice(300, 'c');
+    temp.write("p/copy1.txt", twice);
+    temp.write("p/copy2.txt", twice);
     temp.write("p/huge.txt", std::string((1 << 20) + 1, 'x'));
     temp.write("p/latin.txt", "caf\xE9\n");
     temp.write("p/wide.txt", std::string("\xFF\xFEh\0i\0", 6));
@@ -151,13 +161,17 @@ TEST_CASE("a pack holds text files in the order of their paths and says what it 
     CHECK(find(pack, "bin")->status == FileStatus::name);
     CHECK(find(pack, ".env")->status == FileStatus::left_out);
     CHECK(find(pack, ".env.example")->status == FileStatus::full);
-    CHECK(find(pack, "key.txt")->status == FileStatus::left_out);
+    CHECK(find(pack, "key.txt")->reason == "1 secret masked");
+    CHECK(find(pack, "config.py")->reason == "1 secret masked");
+    CHECK_THAT(pack.text, !ContainsSubstring("b3BlbnNzaC1rZXk") && !ContainsSubstring("ghp_R4f9") && ContainsSubstring("\nafter\n"));
+    CHECK(find(pack, "copy2.txt")->status == FileStatus::name);
+    CHECK(find(pack, "copy2.txt")->reason == "the same as copy1.txt");
     CHECK(find(pack, "huge.txt")->status == FileStatus::name);
     CHECK(find(pack, "latin.txt")->reason == "read as Latin-1");
     CHECK(find(pack, "link.txt")->status == FileStatus::left_out);
     CHECK(find(pack, "loop")->status == FileStatus::left_out);
     CHECK(find(pack, "pipe")->status == FileStatus::left_out);
-    CHECK(pack.files_taken() == 5);
+    CHECK(pack.files_taken() == 8);
     CHECK_THAT(pack.text, ContainsSubstring("path=\"b.txt\">\nsecond\nline\n</file-"));
     CHECK_THAT(pack.text, ContainsSubstring("caf\xC3\xA9\n"));
     CHECK_THAT(pack.text, ContainsSubstring("path=\"wide.txt\">\nhi\n"));
