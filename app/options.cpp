@@ -227,6 +227,15 @@ const Flag kFlags[] = {
     {"--alias", "NAME", kServes, "the model's name towards clients",
      SET { o.alias = not_empty(flag, value, "a name"); }},
 
+    {"--remote", "URL", of(serve, chat), "use another OpenAI-compatible engine (vLLM, SGLang, Keyhole) at this address",
+     SET { o.remote = not_empty(flag, value, "an address such as http://host:8000"); }},
+    {"--remote-key", "KEY", of(serve, chat), "the key for --remote; KEYHOLE_REMOTE_KEY does the same",
+     SET { o.remote_key = not_empty(flag, value, "a key"); }},
+    {"--remote-model", "NAME", of(serve, chat), "the model of --remote to use where none it has is named (its first)",
+     SET { o.remote_model = not_empty(flag, value, "a name"); }},
+    {"--remote-timeout", "SECONDS", of(serve, chat), "how long --remote may say nothing (600)",
+     SET { o.remote_timeout_s = integer(flag, value, 1, 86'400); }},
+
     {"-p --prompt", "PROMPT", of(chat), "ask this, print the answer and end",
      SET { o.prompt = std::string(value); }},
     {"-f --file", "FILE", of(chat), "a file whose text goes before the prompt, or is the prompt; - is standard input",
@@ -435,6 +444,12 @@ void check_complete(const Options& options) {
     }
     if (options.command == synth && options.output.empty()) {
         throw UsageError("synth needs the file to write: keyhole synth OUT.gguf");
+    }
+    if (!options.remote.empty() && !options.model.empty()) {
+        throw UsageError("-m and --remote exclude each other: one engine answers");
+    }
+    if (options.remote.empty() && (!options.remote_key.empty() || !options.remote_model.empty())) {
+        throw UsageError("--remote-key and --remote-model need --remote URL");
     }
     if (options.command == pack && options.pack_folder.empty()) {
         throw UsageError("pack needs a folder: keyhole pack DIR");

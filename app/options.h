@@ -51,6 +51,12 @@ struct Options {
     int max_per_client = 0;  // requests of one client under way; 0: no limit
     std::string alias;
 
+    // serve, chat: another engine in the place of this one; empty: none
+    std::string remote;
+    std::string remote_key;    // KEYHOLE_REMOTE_KEY is read by whoever uses it
+    std::string remote_model;  // empty: the first that it lists
+    int64_t remote_timeout_s = 600;
+
     // chat
     std::optional<std::string> prompt;  // -p
     std::string prompt_file;            // -f; "-" is standard input

@@ -6,8 +6,11 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +20,7 @@
 #include "app/cli/start.h"
 #include "app/cli/terminal.h"
 #include "app/codebase/pack.h"
+#include "app/remote/remote_engine.h"
 #include "runtime/error.h"
 
 namespace app {
@@ -55,10 +59,38 @@ std::string read_file(const std::string& name) {
     return read_all(in, name);
 }
 
+// Who answers: the engine of this program, or another one.
+using Answerer = std::function<std::unique_ptr<runtime::GenerationStream>(
+    const std::vector<runtime::ChatMessage>&)>;
+
+Answerer local_answerer(runtime::EngineThread& engine, const Options& options) {
+    return [&](const std::vector<runtime::ChatMessage>& messages) {
+        const auto model = engine.model();
+        if (!model) {
+            throw runtime::ModelError("no model is loaded");
+        }
+        runtime::ChatOptions format;
+        format.enable_thinking = options.think;
+        runtime::GenerationRequest request;
+        request.prompt = runtime::ChatFormat::encode(*model->tokenizer, messages, {}, format);
+        request.sampling = options.sampling;
+        request.max_tokens = options.max_tokens;
+        request.reply.starts_in_reasoning = options.think;
+        request.owner = "chat";
+        return engine.submit(std::move(request));
+    };
+}
+
+Answerer remote_answerer(RemoteEngine& remote, const Options& options) {
+    return [&](const std::vector<runtime::ChatMessage>& messages) {
+        return remote.chat({messages, options.think, options.sampling, options.max_tokens, {}, ""});
+    };
+}
+
 class Conversation {
 public:
-    Conversation(runtime::EngineThread& engine, const Options& options)
-        : engine_(engine), options_(options), dim_(is_terminal(STDERR_FILENO)) {
+    Conversation(Answerer answerer, const Options& options)
+        : answerer_(std::move(answerer)), dim_(is_terminal(STDERR_FILENO)) {
         if (!options.system.empty()) {
             messages_.push_back({runtime::Role::system, options.system});
         }
@@ -73,8 +105,7 @@ public:
 private:
     void show(const std::vector<runtime::ReplyDelta>& deltas, std::string& answer);
 
-    runtime::EngineThread& engine_;
-    const Options& options_;
+    const Answerer answerer_;
     const bool dim_;
     std::vector<runtime::ChatMessage> messages_;
     std::string context_;
@@ -103,23 +134,11 @@ void Conversation::show(const std::vector<runtime::ReplyDelta>& deltas, std::str
 }
 
 bool Conversation::ask(const std::string& question) {
-    const auto model = engine_.model();
-    if (!model) {
-        throw runtime::ModelError("no model is loaded");
-    }
     messages_.push_back({runtime::Role::user, context_ + question});
 
-    runtime::ChatOptions format;
-    format.enable_thinking = options_.think;
-    runtime::GenerationRequest request;
-    request.prompt = runtime::ChatFormat::encode(*model->tokenizer, messages_, {}, format);
-    request.sampling = options_.sampling;
-    request.max_tokens = options_.max_tokens;
-    request.reply.starts_in_reasoning = options_.think;
-    request.owner = "chat";
     std::unique_ptr<runtime::GenerationStream> stream;
     try {
-        stream = engine_.submit(std::move(request));
+        stream = answerer_(messages_);
     } catch (...) {
         messages_.pop_back();
         throw;
@@ -151,6 +170,7 @@ bool Conversation::ask(const std::string& question) {
         }
         if (event->kind == runtime::GenerationEvent::Kind::failed) {
             answering = false;
+            messages_.pop_back();
             throw std::runtime_error(event->error);
         }
         if (event->terminal()) {
@@ -190,7 +210,7 @@ void talk(Conversation& conversation) {
         // A question that cannot be asked (too long, say) does not end the conversation.
         try {
             conversation.ask(question);
-        } catch (const runtime::RequestError& error) {
+        } catch (const std::runtime_error& error) {
             std::fprintf(stderr, "%s\n", printable(error.what(), 2000).c_str());
         }
     }
@@ -199,8 +219,12 @@ void talk(Conversation& conversation) {
 }  // namespace
 
 int run_chat(const Options& options) {
-    check_device(options);
-    const std::string path = choose_model(options);
+    const std::optional<RemoteOptions> elsewhere = RemoteOptions::from(options);
+    std::string path;
+    if (!elsewhere) {
+        check_device(options);
+        path = choose_model(options);
+    }
 
     // Everything that can fail without a model comes before loading it.
     std::string question = options.prompt.value_or("");
@@ -222,11 +246,22 @@ int run_chat(const Options& options) {
     }
 
     runtime::EngineThread engine;
-    load_and_wait(engine, path, options);
-    Conversation conversation(engine, options);
+    std::optional<RemoteEngine> remote;
+    if (elsewhere) {
+        const std::string warning = remote_warning(*elsewhere);
+        if (!warning.empty()) {
+            std::fprintf(stderr, "%s\n", warning.c_str());
+        }
+        remote.emplace(*elsewhere);
+        remote->models();  // fails now, before folders are read
+    } else {
+        load_and_wait(engine, path, options);
+    }
+    Conversation conversation(
+        remote ? remote_answerer(*remote, options) : local_answerer(engine, options), options);
     const auto model = engine.model();
     for (const std::string& folder : options.contexts) {
-        const codebase::Pack pack = codebase::pack_folder(folder, model->tokenizer.get());
+        const codebase::Pack pack = codebase::pack_folder(folder, model ? model->tokenizer.get() : nullptr);
         std::fprintf(stderr, "%s: %lld files, %lld tokens%s\n", printable(pack.root).c_str(),
                      static_cast<long long>(pack.files_taken()),
                      static_cast<long long>(pack.tokens),

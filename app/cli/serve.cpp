@@ -64,11 +64,53 @@ int end_gracefully(Signals& signals, runtime::EngineThread& engine, Server& serv
     return 0;
 }
 
+// Another engine answers; this program keeps the door.
+int serve_remote(const Options& options, Signals& signals) {
+    runtime::EngineThread engine;  // without a model
+    const ServerOptions wanted = ServerOptions::from(options);
+    const std::string warning = remote_warning(*RemoteOptions::from(options));
+    if (!warning.empty()) {
+        std::fprintf(stderr, "%s\n", warning.c_str());
+    }
+    Server server(engine, wanted);
+    server.start();
+    try {
+        const std::string model = wanted.remote->model_for("");
+        std::fprintf(stderr, "%s answers with %s\n", wanted.remote->url().text().c_str(),
+                     printable(model).c_str());
+    } catch (const RemoteError& error) {
+        // It may be starting still: this is no reason to end.
+        std::fprintf(stderr, "warning: %s Requests are refused until it answers.\n",
+                     printable(error.what(), 2000).c_str());
+    }
+    std::printf("listening on %s\n", server.url().c_str());
+    std::fflush(stdout);
+    while (!signals.arrived(std::chrono::milliseconds(500))) {
+    }
+    std::fprintf(stderr, "stopping: answers under way have %d seconds\n",
+                 static_cast<int>(kGrace.count()));
+    std::atomic<bool> ended{false};
+    std::thread ending([&] {
+        server.stop(kGrace);
+        ended = true;
+    });
+    while (!ended) {
+        if (signals.arrived(std::chrono::milliseconds(20))) {
+            std::_Exit(1);
+        }
+    }
+    ending.join();
+    return 0;
+}
+
 }  // namespace
 
 int run_serve(const Options& options) {
     using State = runtime::EngineStatus::State;
     Signals signals;
+    if (!options.remote.empty()) {
+        return serve_remote(options, signals);
+    }
     check_device(options);
     const std::string path = choose_model(options);
 

@@ -47,6 +47,24 @@ ApiError ApiError::failed(const std::string& message) {
     return {500, "server_error", message, "", "generation_failed"};
 }
 
+ApiError ApiError::remote(int status,
+                          const std::string& type,
+                          const std::string& message,
+                          const std::string& param,
+                          const std::string& code,
+                          const std::string& retry_after) {
+    const char* usual = status == 404                    ? "not_found_error"
+                        : status == 429                  ? "rate_limit_error"
+                        : status == 503                  ? "unavailable_error"
+                        : status >= 400 && status < 500 ? "invalid_request_error"
+                                                         : "server_error";
+    ApiError error{status, type.empty() ? usual : type, message, param, code};
+    if (!retry_after.empty()) {
+        error.retry_after = retry_after;
+    }
+    return error;
+}
+
 ApiError ApiError::of_status(int status) {
     switch (status) {
         case 404:

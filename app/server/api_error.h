@@ -25,6 +25,14 @@ public:
     static ApiError internal();  // 500; what happened is in the log only
     static ApiError failed(
         const std::string& message);        // 500; the engine could not finish, and says why
+    // What another engine answered, or 502 and 504 where it did not. An empty type: the status'
+    // usual one.
+    static ApiError remote(int status,
+                           const std::string& type,
+                           const std::string& message,
+                           const std::string& param,
+                           const std::string& code,
+                           const std::string& retry_after);
     static ApiError of_status(int status);  // what cpp-httplib found by itself: 400, 413, 414, ...
     static ApiError from(const runtime::RequestError& error);
 
@@ -39,6 +47,7 @@ public:
     std::string type;
     std::string param;  // empty: null
     std::string code;   // empty: null
+    std::string retry_after = "1";  // seconds; sent with 429 and 503
 
 private:
     ApiError(int status,

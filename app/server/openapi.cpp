@@ -113,7 +113,7 @@ constexpr const char* kSchemas = R"json({
     "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}}}}
 })json";
 
-Json answers_of(const Operation& operation) {
+Json answers_of(const Operation& operation, bool remote) {
     const std::string kind = operation.answer;
     Json good;
     good["description"] = "The answer";
@@ -144,10 +144,14 @@ Json answers_of(const Operation& operation) {
         refused("404", "There is no such model");
     }
     refused("503", "No model is ready; see Retry-After");
+    if (remote) {
+        refused("502", "The other engine cannot be reached, or answers what it should not");
+        refused("504", "The other engine does not answer in time");
+    }
     return answers;
 }
 
-Json document_of(const Router& router) {
+Json document_of(const Router& router, bool remote) {
     Json document;
     document["openapi"] = "3.1.0";
     document["info"] = {{"title", "Keyhole"}, {"version", KEYHOLE_VERSION}};
@@ -157,8 +161,17 @@ Json document_of(const Router& router) {
         {"header", {{"type", "apiKey"}, {"in", "header"}, {"name", "x-api-key"}}}};
     document["security"] =
         Json::array({Json::object(), {{"bearer", Json::array()}}, {{"header", Json::array()}}});
-    std::set<std::pair<std::string, std::string>> described;
+    std::set<std::pair<std::string, std::string>> described, routed;
+    for (const Router::Route& route : router.routes()) {
+        if (!route.alias) {
+            routed.emplace(route.method, route.path);
+        }
+    }
     for (const Operation& operation : kOperations) {
+        // With another engine behind it, a server has fewer routes.
+        if (remote && !routed.contains({operation.method, operation.path})) {
+            continue;
+        }
         described.emplace(operation.method, operation.path);
         std::string path = operation.path;
         Json entry;
@@ -175,14 +188,8 @@ Json document_of(const Router& router) {
             entry["requestBody"]["content"]["application/json"]["schema"]["$ref"] =
                 std::string("#/components/schemas/") + operation.request;
         }
-        entry["responses"] = answers_of(operation);
+        entry["responses"] = answers_of(operation, remote);
         document["paths"][path][operation.method[0] == 'G' ? "get" : "post"] = std::move(entry);
-    }
-    std::set<std::pair<std::string, std::string>> routed;
-    for (const Router::Route& route : router.routes()) {
-        if (!route.alias) {
-            routed.emplace(route.method, route.path);
-        }
     }
     if (routed != described) {
         throw std::logic_error("the OpenAPI document and the routes differ");
@@ -192,12 +199,12 @@ Json document_of(const Router& router) {
 
 }  // namespace
 
-void add_openapi(Router& router, ServerContext&) {
+void add_openapi(Router& router, ServerContext& context) {
     const auto text = std::make_shared<std::string>();
     router.get("/openapi.json", [text](const httplib::Request&, httplib::Response& response) {
         response.set_content(*text, "application/json");
     });
-    *text = to_text(document_of(router));
+    *text = to_text(document_of(router, context.options.remote != nullptr));
 }
 
 }  // namespace app

@@ -140,6 +140,9 @@ ServerOptions ServerOptions::from(const Options& options) {
     server.allow_hosts = options.allow_hosts;
     server.max_requests_per_client = options.max_per_client;
     server.alias = options.alias;
+    if (const auto remote = RemoteOptions::from(options)) {
+        server.remote = std::make_shared<RemoteEngine>(*remote);
+    }
     return server;
 }
 
@@ -171,6 +174,7 @@ struct Server::State {
     }
 
     void add_routes();
+    void add_handlers();
     bool before_routing(const httplib::Request& request, httplib::Response& response);
     void check(const httplib::Request& request);
     void answer_preflight(const httplib::Request& request, httplib::Response& response);
@@ -191,8 +195,13 @@ struct Server::State {
     int port = -1;
 };
 
+// The whole API, one line per file.
 void Server::State::add_routes() {
-    // The whole API, one line per file.
+    if (options.remote) {
+        add_remote(router, context);
+        add_openapi(router, context);
+        return;
+    }
     add_health(router, context);
     add_models(router, context);
     add_chat_completions(router, context);
@@ -204,7 +213,9 @@ void Server::State::add_routes() {
     add_props(router, context);
     add_tokenize(router, context);
     add_openapi(router, context);
+}
 
+void Server::State::add_handlers() {
     http.set_pre_routing_handler(
         [this](const httplib::Request& request, httplib::Response& response) {
             return before_routing(request, response) ? httplib::Server::HandlerResponse::Handled
@@ -366,7 +377,7 @@ void Server::State::check(const httplib::Request& request) {
         if (context.stopping) {
             throw ApiError::unavailable("The server is shutting down.");
         }
-        if (context.engine.status().state == runtime::EngineStatus::State::loading) {
+        if (!options.remote && context.engine.status().state == runtime::EngineStatus::State::loading) {
             throw ApiError::unavailable("The model is loading.");
         }
     }
@@ -431,7 +442,7 @@ void Server::State::write_error(const ApiError& error, const httplib::Request& r
         HttpServer::set_header(response, "WWW-Authenticate", "Bearer");
     }
     if (error.status == 429 || error.status == 503) {
-        HttpServer::set_header(response, "Retry-After", "1");
+        HttpServer::set_header(response, "Retry-After", error.retry_after);
     }
     send_json(response, is_messages_route(request.path) ? error.anthropic_body() : error.body(),
               error.status);
@@ -462,6 +473,7 @@ Server::Server(runtime::EngineThread& engine, ServerOptions options) {
     }
     state_ = std::make_unique<State>(engine, std::move(options));
     state_->add_routes();
+    state_->add_handlers();
 }
 
 Server::~Server() {
@@ -521,6 +533,7 @@ void Server::stop(std::chrono::milliseconds grace) {
     while (state_->http.connections() > 0 && std::chrono::steady_clock::now() < until) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
+    state_->context.cut_streams = true;
     state_->http.stop();
     // A handler that waits for its generation sees its client gone and ends.
     for (int i = 0; i < 500 && state_->http.connections() > 0; i++) {

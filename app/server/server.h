@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/options.h"
+#include "app/remote/remote_engine.h"
 #include "app/server/request_log.h"
 #include "runtime/engine/engine_thread.h"
 
@@ -23,6 +24,7 @@ struct ServerOptions {
     std::vector<std::string> allow_hosts;
     int max_requests_per_client = 0;  // under way at once, waiting ones included; 0: no limit
     std::string alias;  // the model's name towards clients; empty: its own
+    std::shared_ptr<RemoteEngine> remote;  // another engine answers; null: the server's own
     int64_t max_body_bytes = 32 << 20;
     std::chrono::milliseconds ping_interval{15'000};  // comment lines in a silent stream
 

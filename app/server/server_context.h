@@ -48,6 +48,7 @@ struct ServerContext {
     ClientLimits clients;
     const int64_t started;  // seconds since 1970
     std::atomic<bool> stopping{false};
+    std::atomic<bool> cut_streams{false};  // the time for answers under way is over
 
     Histogram time_to_first_token{
         {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300}};
@@ -102,5 +103,7 @@ void add_props(Router& router, ServerContext& context);
 // After all others: it describes them.
 void add_openapi(Router& router, ServerContext& context);
 void add_tokenize(Router& router, ServerContext& context);
+// In the place of all but add_openapi(): another engine answers.
+void add_remote(Router& router, ServerContext& context);
 
 }  // namespace app

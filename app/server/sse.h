@@ -26,9 +26,9 @@ public:
         return raw((name.empty() ? "" : "event: " + std::string(name) + "\n") + sse_event(data));
     }
     bool ping() { return raw(kSsePing); }
+    bool raw(std::string_view text) { return sink_.write(text.data(), text.size()); }
 
 private:
-    bool raw(std::string_view text) { return sink_.write(text.data(), text.size()); }
     httplib::DataSink& sink_;
 };
 

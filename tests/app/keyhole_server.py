@@ -7,11 +7,11 @@ import subprocess
 
 
 class KeyholeServer:
-    """with KeyholeServer(program, model, "--alias", "m") as server: server.call("GET", "/health")"""
+    """with KeyholeServer(program, model, "--alias", "m") as server: server.call("GET", "/health"). No model: None."""
 
-    def __init__(self, program, model, *arguments, key=""):
-        self.command = [program, "serve", "-m", model, "--port", "0", *arguments]
-        self.environment = {**os.environ, "KEYHOLE_API_KEY": key}
+    def __init__(self, program, model, *arguments, key="", environment=None):
+        self.command = [program, "serve", *(["-m", model] if model else []), "--port", "0", *arguments]
+        self.environment = {**os.environ, "KEYHOLE_API_KEY": key, **(environment or {})}
         self.key = key
 
     def __enter__(self):
