@@ -160,16 +160,13 @@ const Flag kFlags[] = {
          }
          o.gpu_layers = value;
      }},
-    {"-ncmoe --n-cpu-moe", "N", kLoadsModel, "layers whose experts stay on the CPU",
-     SET { o.cpu_moe_layers = integer(flag, value, 0, 1'000'000); }},
-    {"-ctk --cache-type-k", "T", kLoadsModel, "element type of the K cache: f16 (default), bf16, f32, q8_0, q4_0",
+    {"-ncmoe --n-cpu-moe", "N", kLoadsModel, "layers whose experts stay on the CPU; without it, as few as fit",
+     SET { o.engine.cpu_moe_layers = integer(flag, value, 0, 1'000'000); }},
+    {"-ctk --cache-type-k", "T", kLoadsModel,
+     "K cache in f16, bf16, f32, q8_0, q4_0, or q8_latent (rotary part in f16); without it, chosen by the room",
      SET {
-         one_of(flag, value, {"f16", "bf16", "f32", "q8_0", "q4_0"});
-         o.engine.cache_type = value == "f16"    ? kernels::DType::f16
-                               : value == "bf16" ? kernels::DType::bf16
-                               : value == "f32"  ? kernels::DType::f32
-                               : value == "q8_0" ? kernels::DType::q8_0
-                                                 : kernels::DType::q4_0;
+         one_of(flag, value, {"f16", "bf16", "f32", "q8_0", "q4_0", "q8_latent"});
+         o.engine.cache_type = kernels::k_type(value);
      }},
     {"-t --threads", "N", kLoadsModel, "threads for generation; 0 = physical cores",
      SET { o.engine.threads = static_cast<int>(integer(flag, value, 0, 1024)); }},
@@ -190,6 +187,7 @@ const Flag kFlags[] = {
              one_of(flag, value, {"cpu", "cuda", "cuda:N"});
          }
          o.engine.device = value;
+         o.device_given = true;
      }},
     {"--vram", "SIZE", kLoadsModel, "pretend the device has this much memory: 24GiB, 24G, 8192M",
      SET {

@@ -34,10 +34,10 @@ struct Options {
     std::string model;                 // -m or the positional one; empty: none was named
     std::vector<std::string> folders;  // window: what to add to the first conversation
 
-    runtime::EngineOptions engine;  // -c -ctk -t -tb -b -ub -np --device --vram --no-mmap
+    runtime::EngineOptions engine;  // -c -ctk -ncmoe -t -tb -b -ub -np --device --vram --no-mmap
     bool ctx_size_given = false;
-    std::string gpu_layers;      // -ngl as given: "auto", "all" or a number; empty: not given
-    int64_t cpu_moe_layers = 0;  // -ncmoe
+    bool device_given = false;
+    std::string gpu_layers;  // -ngl as given: "auto", "all" or a number; empty: not given
     std::string log_level;       // checked; already applied by main
 
     // serve, window

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "kernels/buffer.h"
+#include "kernels/k_type.h"
 #include "kernels/tensor.h"
 
 namespace kernels {
@@ -30,7 +31,8 @@ namespace kernels {
 inline constexpr int64_t kPageTokens = 64;  // tokens in one page of the K cache
 
 // One layer's K rows in the paged cache. A row is L latent numbers, then R rotary ones, as one row of `dtype`
-// (f32, f16, bf16, q8_0 or q4_0); row r of page p lies at pages[p] + layer_offset_bytes + r * row_bytes.
+// (f32, f16, bf16, q8_0 or q4_0), or a q8_latent row (k_type.h); row r of page p lies at
+// pages[p] + layer_offset_bytes + r * row_bytes.
 // V is the first L numbers of the same row: there is no V memory.
 struct KPages {
     std::byte* const* pages = nullptr;  // host array of page base addresses; entries of absent pages are null
@@ -39,6 +41,9 @@ struct KPages {
     DType dtype = DType::f16;
     int64_t latent = 0;  // L
     int64_t rotary = 0;  // R
+    bool int8_latent = false;  // rows are KType::q8_latent(); dtype is not used
+
+    KType type() const { return int8_latent ? KType::q8_latent() : KType(dtype); }
 };
 
 // The tokens of one sequence in a pass: rows [first_row, first_row + n_tokens) of the activations, which stand at
@@ -78,6 +83,25 @@ struct Glu {
     TensorView down;  // [D, F], or [E, D, F]
 };
 
+// The largest pass that a backend will be asked for, and the model's widths: what its working memory depends on.
+struct WorkShape {
+    int64_t n_tokens = 0;     // T
+    int64_t n_sequences = 0;  // spans of a pass
+    int64_t context = 0;      // positions of a sequence
+    int64_t hidden = 0;       // D
+    int64_t n_heads = 0;      // H
+    int64_t q_latent = 0;     // Q
+    int64_t nope = 0;         // N
+    int64_t rotary = 0;       // R
+    int64_t latent = 0;       // L
+    int64_t value = 0;        // V
+    int64_t dense_ff = 0;
+    int64_t expert_ff = 0;  // F
+    int64_t shared_ff = 0;
+    int64_t n_experts = 0;  // E
+    int64_t n_used = 0;     // K
+};
+
 struct DeviceMemory {
     std::string name;              // "CPU", or the card's
     int64_t total_bytes = 0;       // of the device (or of --vram)
@@ -97,6 +121,17 @@ public:
     // A weight as this backend wants to read it: the CPU uses a mapped file's bytes where they lie and counts them as
     // weights. `host` must stay valid as long as the backend.
     virtual TensorView adopt_weight(const TensorView& host) = 0;
+    // A weight that is better read by the CPU: the embedding, of which a pass takes a few rows, and experts for which a
+    // card has no room. Other operations than embed() and moe_ffn() do not take it. A CPU adopts it like any other.
+    virtual TensorView keep_on_host(const TensorView& host) { return adopt_weight(host); }
+    // Before the first weight: all that will be adopted on the device take so many bytes, each rounded as the plan says.
+    virtual void reserve_weights(int64_t /*bytes*/) {}
+    // Bytes of compute memory that passes up to this shape take; reserve_work() allocates them, and such passes then
+    // allocate nothing.
+    virtual int64_t work_bytes(const WorkShape& /*shape*/) const { return 0; }
+    virtual void reserve_work(const WorkShape& /*shape*/) {}
+    // Allocations are rounded up to this by the driver, which the account does not see.
+    virtual int64_t allocation_granule() const { return 1; }
     virtual void upload(const TensorView& device, const void* host) = 0;    // dense, whole view
     virtual void download(void* host, const TensorView& device) = 0;        // dense, whole view; waits for the device
     virtual DeviceMemory memory() const = 0;
@@ -144,11 +179,18 @@ public:
 struct CpuOptions {
     int threads = 0;        // for few tokens; 0 = physical cores
     int threads_batch = 0;  // for many tokens; 0 = as `threads`
+    int64_t limit_bytes = 0;  // weights and memory handed out never pass this; 0 = what the machine has
 };
 
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
 
-// Null where the build or the machine has no CUDA.
-std::unique_ptr<Backend> make_cuda_backend(int device);
+struct CudaOptions {
+    int device = 0;
+    int64_t limit_bytes = 0;  // as if the card had no more; 0 = what it has
+    CpuOptions cpu;           // of the CPU beside it, which computes what is kept on the host
+};
+
+// Null where the build or the machine has no CUDA. Throws DeviceError: a driver or a card that is too old.
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options = {});
 
 }  // namespace kernels

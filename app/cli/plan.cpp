@@ -24,6 +24,10 @@ Json plan_json(const runtime::MemoryPlan& plan) {
                            {"other_bytes", device.other_bytes},
                            {"free_bytes", device.free_bytes}});
     }
+    Json choices = Json::array();
+    for (const auto& choice : plan.choices) {
+        choices.push_back({{"what", choice.what}, {"reason", choice.reason}});
+    }
     return {{"model", {{"weights_bytes", plan.weights_bytes}, {"mla", true}}},
             {"kv_cache",
              {{"type", plan.cache_type},
@@ -34,6 +38,9 @@ Json plan_json(const runtime::MemoryPlan& plan) {
             {"devices", devices},
             {"ctx_size", plan.ctx_size},
             {"max_ctx_size", plan.max_ctx_size},
+            {"cpu_moe_layers", plan.cpu_moe_layers},
+            {"choices", choices},
+            {"suggestions", plan.suggestions},
             {"fits", plan.fits}};
 }
 
@@ -62,6 +69,13 @@ void print_table(const runtime::ModelConfig& config, const runtime::MemoryPlan& 
         print_row("held by others", device.other_bytes);
         print_row("free", device.free_bytes);
     }
+    if (!plan.choices.empty()) {
+        std::printf("\n");
+    }
+    for (const auto& choice : plan.choices) {
+        std::printf("%s: %s\n", printable(choice.what).c_str(),
+                    printable(choice.reason, 1000).c_str());
+    }
     for (const std::string& note : plan.notes) {
         std::printf("\nnote: %s\n", printable(note, 1000).c_str());
     }
@@ -73,7 +87,11 @@ int run_plan(const Options& options) {
     const auto file = runtime::GgufFile::open(options.model);
     const auto config = runtime::ModelConfig::from(*file);
 
-    const runtime::MemoryPlan plan = runtime::plan_for(*file, options.engine);
+    runtime::EngineOptions engine = options.engine;
+    if (engine.vram_bytes > 0 && !options.device_given) {
+        engine.device = "cuda";  // --vram is the size of a card
+    }
+    const runtime::MemoryPlan plan = runtime::plan_for(*file, engine);
     if (options.json) {
         std::printf("%s\n", to_text(plan_json(plan)).c_str());
     } else {
@@ -82,11 +100,7 @@ int run_plan(const Options& options) {
     // Planning succeeded even where the plan does not fit: that is the answer, and standard error
     // says why.
     if (!plan.fits) {
-        std::string line = plan.problem;
-        for (const std::string& suggestion : plan.suggestions) {
-            line += "; would fit: " + suggestion;
-        }
-        std::fprintf(stderr, "keyhole: %s\n", printable(line, 2000).c_str());
+        std::fprintf(stderr, "keyhole: %s\n", printable(plan.problem, 2000).c_str());
     }
     return 0;
 }

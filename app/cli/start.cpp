@@ -6,7 +6,6 @@
 
 #include "app/cli/terminal.h"
 #include "app/paths.h"
-#include "kernels/check.h"
 #include "runtime/error.h"
 
 namespace app {
@@ -27,16 +26,18 @@ std::string choose_model(const Options& options) {
 }
 
 void check_device(const Options& options) {
-    if (options.engine.device != "cpu") {
-        throw kernels::DeviceError(
-            "--device " + options.engine.device +
-            ": this build computes on the CPU; use --device cpu or leave the flag out");
-    }
-    const bool wants_gpu =
-        !options.gpu_layers.empty() && options.gpu_layers != "0" && options.gpu_layers != "auto";
-    if (wants_gpu || options.cpu_moe_layers > 0) {
+    const std::string& layers = options.gpu_layers;
+    const bool card = options.engine.device != "cpu";
+    if (!card && ((!layers.empty() && layers != "0" && layers != "auto") ||
+                  options.engine.cpu_moe_layers.value_or(0) > 0)) {
         std::fprintf(stderr,
-                     "note: this build computes on the CPU; -ngl and -ncmoe have no effect\n");
+                     "note: the CPU computes; -ngl and -ncmoe say something with --device cuda\n");
+    }
+    if (card && !layers.empty() && layers != "all" && layers != "auto" && layers != "-1") {
+        std::fprintf(stderr,
+                     "note: every layer is on the card; -ngl %s has no effect, -ncmoe N leaves the "
+                     "experts of N layers to the CPU\n",
+                     layers.c_str());
     }
 }
 

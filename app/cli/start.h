@@ -12,7 +12,7 @@ namespace app {
 // line. Throws runtime::ModelError when there is neither.
 std::string choose_model(const Options& options);
 
-// Says what this build does with -ngl and -ncmoe; throws DeviceError for a device it does not have.
+// Says on standard error where -ngl or -ncmoe has no effect.
 void check_device(const Options& options);
 
 // Loads and waits, with a progress bar on a terminal. Throws runtime::ModelError with the engine's

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "kernels/check.h"
+#include "kernels/k_row.h"
 #include "kernels/quants/quants.h"
 
 namespace kernels::cpu {
@@ -27,9 +28,9 @@ void check_pages(const KPages& pages) {
     ENSURE(pages.pages != nullptr && pages.latent > 0 && pages.rotary >= 0 &&
                pages.rotary % 2 == 0 && pages.layer_offset_bytes >= 0,
            "K rows of ", pages.latent, " + ", pages.rotary);
-    ENSURE(pages.row_bytes >= row_bytes(pages.dtype, pages.latent + pages.rotary), "K row of ",
+    ENSURE(pages.row_bytes >= k_row_bytes(pages.type(), pages.latent, pages.rotary), "K row of ",
            pages.row_bytes, " bytes for ", pages.latent, " + ", pages.rotary, " ",
-           name(pages.dtype));
+           name(pages.type()));
 }
 
 void check_batch(const PagedBatch& batch, int64_t tokens, const KPages& pages) {
@@ -150,7 +151,7 @@ void CpuBackend::mla_query_and_store(const TensorView& q,
             rows_.norm(row, src, kv_weight, eps, latent);
             std::memcpy(row + latent, src + latent, static_cast<size_t>(rotary) * sizeof(float));
             rotate(row + latent, cos_sin, rotary);
-            quantize_row(pages.dtype, row, k_row(pages, span, position), latent + rotary);
+            pack_k_row(pages.type(), row, latent, rotary, k_row(pages, span, position));
         }
     });
 }
@@ -163,7 +164,9 @@ void CpuBackend::Attention::read_page(const RowKernels& kernels,
     const int64_t n = latent() + rotary();
     for (int64_t r = 0; r < count; r++, tile += row()) {
         const std::byte* src = k_row(pages, span, page * kPageTokens + r);
-        if (pages.dtype == DType::f16 && kernels.widen_f16 != nullptr) {
+        if (pages.int8_latent) {
+            unpack_k_row(pages.type(), src, latent(), rotary(), tile);
+        } else if (pages.dtype == DType::f16 && kernels.widen_f16 != nullptr) {
             kernels.widen_f16(tile, src, n);
         } else if (pages.dtype == DType::q8_0 && kernels.widen_q8_0 != nullptr) {
             kernels.widen_q8_0(tile, src, n);

@@ -34,6 +34,7 @@ CpuBackend::CpuBackend(const CpuOptions& options)
       scratch_([this](int64_t bytes) { return allocate(bytes, MemoryUse::compute); }) {
     ENSURE(options.threads >= 0 && options.threads_batch >= 0, options.threads, ", ",
            options.threads_batch);
+    limit_bytes_ = options.limit_bytes;
     threads_ = options.threads > 0 ? options.threads : physical_cores();
     threads_batch_ = options.threads_batch > 0 ? options.threads_batch : threads_;
     pool_ = std::make_unique<ThreadPool>(std::max(threads_, threads_batch_));
@@ -48,7 +49,16 @@ Buffer CpuBackend::allocate(int64_t bytes, MemoryUse use) {
     }
     // The kernel promises more memory than there is and kills whoever takes it at its word; so ask
     // first.
-    const SystemMemory memory = system_memory();
+    SystemMemory memory = system_memory();
+    if (limit_bytes_ > 0) {
+        int64_t held = 0;
+        for (const MemoryUse kind : {MemoryUse::weights, MemoryUse::kv_cache, MemoryUse::compute}) {
+            held += account_->bytes(kind);
+        }
+        memory.total_bytes = limit_bytes_;
+        memory.free_bytes = std::max<int64_t>(limit_bytes_ - held, 0);
+        memory.swap_bytes = 0;
+    }
     void* data = MAP_FAILED;
     if (memory.total_bytes == 0 || bytes <= memory.free_bytes + memory.swap_bytes) {
         data = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,

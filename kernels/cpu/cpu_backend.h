@@ -30,6 +30,8 @@ public:
 
     Buffer allocate(int64_t bytes, MemoryUse use) override;
     TensorView adopt_weight(const TensorView& host) override;
+    int64_t work_bytes(const WorkShape& shape) const override;
+    void reserve_work(const WorkShape& shape) override;
     void upload(const TensorView& device, const void* host) override;
     void download(void* host, const TensorView& device) override;
     DeviceMemory memory() const override;
@@ -133,6 +135,7 @@ private:
 
     const RowKernels& rows_;
     std::shared_ptr<MemoryAccount> account_;
+    int64_t limit_bytes_ = 0;
     int threads_ = 1;        // for few tokens
     int threads_batch_ = 1;  // for many
     int active_ = 1;

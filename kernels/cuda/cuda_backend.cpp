@@ -8,9 +8,6 @@
 namespace kernels::cuda {
 namespace {
 
-// Of splits' sums at a time: a chunk of 512 tokens over 200,000 would take a gigabyte.
-constexpr int64_t kPartBytes = int64_t{32} << 20;
-
 Rows rows_of(const TensorView& view) {
     return {view.f32(), view.rank > 1 ? view.stride_bytes[0] / 4 : 0, 0, 1};
 }
@@ -26,8 +23,15 @@ Rows dense_rows(float* data, int64_t cols) {
 }
 
 KRows k_rows(const KPages& pages) {
-    return {pages.layer_offset_bytes, pages.row_bytes, pages.dtype,
-            static_cast<int32_t>(pages.latent), static_cast<int32_t>(pages.rotary)};
+    const LatentRow parts(pages.latent, pages.rotary);
+    return {pages.layer_offset_bytes,
+            pages.row_bytes,
+            pages.dtype,
+            static_cast<int32_t>(pages.latent),
+            static_cast<int32_t>(pages.rotary),
+            pages.int8_latent,
+            static_cast<int32_t>(parts.rotary_at),
+            static_cast<int32_t>(parts.scales_at)};
 }
 
 std::string mebibytes(int64_t bytes) {
@@ -47,10 +51,11 @@ void check_glu(const Glu& glu, int rank, int64_t dim) {
 
 void check_batch(const PagedBatch& batch, int64_t count, const KPages& pages) {
     ENSURE(pages.latent > 0 && pages.rotary > 0 && pages.rotary % 2 == 0 &&
-               pages.row_bytes == row_bytes(pages.dtype, pages.latent + pages.rotary),
+               pages.row_bytes == k_row_bytes(pages.type(), pages.latent, pages.rotary),
            pages.latent, " + ", pages.rotary, ", rows of ", pages.row_bytes);
-    ENSURE(pages.dtype == DType::f32 || pages.dtype == DType::f16 || pages.dtype == DType::bf16 ||
-               pages.dtype == DType::q8_0 || pages.dtype == DType::q4_0,
+    ENSURE(pages.int8_latent || pages.dtype == DType::f32 || pages.dtype == DType::f16 ||
+               pages.dtype == DType::bf16 || pages.dtype == DType::q8_0 ||
+               pages.dtype == DType::q4_0,
            "K rows of ", name(pages.dtype));
     int64_t row = 0;
     for (const SequenceSpan& span : batch.spans) {
@@ -67,23 +72,73 @@ void check_batch(const PagedBatch& batch, int64_t count, const KPages& pages) {
 
 }  // namespace
 
-CudaBackend::CudaBackend(std::unique_ptr<Device> device)
-    : device_(std::move(device)), account_(std::make_shared<MemoryAccount>()) {}
+CudaBackend::Arena::~Arena() {
+    if (data != nullptr) {
+        Device::free(data, static_cast<size_t>(bytes));
+    }
+}
+
+CudaBackend::CudaBackend(std::unique_ptr<Device> device, const CudaOptions& options)
+    : device_(std::move(device)),
+      limit_bytes_(options.limit_bytes),
+      account_(std::make_shared<MemoryAccount>()),
+      cpu_(make_cpu_backend(options.cpu)) {}
+
+void* CudaBackend::take(int64_t bytes) {
+    Device::Figures figures = device_->memory_figures();
+    if (limit_bytes_ > 0) {
+        // As if the card were smaller: what this program holds of it, and what a driver takes.
+        int64_t held = arena_.bytes + kCardOverheadBytes - arena_.used;
+        for (const MemoryUse use : {MemoryUse::weights, MemoryUse::kv_cache, MemoryUse::compute}) {
+            held += account_->bytes(use);
+        }
+        figures.total_bytes = std::min(figures.total_bytes, limit_bytes_);
+        figures.free_bytes = std::clamp<int64_t>(figures.total_bytes - held, 0, figures.free_bytes);
+    }
+    void* memory = bytes <= figures.free_bytes ? device_->allocate(bytes) : nullptr;
+    if (memory == nullptr) {
+        throw DeviceError(describe("not enough memory: ", mebibytes(bytes), " asked for, ",
+                                   mebibytes(figures.free_bytes), " of ",
+                                   mebibytes(figures.total_bytes), " free on ", device_->name()));
+    }
+    return memory;
+}
 
 Buffer CudaBackend::allocate(int64_t bytes, MemoryUse use) {
     ENSURE(bytes >= 0, bytes);
     if (bytes == 0) {
         return {};
     }
-    void* memory = device_->allocate(bytes);
-    if (memory == nullptr) {
-        const Device::Figures figures = device_->memory_figures();
-        throw DeviceError(describe("not enough memory: ", mebibytes(bytes), " asked for, ",
-                                   mebibytes(figures.free_bytes), " of ",
-                                   mebibytes(figures.total_bytes), " free on ", device_->name()));
+    const int64_t rounded = round_up(bytes, kCardAlignment);
+    if (use == MemoryUse::weights && arena_.bytes - arena_.used >= rounded) {
+        std::byte* place = arena_.data + arena_.used;
+        arena_.used += rounded;
+        device_->zero(place, rounded);
+        return Buffer(place, static_cast<size_t>(rounded), use, account_, [](void*, size_t) {});
     }
+    void* memory = take(bytes);
     device_->zero(memory, bytes);
     return Buffer(memory, static_cast<size_t>(bytes), use, account_, &Device::free);
+}
+
+void CudaBackend::reserve_weights(int64_t bytes) {
+    ENSURE(arena_.data == nullptr && bytes >= 0, bytes, " bytes of weights, twice");
+    if (bytes > 0) {
+        arena_.data = static_cast<std::byte*>(take(bytes));
+        arena_.bytes = bytes;
+    }
+}
+
+void CudaBackend::reserve_work(const WorkShape& shape) {
+    work_ = allocate(card_work_bytes(shape), MemoryUse::compute);
+    const auto bytes = card_slot_bytes(shape);
+    std::byte* at = work_.data();
+    for (size_t i = 0; i < kCardSlots; i++) {
+        pieces_[i] = {at, bytes[i], {}};
+        at += bytes[i];
+    }
+    places_.clear();
+    page_list_.clear();
 }
 
 TensorView CudaBackend::adopt_weight(const TensorView& host) {
@@ -96,6 +151,26 @@ TensorView CudaBackend::adopt_weight(const TensorView& host) {
     TensorView device = host;
     device.data = copy.data();
     return device;
+}
+
+TensorView CudaBackend::keep_on_host(const TensorView& host) {
+    const TensorView kept = cpu_->adopt_weight(host);
+    on_host_.insert(kept.data);
+    return kept;
+}
+
+TensorView CudaBackend::on_host(const TensorView& device) {
+    if (device.empty()) {
+        return device;
+    }
+    std::vector<std::byte>& copy = read_back_[device.data];
+    if (copy.empty()) {
+        copy.resize(static_cast<size_t>(device.bytes()));
+        download(copy.data(), device);
+    }
+    TensorView host = device;
+    host.data = copy.data();
+    return host;
 }
 
 void CudaBackend::upload(const TensorView& device, const void* host) {
@@ -130,14 +205,15 @@ std::string CudaBackend::description() const {
 
 template <typename T>
 T* CudaBackend::scratch(Slot slot, int64_t count) {
-    Buffer& block = blocks_[static_cast<size_t>(slot)];
+    Piece& piece = pieces_[static_cast<size_t>(slot)];
     const int64_t bytes = std::max<int64_t>(count, 1) * static_cast<int64_t>(sizeof(T));
-    if (static_cast<int64_t>(block.size_bytes()) < bytes) {
-        block.reset();
-        constexpr int64_t kPage = 4096;
-        block = allocate((bytes + kPage - 1) / kPage * kPage, MemoryUse::compute);
+    if (piece.bytes < bytes) {
+        piece.grown.reset();
+        piece.grown = allocate(round_up(bytes, kCardAlignment), MemoryUse::compute);
+        piece.data = piece.grown.data();
+        piece.bytes = static_cast<int64_t>(piece.grown.size_bytes());
     }
-    return reinterpret_cast<T*>(block.data());
+    return reinterpret_cast<T*>(piece.data);
 }
 
 template <typename T>
@@ -201,8 +277,20 @@ void CudaBackend::embed(const TensorView& out,
     for (const int32_t id : ids) {
         ENSURE(id >= 0 && id < table.size[0], "id ", id, " of ", table.size[0]);
     }
-    launch_embed(to, table.dtype, table.data, table.stride_bytes[0],
-                 send(Slot::ids, std::vector<int32_t>(ids.begin(), ids.end())),
+    std::vector<int32_t> rows(ids.begin(), ids.end());
+    const std::byte* data = table.data;
+    if (on_host_.contains(table.data)) {
+        // The rows wanted go to the device, and become its table.
+        const int64_t row = table.stride_bytes[0];
+        std::vector<std::byte> packed(static_cast<size_t>(count * row));
+        for (int64_t i = 0; i < count; i++) {
+            std::memcpy(packed.data() + i * row, table.data + ids[static_cast<size_t>(i)] * row,
+                        static_cast<size_t>(row));
+            rows[static_cast<size_t>(i)] = static_cast<int32_t>(i);
+        }
+        data = send(Slot::table_rows, packed);
+    }
+    launch_embed(to, table.dtype, data, table.stride_bytes[0], send(Slot::ids, rows),
                  static_cast<int32_t>(count), static_cast<int32_t>(table.size[1]),
                  device_->stream());
 }
@@ -488,6 +576,10 @@ void CudaBackend::moe_ffn(const TensorView& x,
     if (count == 0) {
         return;
     }
+    if (on_host_.contains(experts.gate.data)) {
+        moe_ffn_on_host(x, norm, router, bias, routing, experts, shared, eps);
+        return;
+    }
 
     Products form;
     form.input = InputForm::normed;
@@ -534,36 +626,75 @@ void CudaBackend::moe_ffn(const TensorView& x,
     routed.pairs_a_row = 1;
     run(routed, {&experts.down, 1}, {&down, 1});
 
-    float* beside = nullptr;
-    if (has_shared) {
-        const int64_t shared_width = shared.gate.size[0];
-        const Rows shared_gate =
-            dense_rows(scratch<float>(Slot::shared_gate, count * shared_width), shared_width);
-        const Rows shared_up =
-            dense_rows(scratch<float>(Slot::shared_up, count * shared_width), shared_width);
-        beside = scratch<float>(Slot::shared_down, count * dim);
-        const TensorView shared_weights[] = {shared.gate, shared.up};
-        const Rows shared_outs[] = {shared_gate, shared_up};
-        run(form, shared_weights, shared_outs);
-        Products last;
-        last.input = InputForm::gated;
-        last.x = shared_gate;
-        last.up = shared_up;
-        last.n_slots = form.n_slots;
-        const Rows out = dense_rows(beside, dim);
-        run(last, {&shared.down, 1}, {&out, 1});
-    }
+    float* beside = has_shared ? shared_expert(form, shared, count, dim) : nullptr;
     launch_combine(rows_of(x), down.data, route.weights, beside, route.n_tokens, route.n_used,
                    static_cast<int32_t>(dim), device_->stream());
+}
+
+float* CudaBackend::shared_expert(const Products& form,
+                                  const Glu& shared,
+                                  int64_t count,
+                                  int64_t dim) {
+    const int64_t width = shared.gate.size[0];
+    const Rows gate = dense_rows(scratch<float>(Slot::shared_gate, count * width), width);
+    const Rows up = dense_rows(scratch<float>(Slot::shared_up, count * width), width);
+    auto* result = scratch<float>(Slot::shared_down, count * dim);
+    const TensorView weights[] = {shared.gate, shared.up};
+    const Rows outs[] = {gate, up};
+    run(form, weights, outs);
+    Products last;
+    last.input = InputForm::gated;
+    last.x = gate;
+    last.up = up;
+    last.n_slots = form.n_slots;
+    const Rows out = dense_rows(result, dim);
+    run(last, {&shared.down, 1}, {&out, 1});
+    return result;
+}
+
+// The residual stream goes to the host, 4 bytes a number and token each way. While the CPU is at
+// the router and the experts, the device computes the shared expert: its launches are queued before
+// the CPU begins.
+void CudaBackend::moe_ffn_on_host(const TensorView& x,
+                                  const TensorView& norm,
+                                  const TensorView& router,
+                                  const TensorView& bias,
+                                  const MoeRouting& routing,
+                                  const Glu& experts,
+                                  const Glu& shared,
+                                  float eps) {
+    ENSURE(x.dense(), x.describe());
+    const int64_t count = x.size[0], dim = x.size[1];
+    host_x_.resize(
+        static_cast<size_t>(std::max(x.elements(), static_cast<int64_t>(host_x_.size()))));
+    const TensorView host(host_x_.data(), DType::f32, {count, dim});
+    download(host_x_.data(), x);
+    float* beside = nullptr;
+    if (!shared.gate.empty()) {
+        Products form;
+        form.input = InputForm::normed;
+        form.x = rows_of(x);
+        form.norm = floats(norm, Slot::norm);
+        form.eps = eps;
+        form.n_slots = static_cast<int32_t>(count);
+        beside = shared_expert(form, shared, count, dim);
+    }
+    cpu_->moe_ffn(host, on_host(norm), on_host(router), on_host(bias), routing, experts, {}, eps);
+    upload(x, host_x_.data());
+    if (beside != nullptr) {
+        launch_combine(rows_of(x), nullptr, nullptr, beside, static_cast<int32_t>(count), 0,
+                       static_cast<int32_t>(dim), device_->stream());
+    }
 }
 
 }  // namespace kernels::cuda
 
 namespace kernels {
 
-std::unique_ptr<Backend> make_cuda_backend(int device) {
-    std::unique_ptr<cuda::Device> opened = cuda::Device::open(device);
-    return opened == nullptr ? nullptr : std::make_unique<cuda::CudaBackend>(std::move(opened));
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {
+    std::unique_ptr<cuda::Device> opened = cuda::Device::open(options.device);
+    return opened == nullptr ? nullptr
+                             : std::make_unique<cuda::CudaBackend>(std::move(opened), options);
 }
 
 }  // namespace kernels

@@ -1,12 +1,16 @@
 // CudaBackend: the operations of kernels/backend.h as launches on one device. Weights are copied to
-// the device when they are adopted; working memory grows at the first pass of a size and stays. The
-// engine's thread, except for memory().
+// the device when they are adopted, or stay with the CPU backend beside it (keep_on_host), which
+// then computes routed experts while the device computes the shared one. Working memory is laid out
+// once, by reserve_work(); without that it grows at the first pass of a size. The engine's thread,
+// except for memory().
 #pragma once
 
 #include <map>
+#include <set>
 #include <utility>
 
 #include "kernels/backend.h"
+#include "kernels/card_memory.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/mla.h"
 
@@ -14,10 +18,15 @@ namespace kernels::cuda {
 
 class CudaBackend final : public Backend {
 public:
-    explicit CudaBackend(std::unique_ptr<Device> device);
+    CudaBackend(std::unique_ptr<Device> device, const CudaOptions& options);
 
     Buffer allocate(int64_t bytes, MemoryUse use) override;
     TensorView adopt_weight(const TensorView& host) override;
+    TensorView keep_on_host(const TensorView& host) override;
+    void reserve_weights(int64_t bytes) override;
+    int64_t work_bytes(const WorkShape& shape) const override { return card_work_bytes(shape); }
+    void reserve_work(const WorkShape& shape) override;
+    int64_t allocation_granule() const override { return kCardGranuleBytes; }
     void upload(const TensorView& device, const void* host) override;
     void download(void* host, const TensorView& device) override;
     DeviceMemory memory() const override;
@@ -60,33 +69,7 @@ public:
                  float eps) override;
 
 private:
-    // Working memory, one piece a purpose.
-    enum class Slot : uint8_t {
-        ids,
-        places,
-        pages,
-        groups,
-        norm,
-        norm_2,
-        bias,
-        absorbed,
-        part,
-        weight,
-        mixed,
-        gate,
-        up,
-        down,
-        logits,
-        chosen,
-        weights,
-        items,
-        n_items,
-        pairs,
-        shared_gate,
-        shared_up,
-        shared_down,
-        count
-    };
+    using Slot = CardSlot;
     template <typename T>
     T* scratch(Slot slot, int64_t count);
     const float* floats(const TensorView& vector,
@@ -98,10 +81,46 @@ private:
     // Products with the same input, in launches of one type each.
     void run(Products form, std::span<const TensorView> weights, std::span<const Rows> outs);
 
+    // Device memory that is not in the account yet; throws DeviceError where there is no room.
+    void* take(int64_t bytes);
+    // moe_ffn where the routed experts are kept on the host.
+    void moe_ffn_on_host(const TensorView& x,
+                         const TensorView& norm,
+                         const TensorView& router,
+                         const TensorView& bias,
+                         const MoeRouting& routing,
+                         const Glu& experts,
+                         const Glu& shared,
+                         float eps);
+    // What stands in device memory, for the CPU: read back once and kept.
+    TensorView on_host(const TensorView& device);
+    // shared(norm(x)) [T, D]
+    float* shared_expert(const Products& form, const Glu& shared, int64_t count, int64_t dim);
+
     std::unique_ptr<Device> device_;
+    int64_t limit_bytes_ = 0;
     std::shared_ptr<MemoryAccount> account_;
+    std::unique_ptr<Backend> cpu_;  // for what is kept on the host
+    std::set<const std::byte*> on_host_;
+    std::map<const std::byte*, std::vector<std::byte>> read_back_;
+    std::vector<float> host_x_;
+    // Weights lie one behind the other in one allocation: a thousand single ones would each be
+    // rounded up.
+    struct Arena {
+        std::byte* data = nullptr;
+        int64_t bytes = 0;
+        int64_t used = 0;
+        ~Arena();
+    };
+    Arena arena_;
     std::map<std::pair<const std::byte*, int64_t>, Buffer> adopted_;
-    std::array<Buffer, static_cast<size_t>(Slot::count)> blocks_;
+    Buffer work_;  // of reserve_work()
+    struct Piece {
+        std::byte* data = nullptr;
+        int64_t bytes = 0;
+        Buffer grown;  // beyond what was reserved
+    };
+    std::array<Piece, kCardSlots> pieces_;
     std::vector<TokenPlace> places_;  // what is on the device
     std::vector<std::byte*> page_list_;
 };

@@ -16,17 +16,6 @@ struct QueryGroup {
         0;  // cached tokens a split takes, a multiple of 32; depends on the position alone
 };
 
-// Cached tokens a split takes for a query at this position: between 64 and 128 splits of a long
-// sequence, at least four tiles each. A function of the position, so that a token's sums do not
-// depend on what else is in the pass; groups never hold two of its values.
-inline int32_t split_tokens_at(int32_t position) {
-    int32_t tokens = 128;
-    while (tokens * 128 <= position) {
-        tokens *= 2;
-    }
-    return tokens;
-}
-
 struct Attend {
     KRows rows;
     BatchTables batch;

@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kThreads) mla_any_kernel(Attend w) {
             float dot = 0;
             if (r < count) {
                 for (int i = lane; i < n; i += 32) {
-                    dot += query[i] * k_element(w.rows.dtype, page + r * w.rows.row_bytes, i);
+                    dot += query[i] * k_element(w.rows, page + r * w.rows.row_bytes, i);
                 }
             }
             SIMT_UNROLL
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(kThreads) mla_any_kernel(Attend w) {
             for (int k = 0; k < kMost; k++) {
                 const int i = k * kThreads + t;
                 if (i < latent) {
-                    out[k] += p * k_element(w.rows.dtype, page + r * w.rows.row_bytes, i);
+                    out[k] += p * k_element(w.rows, page + r * w.rows.row_bytes, i);
                 }
             }
         }

@@ -36,23 +36,27 @@ constexpr int kSteps = 9;                // of 16 numbers a slice: 8 latent, 1 r
 constexpr int kWeightPitch = kTile + 8;  // of P
 constexpr unsigned kAll = 0xFFFFFFFFU;
 
-template <DType type>
-struct RowForm {
-    static constexpr bool kCopied = type == DType::f16 || type == DType::bf16;
-    static constexpr int kBytes = type == DType::q8_0   ? kRow / 32 * 34
-                                  : type == DType::q4_0 ? kRow / 32 * 18
-                                                        : kRow * 2;
-};
-template <DType type>
-using NumberOf = std::conditional_t<type == DType::bf16, __nv_bfloat16, __half>;
+// How the rows of a cache come in, and what they are to the tensor cores.
+enum class Form { f16, bf16, q8_0, q4_0, q8_latent };
 
-template <DType type, int Columns>
+template <Form form>
+struct RowForm {
+    static constexpr bool kCopied = form == Form::f16 || form == Form::bf16;
+    static constexpr int kBytes = form == Form::q8_0   ? kRow / 32 * 34
+                                  : form == Form::q4_0 ? kRow / 32 * 18
+                                  : form == Form::q8_latent
+                                      ? kLatent + 2 * kRotary + 4 * kLatent / 128
+                                      : kRow * 2;
+    using Number = std::conditional_t<form == Form::bf16, __nv_bfloat16, __half>;
+};
+
+template <Form form, int Columns>
 struct Shared {
-    using Number = NumberOf<type>;
-    static constexpr int kTiles = RowForm<type>::kCopied ? 2 : 1;
-    static constexpr int kRaw = RowForm<type>::kCopied ? 16 : RowForm<type>::kBytes * kTile;
+    using Number = typename RowForm<form>::Number;
+    static constexpr int kTiles = RowForm<form>::kCopied ? 2 : 1;
+    static constexpr int kRaw = RowForm<form>::kCopied ? 16 : RowForm<form>::kBytes * kTile;
     alignas(16) Number tile[kTiles][kTile][kPitch];
-    alignas(16) unsigned char raw[kRaw];  // block types: the next tile's bytes
+    alignas(16) unsigned char raw[kRaw];  // packed rows: the next tile's bytes
     float scores[kSlices][Columns][kTile + 4];
     alignas(16) Number p[Columns][kWeightPitch];
     float rescale[Columns];
@@ -96,58 +100,81 @@ __device__ __forceinline__ float query(
     return *from * scale;
 }
 
-template <DType type, int Columns>
+template <Form form, int Columns>
 __device__ __forceinline__ void issue(
-    const Attend& w, const QueryGroup& g, int first, int end, int turn, Shared<type, Columns>& s) {
+    const Attend& w, const QueryGroup& g, int first, int end, int turn, Shared<form, Columns>& s) {
     const std::byte* page = w.batch.pages[g.table + first / 64] + w.rows.layer_offset_bytes;
-    const std::byte* from = page + first % 64 * static_cast<int64_t>(RowForm<type>::kBytes);
-    if constexpr (RowForm<type>::kCopied) {
+    const std::byte* from = page + first % 64 * static_cast<int64_t>(RowForm<form>::kBytes);
+    if constexpr (RowForm<form>::kCopied) {
         constexpr int kChunks = kRow * 2 / 16;
         for (int i = threadIdx.x; i < kTile * kChunks; i += kThreads) {
             const int r = i / kChunks, c = i % kChunks;
             const bool there =
                 first + r < end;  // rows past the end become zeros: 0 * NaN would reach the sums
-            simt::cp_async16(&s.tile[turn][r][c * 8], from + r * RowForm<type>::kBytes + c * 16,
+            simt::cp_async16(&s.tile[turn][r][c * 8], from + r * RowForm<form>::kBytes + c * 16,
                              there ? 16 : 0);
         }
     } else {
-        for (int i = threadIdx.x * 16; i < RowForm<type>::kBytes * kTile; i += kThreads * 16) {
+        for (int i = threadIdx.x * 16; i < RowForm<form>::kBytes * kTile; i += kThreads * 16) {
             simt::cp_async16(s.raw + i, from + i);
         }
     }
     simt::cp_async_commit();
 }
 
-// Block types: the bytes of the tile as numbers. One thread a block of 32.
-template <DType type, int Columns>
-__device__ __forceinline__ void widen(Shared<type, Columns>& s, int first, int end) {
-    using Block = BlockOf<type>;
-    constexpr int kBlocks = kRow / 32;
-    for (int i = threadIdx.x; i < kTile * kBlocks; i += kThreads) {
-        const int r = i / kBlocks, b = i % kBlocks;
+// Four signed bytes, times a scale, as halves.
+__device__ __forceinline__ void widen_codes(uint32_t codes, float scale, uint32_t* to) {
+    SIMT_UNROLL
+    for (int k = 0; k < 2; k++) {
+        const uint32_t q = codes >> (16 * k);
+        to[k] = pack(__half{}, scale * static_cast<float>(static_cast<int8_t>(q & 255)),
+                     scale * static_cast<float>(static_cast<int8_t>(q >> 8 & 255)));
+    }
+}
+
+// Packed rows: the bytes of the tile as numbers, 32 of a row a thread.
+template <Form form, int Columns>
+__device__ __forceinline__ void widen(Shared<form, Columns>& s, int first, int end) {
+    constexpr int kParts = kRow / 32;
+    for (int i = threadIdx.x; i < kTile * kParts; i += kThreads) {
+        const int r = i / kParts, b = i % kParts;
         auto* to = reinterpret_cast<uint32_t*>(&s.tile[0][r][b * 32]);
         if (first + r >= end) {
             for (int k = 0; k < 16; k++) {
                 to[k] = 0;
             }
-            continue;
-        }
-        Group group;
-        Decoder<type>::read(reinterpret_cast<const Block*>(s.raw)[i], 0, group);
-        for (int k = 0; k < 16; k++) {
-            const uint32_t q = group.q[k / 2] >> (k % 2 * 16);
-            to[k] =
-                pack(__half{}, group.scale[0] * static_cast<float>(static_cast<int8_t>(q & 255)),
-                     group.scale[0] * static_cast<float>(static_cast<int8_t>(q >> 8 & 255)));
+        } else if constexpr (form == Form::q8_latent) {
+            const unsigned char* row = s.raw + r * RowForm<form>::kBytes;
+            if (b * 32 < kLatent) {
+                const auto* codes = reinterpret_cast<const uint32_t*>(row + b * 32);
+                const auto* scales = reinterpret_cast<const float*>(row + kLatent + 2 * kRotary);
+                const float scale = scales[b * 32 / 128];
+                for (int k = 0; k < 8; k++) {
+                    widen_codes(codes[k], scale, to + 2 * k);
+                }
+            } else {
+                const auto* rotary =
+                    reinterpret_cast<const uint32_t*>(row + kLatent + 2 * (b * 32 - kLatent));
+                for (int k = 0; k < 16; k++) {
+                    to[k] = rotary[k];
+                }
+            }
+        } else {
+            constexpr DType type = form == Form::q8_0 ? DType::q8_0 : DType::q4_0;
+            Group group;
+            Decoder<type>::read(reinterpret_cast<const BlockOf<type>*>(s.raw)[i], 0, group);
+            for (int k = 0; k < 8; k++) {
+                widen_codes(group.q[k], group.scale[0], to + 2 * k);
+            }
         }
     }
 }
 
 // grid (splits, groups)
-template <DType type, int Columns>
+template <Form form, int Columns>
 __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
-    using Number = NumberOf<type>;
-    using Memory = Shared<type, Columns>;
+    using Number = typename RowForm<form>::Number;
+    using Memory = Shared<form, Columns>;
     constexpr int kN = Columns / 8;
     SIMT_DYNAMIC_SHARED(bytes);
     Memory& s = *reinterpret_cast<Memory*>(bytes);
@@ -166,7 +193,7 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
         }
         return;
     }
-    issue<type, Columns>(w, group, begin, end, 0, s);
+    issue<form, Columns>(w, group, begin, end, 0, s);
 
     // Queries in registers, as the B operand: this warp's slice.
     const int tokens16 = warp & 1, slice = warp >> 1;
@@ -199,13 +226,13 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
     for (int first = begin, turn = 0; first < end; first += kTile, turn ^= 1) {
         simt::cp_async_wait<0>();
         __syncthreads();  // the tile is there for all, and all have done with the one before
-        if constexpr (!RowForm<type>::kCopied) {
-            widen<type, Columns>(s, first, end);
+        if constexpr (!RowForm<form>::kCopied) {
+            widen<form, Columns>(s, first, end);
             __syncthreads();
         }
-        const int now = RowForm<type>::kCopied ? turn : 0;
+        const int now = RowForm<form>::kCopied ? turn : 0;
         if (first + kTile < end) {
-            issue<type, Columns>(w, group, first + kTile, end, turn ^ 1, s);
+            issue<form, Columns>(w, group, first + kTile, end, turn ^ 1, s);
         }
         {
             float part[kN][4] = {};

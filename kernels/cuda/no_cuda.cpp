@@ -3,7 +3,7 @@
 
 namespace kernels {
 
-std::unique_ptr<Backend> make_cuda_backend(int) {
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions&) {
     return nullptr;
 }
 

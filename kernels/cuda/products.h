@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/card_memory.h"
 #include "kernels/dtype.h"
 #include "kernels/simt/simt.h"
 
@@ -52,7 +53,6 @@ enum class SlotForm : int32_t {
              // x to row pairs[p] of out
 };
 
-inline constexpr int kTileTokens = 4;  // slots a block works on at a time
 inline constexpr int kProductThreads = 256;
 inline constexpr int kRowsPerWarp = 4;
 inline constexpr int kMaxParts = 4;
@@ -83,11 +83,5 @@ struct Products {
 
 // Launches the products with weights of `type`.
 void launch_products(DType type, const Products& products, simt::Stream stream);
-
-// The most work items that `pairs` pairs of `experts` experts can make.
-inline int32_t most_items(int64_t pairs, int64_t experts) {
-    const int64_t full = (pairs + kTileTokens - 1) / kTileTokens;
-    return static_cast<int32_t>(pairs < full + experts ? pairs : full + experts);
-}
 
 }  // namespace kernels::cuda

@@ -90,6 +90,10 @@ __global__ void __launch_bounds__(kThreads) rotate_and_store_kernel(RotateAndSto
     __syncthreads();
     std::byte* to = w.batch.pages[place.table + place.position / 64] + w.rows.layer_offset_bytes +
                     place.position % 64 * w.rows.row_bytes;
+    if (w.rows.int8_latent) {
+        store_latent_row(w.rows, to, row);
+        return;
+    }
     const int units = k_row_units(w.rows);
     for (int i = t; i < units; i += kThreads) {
         store_k_unit(w.rows, to, i, row);

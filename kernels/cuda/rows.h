@@ -25,6 +25,10 @@ struct KRows {
     DType dtype = DType::f16;
     int32_t latent = 0;
     int32_t rotary = 0;
+    // Rows are KType::q8_latent(), with these parts (k_type.h: LatentRow); dtype is not used.
+    bool int8_latent = false;
+    int32_t rotary_at = 0;
+    int32_t scales_at = 0;
 };
 
 // out [n, C] dense = rows ids[] of the table

@@ -11,40 +11,41 @@ namespace {
 
 // A chunk is one allocation. 32 MiB is 9 pages of GLM-4.7-Flash in f16: small beside a context,
 // large beside the cost of an allocation (once per 576 tokens). Small limits are cut in 32 so that
-// their cache, too, grows and shrinks.
+// their cache, too, grows and shrinks. Where a driver rounds allocations up, chunks may be larger:
+// of the size that loses least.
 constexpr int64_t kMaxChunkBytes = int64_t{32} << 20;
+constexpr int64_t kMaxRoundedChunkBytes = int64_t{128} << 20;
 constexpr int64_t kChunksOfSmallLimit = 32;
 
-bool is_cache_type(kernels::DType type) {
+bool is_cache_type(const kernels::KType& k) {
     using kernels::DType;
-    return type == DType::f32 || type == DType::f16 || type == DType::bf16 || type == DType::q8_0 ||
-           type == DType::q4_0;
+    const DType type = k.dtype;
+    return k.int8_latent || type == DType::f32 || type == DType::f16 || type == DType::bf16 ||
+           type == DType::q8_0 || type == DType::q4_0;
 }
 
 }  // namespace
 
-KvLayout::KvLayout(const ModelConfig& config, kernels::DType cache_type)
+KvLayout::KvLayout(const ModelConfig& config, kernels::KType cache_type)
     : type(cache_type),
       n_layers(config.n_layers),
       latent(config.kv_lora_rank),
       rotary(config.qk_rope_head_dim) {
-    const kernels::DTypeInfo& t = kernels::info(type);
     if (!is_cache_type(type)) {
-        throw ModelError("cache type " + std::string(t.name) +
-                         " is not supported for the K cache: choose f16, bf16, f32, q8_0 or q4_0");
+        throw ModelError("cache type " + kernels::name(type) +
+                         " is not supported for the K cache: choose f16, bf16, f32, q8_0, q4_0 or "
+                         "q8_latent");
     }
-    const int64_t elements = latent + rotary;
-    if (n_layers <= 0 || latent <= 0 || rotary <= 0 || elements % t.block_elements != 0) {
-        throw ModelError("a K row of " + std::to_string(elements) + " numbers (" +
+    if (n_layers <= 0 || latent <= 0 || rotary <= 0 || !kernels::holds(type, latent, rotary)) {
+        throw ModelError("a K row of " + std::to_string(latent + rotary) + " numbers (" +
                          std::to_string(latent) + " latent + " + std::to_string(rotary) +
-                         " rotary) is not a whole number of " + std::string(t.name) +
-                         " blocks of " + std::to_string(t.block_elements) +
-                         ": choose cache type f16, bf16 or f32");
+                         " rotary) is not a whole number of " + kernels::name(type) +
+                         " blocks: choose cache type f16, bf16, f32 or q8_latent");
     }
 }
 
 int64_t KvLayout::row_bytes() const {
-    return kernels::row_bytes(type, latent + rotary);
+    return kernels::k_row_bytes(type, latent, rotary);
 }
 
 int64_t KvLayout::bytes_per_token() const {
@@ -56,7 +57,10 @@ int64_t KvLayout::page_bytes() const {
 }
 
 int64_t KvLayout::v_bytes_per_token() const {
-    const kernels::DTypeInfo& t = kernels::info(type);
+    if (type.int8_latent) {  // the same codes and scales once more
+        return n_layers * (row_bytes() - 2 * rotary);
+    }
+    const kernels::DTypeInfo& t = kernels::info(type.dtype);
     const int64_t blocks = (latent + t.block_elements - 1) / t.block_elements;
     return n_layers * blocks * t.block_bytes;
 }
@@ -65,13 +69,29 @@ int64_t KvLayout::pages_for(int64_t tokens) {
     return (tokens + kernels::kPageTokens - 1) / kernels::kPageTokens;
 }
 
+int64_t KvLayout::pages_per_chunk(int64_t limit_pages, int64_t granule) const {
+    const int64_t by_count = (limit_pages + kChunksOfSmallLimit - 1) / kChunksOfSmallLimit;
+    const int64_t plain = std::max<int64_t>(1, std::min(kMaxChunkBytes / page_bytes(), by_count));
+    const auto lost = [&](int64_t pages) {  // of each byte
+        const int64_t bytes = pages * page_bytes();
+        return static_cast<double>((granule - bytes % granule) % granule) /
+               static_cast<double>(bytes);
+    };
+    int64_t best = plain;
+    for (int64_t pages = plain + 1;
+         pages <= std::min(kMaxRoundedChunkBytes / page_bytes(), limit_pages); pages++) {
+        if (lost(pages) < lost(best)) {
+            best = pages;
+        }
+    }
+    return best;
+}
+
 KvCache::KvCache(kernels::Backend& backend, const KvLayout& layout, int64_t limit_pages)
     : backend_(backend), layout_(layout), limit_pages_(limit_pages) {
     ENSURE(limit_pages > 0 && layout.n_layers > 0, limit_pages, " pages, ", layout.n_layers,
            " layers");
-    const int64_t by_size = kMaxChunkBytes / layout_.page_bytes();
-    const int64_t by_count = (limit_pages_ + kChunksOfSmallLimit - 1) / kChunksOfSmallLimit;
-    pages_per_chunk_ = std::max<int64_t>(1, std::min(by_size, by_count));
+    pages_per_chunk_ = layout_.pages_per_chunk(limit_pages_, backend.allocation_granule());
     pages_.assign(static_cast<size_t>(limit_pages_), nullptr);
 }
 
@@ -121,7 +141,8 @@ kernels::KPages KvCache::layer(int64_t index) const {
     view.pages = pages_.data();
     view.layer_offset_bytes = index * kernels::kPageTokens * layout_.row_bytes();
     view.row_bytes = layout_.row_bytes();
-    view.dtype = layout_.type;
+    view.dtype = layout_.type.dtype;
+    view.int8_latent = layout_.type.int8_latent;
     view.latent = layout_.latent;
     view.rotary = layout_.rotary;
     return view;

@@ -17,19 +17,22 @@
 namespace runtime {
 
 struct KvLayout {
-    kernels::DType type = kernels::DType::f16;
+    kernels::KType type;
     int64_t n_layers = 0;
     int64_t latent = 0;
     int64_t rotary = 0;
 
     KvLayout() = default;
-    // Throws ModelError for a type that is none of f16, bf16, f32, q8_0, q4_0, and where a row is not whole blocks.
-    KvLayout(const ModelConfig& config, kernels::DType type);
+    // Throws ModelError for a type that is none of f16, bf16, f32, q8_0, q4_0, q8_latent, and where a row is not whole
+    // blocks.
+    KvLayout(const ModelConfig& config, kernels::KType type);
     int64_t row_bytes() const;                  // of one layer
     int64_t bytes_per_token() const;            // all layers
     int64_t page_bytes() const;
     int64_t v_bytes_per_token() const;          // what a V tensor beside it would take: shown as saved, never allocated
     static int64_t pages_for(int64_t tokens);   // rounded up
+    // Pages that one allocation holds, where the device rounds allocations up to `granule`.
+    int64_t pages_per_chunk(int64_t limit_pages, int64_t granule) const;
 };
 
 class KvCache {

@@ -6,9 +6,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
-#include "kernels/dtype.h"
+#include "kernels/k_type.h"
 #include "runtime/cache/memory_snapshot.h"
 #include "runtime/engine/generation.h"
 #include "runtime/model/model_config.h"
@@ -22,7 +23,8 @@ struct EngineOptions {
     int64_t ubatch_tokens = 512;  // -ub: tokens of one forward pass at most
     int parallel = 8;             // -np: sequences that run at once
     int64_t queue_limit = 256;    // requests that may wait; more are refused (queue_full)
-    kernels::DType cache_type = kernels::DType::f16;
+    std::optional<kernels::KType> cache_type;  // -ctk; nothing = chosen by the plan
+    std::optional<int64_t> cpu_moe_layers;     // -ncmoe; nothing = chosen by the plan
     int threads = 0;             // 0 = physical cores
     int threads_batch = 0;       // 0 = threads
     std::string device = "cpu";  // cpu, cuda, cuda:N

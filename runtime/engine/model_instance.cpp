@@ -2,36 +2,46 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 
+#include "kernels/card_memory.h"
+#include "kernels/check.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
 
 namespace runtime {
 namespace {
 
+bool is_card(const std::string& device) {
+    return device != "cpu";
+}
+
+// Throws ModelError for a word that names no device, DeviceError where the card is not usable.
 std::unique_ptr<kernels::Backend> open_device(const EngineOptions& options) {
     const std::string& name = options.device;
+    kernels::CpuOptions cpu;
+    cpu.threads = options.threads;
+    cpu.threads_batch = options.threads_batch;
     if (name == "cpu") {
-        kernels::CpuOptions cpu;
-        cpu.threads = options.threads;
-        cpu.threads_batch = options.threads_batch;
+        cpu.limit_bytes = options.vram_bytes;
         return kernels::make_cpu_backend(cpu);
     }
-    int index = 0;
+    kernels::CudaOptions cuda;
     bool known = name == "cuda";
     if (name.starts_with("cuda:")) {
         const char* end = name.data() + name.size();
-        const auto [stop, error] = std::from_chars(name.data() + 5, end, index);
-        known = error == std::errc() && stop == end && index >= 0;
+        const auto [stop, error] = std::from_chars(name.data() + 5, end, cuda.device);
+        known = error == std::errc() && stop == end && cuda.device >= 0;
     }
     if (!known) {
         throw ModelError("no device is called \"" + name + "\": use cpu, cuda or cuda:N");
     }
-    std::unique_ptr<kernels::Backend> backend = kernels::make_cuda_backend(index);
+    cuda.limit_bytes = options.vram_bytes;
+    cuda.cpu = cpu;
+    std::unique_ptr<kernels::Backend> backend = kernels::make_cuda_backend(cuda);
     if (backend == nullptr) {
-        throw ModelError(
-            "device " + name +
-            " is not there: this build or this machine has no such CUDA device; use --device cpu");
+        throw kernels::DeviceError(
+            "device " + name + " is not there: this build or this machine has no such CUDA device");
     }
     return backend;
 }
@@ -44,39 +54,54 @@ int64_t ubatch_of(const EngineOptions& options) {
 
 MemoryPlan plan_on(const kernels::DeviceMemory& memory,
                    const ModelConfig& config,
-                   int64_t weights,
-                   const EngineOptions& options) {
+                   const WeightBytes& weights,
+                   const EngineOptions& options,
+                   const std::function<int64_t(const kernels::WorkShape&)>& work_bytes) {
     MemoryRequest request;
     request.ctx_size = options.ctx_size;
     request.cache_type = options.cache_type;
+    request.cpu_moe_layers = options.cpu_moe_layers;
     request.ubatch_tokens = ubatch_of(options);
     request.parallel = std::max(1, options.parallel);
     request.device = memory.name;
+    request.card = is_card(options.device);
     const bool pretends = options.vram_bytes > 0;
     request.total_bytes = pretends ? options.vram_bytes : memory.total_bytes;
     request.free_bytes = pretends ? options.vram_bytes : memory.free_bytes;
-    request.weights_may_page = options.device == "cpu" && options.mmap && !pretends;
+    if (pretends && request.card) {
+        request.free_bytes = std::max<int64_t>(0, request.free_bytes - kernels::kCardOverheadBytes);
+    }
+    request.weights_may_page = !request.card && options.mmap && !pretends;
+    request.work_bytes = work_bytes;
+    if (request.card) {
+        kernels::CpuOptions one;
+        one.threads = one.threads_batch = 1;  // only asked for its memory
+        const kernels::DeviceMemory host = kernels::make_cpu_backend(one)->memory();
+        request.host_total_bytes = host.total_bytes;
+        request.host_free_bytes = host.free_bytes;
+    }
     return plan_memory(config, weights, request);
 }
 
 }  // namespace
 
 MemoryPlan plan_for(const GgufFile& file, const EngineOptions& options) {
-    EngineOptions light = options;
-    light.threads = light.threads_batch = 1;  // the device is only asked for its memory
     const ModelConfig config = ModelConfig::from(file);
-    kernels::DeviceMemory memory;
-    if (options.device != "cpu" && options.vram_bytes > 0) {
+    const WeightBytes weights = Weights::bytes(file, config);
+    if (is_card(options.device) && options.vram_bytes > 0) {
+        kernels::DeviceMemory memory;
         memory.name = options.device;  // a card that need not be here
-    } else {
-        memory = open_device(light)->memory();
+        return plan_on(memory, config, weights, options, kernels::card_work_bytes);
     }
-    return plan_on(memory, config, weights_bytes(file, config), options);
+    const std::unique_ptr<kernels::Backend> backend = open_device(options);
+    return plan_on(backend->memory(), config, weights, options,
+                   [&](const kernels::WorkShape& shape) { return backend->work_bytes(shape); });
 }
 
 ModelInstance load_model(const std::string& path,
-                         const EngineOptions& options,
+                         const EngineOptions& wanted,
                          const LoadProgress& progress) {
+    EngineOptions options = wanted;
     if (options.ctx_size < 0 || options.parallel < 1 || options.ubatch_tokens < 1 ||
         options.batch_tokens < 1 || options.threads < 0 || options.threads_batch < 0 ||
         options.vram_bytes < 0 || options.queue_limit < 0) {
@@ -94,23 +119,41 @@ ModelInstance load_model(const std::string& path,
                     config.description.find("Demo") != std::string::npos;
     info->tokenizer = std::make_shared<const Tokenizer>(vocabulary_of(*file));
 
-    instance.backend = open_device(options);
+    try {
+        instance.backend = open_device(options);
+    } catch (const kernels::DeviceError& error) {
+        // The answer is the same without the card, only later.
+        log(LogLevel::warning, std::string(error.what()) + "; computing on the CPU instead");
+        options.device = "cpu";
+        options.vram_bytes = 0;
+        instance.backend = open_device(options);
+    }
+    kernels::Backend& backend = *instance.backend;
+    const WeightBytes weights = Weights::bytes(*file, config);
     instance.pretends = options.vram_bytes > 0;
     instance.plan =
-        plan_on(instance.backend->memory(), config, weights_bytes(*file, config), options);
-    if (!instance.plan.fits) {
-        throw ModelError(path + ": " + instance.plan.problem);
+        plan_on(backend.memory(), config, weights, options,
+                [&](const kernels::WorkShape& shape) { return backend.work_bytes(shape); });
+    const MemoryPlan& plan = instance.plan;
+    if (!plan.fits) {
+        throw ModelError(path + ": " + plan.problem);
     }
-    for (const std::string& note : instance.plan.notes) {
+    for (const MemoryPlan::Choice& choice : plan.choices) {
+        log(LogLevel::info, path + ": " + choice.what + ": " + choice.reason);
+    }
+    for (const std::string& note : plan.notes) {
         log(LogLevel::info, path + ": " + note);
     }
     instance.ubatch_tokens = ubatch_of(options);
-    instance.model =
-        std::make_unique<Model>(file, *instance.backend, instance.ubatch_tokens, progress);
-    instance.cache = std::make_unique<KvCache>(
-        *instance.backend, KvLayout(config, options.cache_type), instance.plan.pool_pages);
+    backend.reserve_weights(plan.devices.at(0).weights_bytes);
+    backend.reserve_work(
+        Model::work_shape(config, instance.ubatch_tokens, options.parallel, plan.ctx_size));
+    instance.model = std::make_unique<Model>(file, backend, instance.ubatch_tokens, progress,
+                                             plan.cpu_moe_layers);
+    instance.cache =
+        std::make_unique<KvCache>(backend, KvLayout(config, plan.type), plan.pool_pages);
     info->config = instance.model->config();
-    info->ctx_size = instance.plan.ctx_size;
+    info->ctx_size = plan.ctx_size;
     instance.info = std::move(info);
     return instance;
 }

@@ -62,10 +62,11 @@ struct Model::Data {
 Model::Model(std::shared_ptr<const GgufFile> file,
              kernels::Backend& backend,
              int64_t max_batch_tokens,
-             const LoadProgress& progress) {
+             const LoadProgress& progress,
+             int64_t cpu_moe_layers) {
     ENSURE(max_batch_tokens > 0, max_batch_tokens);
     ModelConfig config = ModelConfig::from(*file);
-    Weights weights = Weights::load(*file, config, backend, progress);
+    Weights weights = Weights::load(*file, config, backend, progress, {cpu_moe_layers});
     config.warnings.insert(config.warnings.end(), weights.warnings.begin(), weights.warnings.end());
     data_ = std::make_unique<Data>(Data{std::move(file),
                                         backend,
@@ -90,6 +91,29 @@ const ModelConfig& Model::config() const {
 
 int64_t Model::activation_bytes(const ModelConfig& config, int64_t max_batch_tokens) {
     return Activations{}.place(nullptr, config, max_batch_tokens);
+}
+
+kernels::WorkShape Model::work_shape(const ModelConfig& c,
+                                     int64_t max_batch_tokens,
+                                     int64_t max_sequences,
+                                     int64_t ctx_size) {
+    kernels::WorkShape shape;
+    shape.n_tokens = max_batch_tokens;
+    shape.n_sequences = max_sequences;
+    shape.context = ctx_size;
+    shape.hidden = c.hidden;
+    shape.n_heads = c.n_heads;
+    shape.q_latent = c.q_lora_rank;
+    shape.nope = c.qk_nope_head_dim;
+    shape.rotary = c.qk_rope_head_dim;
+    shape.latent = c.kv_lora_rank;
+    shape.value = c.v_head_dim;
+    shape.dense_ff = c.n_dense_layers > 0 ? c.dense_ff : 0;
+    shape.expert_ff = c.expert_ff;
+    shape.shared_ff = c.shared_ff;
+    shape.n_experts = c.n_experts;
+    shape.n_used = c.n_experts_used;
+    return shape;
 }
 
 // The network (DeepSeek-V2, arXiv 2405.04434, section 2; routing as in DeepSeek-V3, arXiv

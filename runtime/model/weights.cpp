@@ -34,10 +34,26 @@ public:
     }
 
     // The tensors themselves, after check().
-    Weights load(kernels::Backend& backend, const LoadProgress& progress) {
+    Weights load(kernels::Backend& backend,
+                 const LoadProgress& progress,
+                 const WeightPlacement& placement) {
         backend_ = &backend;
-        adopt(progress);
+        adopt(progress, placement);
         return std::move(weights_);
+    }
+
+    // After check().
+    WeightBytes bytes() const {
+        WeightBytes sizes;
+        for (const Pending& tensor : pending_) {
+            sizes.parts.push_back(
+                {tensor.convert ? tensor.host.elements() * 4 : tensor.host.bytes(), tensor.kind,
+                 tensor.layer});
+            if (tensor.extra_bytes > 0) {
+                sizes.parts.push_back({tensor.extra_bytes});
+            }
+        }
+        return sizes;
     }
 
 private:
@@ -49,6 +65,9 @@ private:
         TensorView host;
         bool convert = false;
         Place place;
+        WeightBytes::Kind kind = WeightBytes::Kind::other;
+        int64_t layer = -1;
+        int64_t extra_bytes = 0;  // of what `place` makes of it beside it
     };
 
     [[noreturn]] void fail(const std::string& what) const {
@@ -137,6 +156,9 @@ private:
 
     void bind_model() {
         matrix(weights_.token_embd, "token_embd.weight", {c_.vocab, c_.hidden});
+        if (has("output.weight")) {  // else it is the head as well
+            pending_.back().kind = WeightBytes::Kind::embedding;
+        }
         floats(weights_.output_norm, "output_norm.weight", {c_.hidden});
         if (has("output.weight")) {
             matrix(weights_.output, "output.weight", {c_.vocab, c_.hidden});
@@ -174,6 +196,10 @@ private:
             return;
         }
         const int64_t E = c_.n_experts, F = c_.expert_ff;
+        const auto routed = [this, index] {
+            pending_.back().kind = WeightBytes::Kind::experts;
+            pending_.back().layer = index;
+        };
         floats(w.router, p + "ffn_gate_inp.weight", {E, D});
         for (const char* name : {"exp_probs_b.bias", "exp_probs_b"}) {
             if (has(p + name)) {
@@ -187,11 +213,15 @@ private:
                                     w.experts.gate = device.slice(1, 0, F);
                                     w.experts.up = device.slice(1, F, 2 * F);
                                 }});
+            routed();
         } else {
             matrix(w.experts.gate, p + "ffn_gate_exps.weight", {E, F, D});
+            routed();
             matrix(w.experts.up, p + "ffn_up_exps.weight", {E, F, D});
+            routed();
         }
         matrix(w.experts.down, p + "ffn_down_exps.weight", {E, D, F});
+        routed();
         if (c_.shared_ff > 0) {
             glu(w.shared, p + "ffn_", "_shexp.weight", c_.shared_ff);
         }
@@ -219,12 +249,17 @@ private:
                                 w.v_b = device.slice(1, N, N + V);
                                 w.k_b = transposed_k_b(host);
                             }});
+        pending_.back().extra_bytes = H * L * kernels::row_bytes(float_type(host.dtype), N);
+    }
+
+    // Of k_b, transposed.
+    static DType float_type(DType type) {
+        return type == DType::f32 || type == DType::bf16 ? type : DType::f16;
     }
 
     TensorView transposed_k_b(const TensorView& kv_b) {
         const int64_t H = c_.n_heads, L = c_.kv_lora_rank, N = c_.qk_nope_head_dim;
-        const bool plain = kv_b.dtype == DType::f32 || kv_b.dtype == DType::bf16;
-        const DType type = plain ? kv_b.dtype : DType::f16;
+        const DType type = float_type(kv_b.dtype);
         std::vector<float> row(static_cast<size_t>(L));
         std::vector<float> head(static_cast<size_t>(L * N));
         std::vector<std::byte> packed(static_cast<size_t>(H * L * kernels::row_bytes(type, N)));
@@ -277,7 +312,7 @@ private:
         return false;
     }
 
-    void adopt(const LoadProgress& progress) {
+    void adopt(const LoadProgress& progress, const WeightPlacement& placement) {
         file_.check_unchanged();
         int64_t total = 0;
         for (const Pending& tensor : pending_) {
@@ -299,7 +334,12 @@ private:
             } else {
                 report(tensor.host.bytes());
             }
-            tensor.place(tensor.convert ? tensor.host : backend_->adopt_weight(tensor.host));
+            const bool beside = tensor.kind == WeightBytes::Kind::embedding ||
+                                (tensor.kind == WeightBytes::Kind::experts &&
+                                 tensor.layer < placement.cpu_moe_layers);
+            tensor.place(tensor.convert ? tensor.host
+                         : beside       ? backend_->keep_on_host(tensor.host)
+                                        : backend_->adopt_weight(tensor.host));
         }
         if (weights_.output.empty()) {
             weights_.output = weights_.token_embd;
@@ -344,10 +384,25 @@ private:
 Weights Weights::load(const GgufFile& file,
                       const ModelConfig& config,
                       kernels::Backend& backend,
-                      const LoadProgress& progress) {
+                      const LoadProgress& progress,
+                      const WeightPlacement& placement) {
     Loader loader(file, config);
     loader.check();
-    return loader.load(backend, progress);
+    return loader.load(backend, progress, placement);
+}
+
+WeightBytes Weights::bytes(const GgufFile& file, const ModelConfig& config) {
+    Loader loader(file, config);
+    loader.check();
+    return loader.bytes();
+}
+
+int64_t WeightBytes::total() const {
+    int64_t sum = 0;
+    for (const Part& part : parts) {
+        sum += part.bytes;
+    }
+    return sum;
 }
 
 std::vector<std::string> Weights::check(const GgufFile& file, const ModelConfig& config) {

@@ -34,6 +34,28 @@ struct LayerWeights {
     kernels::Glu shared;              // or empty
 };
 
+// What loading will take, tensor by tensor, as a backend's account counts them.
+struct WeightBytes {
+    enum class Kind : uint8_t { other, experts, embedding };  // experts: routed ones
+    struct Part {
+        int64_t bytes = 0;
+        Kind kind = Kind::other;
+        int64_t layer = -1;  // of experts
+    };
+    std::vector<Part> parts;
+
+    WeightBytes() = default;
+    WeightBytes(int64_t bytes)
+        : parts{{bytes}} {}  // NOLINT: weights of which only the sum is known
+    int64_t total() const;
+};
+
+// Which weights stay with the CPU where the device is a card (Backend::keep_on_host).
+struct WeightPlacement {
+    int64_t cpu_moe_layers =
+        0;  // routed experts of the first so many layers, as llama.cpp's -ncmoe counts
+};
+
 struct Weights {
     kernels::TensorView token_embd;   // [W, D]
     kernels::TensorView output_norm;  // [D]
@@ -49,10 +71,14 @@ struct Weights {
     static Weights load(const GgufFile& file,
                         const ModelConfig& config,
                         kernels::Backend& backend,
-                        const LoadProgress& progress);
+                        const LoadProgress& progress,
+                        const WeightPlacement& placement = {});
 
     // The checks of load() without reading a tensor. Returns the warnings, throws as load() does.
     static std::vector<std::string> check(const GgufFile& file, const ModelConfig& config);
+
+    // The sizes load() will ask for, from the header alone. Throws as load() does.
+    static WeightBytes bytes(const GgufFile& file, const ModelConfig& config);
 };
 
 }  // namespace runtime

@@ -19,6 +19,7 @@
 #include "tests/support/check_close.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/golden_vectors.h"
+#include "tests/support/real_shape.h"
 #include "tests/support/temp_folder.h"
 
 namespace {
@@ -99,91 +100,6 @@ std::string greedy_tokens(const std::string& model, const tests::GoldenVectors& 
     return run.out;
 }
 
-// A file with every tensor of GLM-4.7-Flash at its real size in F16 and no data: a hole of 55 GiB
-// that takes no room.
-void write_real_shape(const std::string& path) {
-    auto image = tests::GgufImage::of(golden("nano-f32.gguf"));
-    const auto matrix = [&](const std::string& name, std::vector<uint64_t> ne) {
-        image.tensors.push_back({name, std::move(ne), 1, {}});
-    };
-    const auto vector = [&](const std::string& name, uint64_t n) {
-        image.tensors.push_back({name, {n}, 0, {}});
-    };
-    image.tensors.clear();
-    matrix("token_embd.weight", {2048, 154880});
-    vector("output_norm.weight", 2048);
-    matrix("output.weight", {2048, 154880});
-    for (int i = 0; i < 47; i++) {
-        const std::string p = "blk." + std::to_string(i) + ".";
-        vector(p + "attn_norm.weight", 2048);
-        vector(p + "ffn_norm.weight", 2048);
-        matrix(p + "attn_q_a.weight", {2048, 768});
-        vector(p + "attn_q_a_norm.weight", 768);
-        matrix(p + "attn_q_b.weight", {768, 5120});
-        matrix(p + "attn_kv_a_mqa.weight", {2048, 576});
-        vector(p + "attn_kv_a_norm.weight", 512);
-        matrix(p + "attn_k_b.weight", {192, 512, 20});
-        matrix(p + "attn_v_b.weight", {512, 256, 20});
-        matrix(p + "attn_output.weight", {5120, 2048});
-        if (i == 0) {
-            matrix(p + "ffn_gate.weight", {2048, 10240});
-            matrix(p + "ffn_up.weight", {2048, 10240});
-            matrix(p + "ffn_down.weight", {10240, 2048});
-            continue;
-        }
-        image.tensors.push_back({p + "ffn_gate_inp.weight", {2048, 64}, 0, {}});
-        vector(p + "exp_probs_b.bias", 64);
-        matrix(p + "ffn_gate_exps.weight", {2048, 1536, 64});
-        matrix(p + "ffn_up_exps.weight", {2048, 1536, 64});
-        matrix(p + "ffn_down_exps.weight", {1536, 2048, 64});
-        matrix(p + "ffn_gate_shexp.weight", {2048, 1536});
-        matrix(p + "ffn_up_shexp.weight", {2048, 1536});
-        matrix(p + "ffn_down_shexp.weight", {1536, 2048});
-    }
-    uint64_t at = 0;
-    for (auto& t : image.tensors) {
-        t.offset = static_cast<int64_t>(at);
-        uint64_t bytes = t.type == 0 ? 4 : 2;
-        for (const uint64_t n : t.ne) {
-            bytes *= n;
-        }
-        at += (bytes + 31) / 32 * 32;
-    }
-    for (const auto& [key, value] : std::initializer_list<std::pair<const char*, uint32_t>>{
-             {"block_count", 47},
-             {"context_length", 202752},
-             {"embedding_length", 2048},
-             {"feed_forward_length", 10240},
-             {"attention.head_count", 20},
-             {"attention.q_lora_rank", 768},
-             {"attention.kv_lora_rank", 512},
-             {"attention.key_length", 576},
-             {"attention.value_length", 512},
-             {"attention.key_length_mla", 256},
-             {"attention.value_length_mla", 256},
-             {"rope.dimension_count", 64},
-             {"expert_count", 64},
-             {"expert_used_count", 4},
-             {"expert_feed_forward_length", 1536},
-             {"vocab_size", 154880}}) {
-        image.set_u32(std::string("deepseek2.") + key, value);
-    }
-    std::vector<std::string> tokens;
-    std::string types =
-        tests::GgufImage::pack(uint32_t{5}) + tests::GgufImage::pack(uint64_t{154880});
-    for (int i = 0; i < 154880; i++) {
-        tokens.push_back("t" + std::to_string(i));
-        types += tests::GgufImage::pack(int32_t{1});
-    }
-    image.set_string_array("tokenizer.ggml.tokens", tokens);
-    image.set("tokenizer.ggml.token_type", 9, types);
-    std::ofstream out(path, std::ios::binary);
-    const std::string head = image.bytes();
-    out << head;
-    out.close();
-    std::filesystem::resize_file(path, head.size() + at);
-}
-
 }  // namespace
 
 TEST_CASE("eval gives the oracle's logits and greedy continuation for F32 weights") {
@@ -235,7 +151,7 @@ TEST_CASE("eval of quantised weights stays within what 8-bit activations explain
 TEST_CASE("plan of the real dimensions: 54,144 bytes a token, no V, and what V would have taken") {
     const tests::TempFolder folder;
     const std::string model = folder.path("glm-4.7-flash real shape.gguf");
-    write_real_shape(model);
+    tests::write_real_shape(model, golden("nano-f32.gguf"));
     const Outcome run = keyhole({"plan", model, "-c", "200192", "--vram", "80GiB", "--json"});
     INFO(run.err);
     REQUIRE(run.status == 0);
@@ -247,17 +163,67 @@ TEST_CASE("plan of the real dimensions: 54,144 bytes a token, no V, and what V w
     CHECK(plan["kv_cache"]["k_bytes"] == int64_t{54144} * 200192);        // 10337.06 MiB
     CHECK(plan["kv_cache"]["with_v_bytes"] == int64_t{102272} * 200192);  // 19525.56 MiB
     CHECK(plan["ctx_size"] == 200192);
-    int64_t parts = 0;
     for (const auto& device : plan["devices"]) {
-        parts += device["weights_bytes"].get<int64_t>() + device["kv_bytes"].get<int64_t>() +
-                 device["compute_bytes"].get<int64_t>() + device["free_bytes"].get<int64_t>() +
-                 device.value("other_bytes", int64_t{0});
+        const int64_t parts =
+            device["weights_bytes"].get<int64_t>() + device["kv_bytes"].get<int64_t>() +
+            device["compute_bytes"].get<int64_t>() + device["free_bytes"].get<int64_t>() +
+            device.value("other_bytes", int64_t{0});
         CHECK(parts == device["total_bytes"]);
     }
     const Outcome table = keyhole({"plan", model, "-c", "200192", "--vram", "80GiB"});
     CHECK_THAT(table.out, ContainsSubstring("10337.06 MiB"));
     CHECK_THAT(table.out, ContainsSubstring("19525.56 MiB"));
     CHECK_THAT(keyhole({"inspect", model}).out, ContainsSubstring("MLA"));
+}
+
+TEST_CASE(
+    "plan of a Q4_K_M file: the whole window on 24 GiB in 8 bits, and experts on the CPU of "
+    "smaller cards") {
+    const tests::TempFolder folder;
+    const std::string model = folder.path("q4_k_m.gguf");
+    tests::write_real_shape(model, golden("nano-f32.gguf"), true);
+    const auto plan = [&](std::vector<std::string> more) {
+        std::vector<std::string> arguments = {"plan", model, "--json"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        const Outcome run = keyhole(arguments);
+        INFO(run.err);
+        REQUIRE(run.status == 0);
+        return nlohmann::json::parse(run.out);
+    };
+    const auto whole = plan({"--vram", "24GiB"});
+    CHECK(whole["fits"] == true);
+    CHECK(whole["ctx_size"] == 202752);
+    CHECK(whole["kv_cache"]["type"] == "q8_latent");
+    CHECK(whole["kv_cache"]["bytes_per_token"] == 47 * 656);
+    CHECK(whole["cpu_moe_layers"] == 0);
+    CHECK(whole["devices"][0]["compute_bytes"] <= 300 << 20);
+    CHECK(whole["choices"][0]["reason"].get<std::string>().find("202752 tokens") !=
+          std::string::npos);
+    const auto f16 = plan({"--vram", "24GiB", "-ctk", "f16"});
+    CHECK(f16["fits"] == true);
+    CHECK(f16["max_ctx_size"] >= 125'000);
+    CHECK(f16["max_ctx_size"] <= 133'000);
+    CHECK(plan({"--vram", "24GiB", "-c", "202752", "-ctk", "f16", "-ncmoe", "0"})["fits"] == false);
+    CHECK(plan({"--vram", "24GiB", "-c", "202752", "-ctk", "f16"})["cpu_moe_layers"] == 12);
+    CHECK(plan({"--vram", "24GiB", "-c", "100000"})["kv_cache"]["type"] == "f16");
+    int64_t kept = 0;
+    for (const char* card : {"16GiB", "12GiB", "8GiB"}) {
+        const auto small = plan({"--vram", card});
+        INFO(small.dump());
+        CHECK(small["fits"] == true);
+        CHECK(small["ctx_size"] == 202752);
+        CHECK(small["cpu_moe_layers"] > kept);
+        kept = small["cpu_moe_layers"];
+        CHECK(small["devices"].size() == 2);
+        int64_t weights = 0;
+        for (const auto& device : small["devices"]) {
+            weights += device["weights_bytes"].get<int64_t>();
+        }
+        CHECK(weights == small["model"]["weights_bytes"]);
+        // A layer fewer, and it does not fit.
+        CHECK(plan({"--vram", card, "-c", "202752", "-ctk", "q8_latent", "-ncmoe",
+                    std::to_string(kept - 1)})["fits"] == false);
+    }
 }
 
 TEST_CASE("failures say one clear line and exit with 1, wrong usage with 2") {
@@ -314,7 +280,8 @@ TEST_CASE("--no-mmap computes the same from memory of its own") {
     const tests::TempFolder folder;
     const std::string tokens = folder.write("tokens", "1 2 3");
     const auto run = [&](const std::string& option) {
-        return keyhole({"eval", "-m", golden("nano-q8_0.gguf"), "--tokens", tokens, "--greedy", "8", option});
+        return keyhole(
+            {"eval", "-m", golden("nano-q8_0.gguf"), "--tokens", tokens, "--greedy", "8", option});
     };
     const Outcome mapped = run("--log-level=error"), read = run("--no-mmap");
     INFO(mapped.err << read.err);

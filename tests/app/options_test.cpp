@@ -63,7 +63,7 @@ TEST_CASE("Every shared flag reaches the engine's options") {
     CHECK(options.engine.vram_bytes == int64_t{24} << 30);
     CHECK_FALSE(options.engine.mmap);
     CHECK(options.gpu_layers == "all");
-    CHECK(options.cpu_moe_layers == 7);
+    CHECK(options.engine.cpu_moe_layers == 7);
     CHECK(options.engine.device == "cuda:1");
 }
 

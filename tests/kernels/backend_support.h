@@ -33,7 +33,7 @@ inline std::vector<std::unique_ptr<Backend>> backends() {
     for (int threads : {1, 2, 3}) {
         list.push_back(kernels::make_cpu_backend({threads, threads}));
     }
-    if (auto cuda = kernels::make_cuda_backend(0)) {
+    if (auto cuda = kernels::make_cuda_backend()) {
         list.push_back(std::move(cuda));
     }
     return list;

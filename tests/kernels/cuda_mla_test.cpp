@@ -1,15 +1,18 @@
 // The MLA decode kernel and its merge against double loops: every row type, one to four query
 // tokens and long chunks, awkward lengths, several sequences in shuffled pages whose unused rows
 // are NaN, 20 heads and others; in every schedule.
+#include <map>
 #include <numeric>
 
 #include "kernels/cuda/mla.h"
+#include "kernels/k_row.h"
 #include "kernels/quants/quants.h"
 #include "tests/kernels/backend_support.h"
 #include "tests/kernels/cuda_support.h"
 #include "tests/support/child.h"
 
 using namespace tests;
+using kernels::KType;
 using kernels::cuda::Attend;
 using kernels::cuda::QueryGroup;
 using kernels::cuda::TokenPlace;
@@ -19,14 +22,27 @@ namespace {
 constexpr int kLatent = 512, kRotary = 64, kRow = kLatent + kRotary, kNope = 192;
 
 struct Case {
-    DType type = DType::f16;
+    KType type = DType::f16;
     int heads = 20;
     // Per sequence: cached tokens before this pass, and query tokens.
     std::vector<std::pair<int, int>> sequences = {{64, 1}};
     size_t wave_groups = 0;  // 0: all groups at once
+    bool plain = false;      // by the kernel for any shape
     bool steep =
         false;  // the first tokens have huge scores: a running maximum that is not kept overflows
 };
+
+kernels::cuda::KRows rows_of_type(const KType& type, int64_t before, int latent, int rotary) {
+    const kernels::LatentRow parts(latent, rotary);
+    return {before,
+            kernels::k_row_bytes(type, latent, rotary),
+            type.dtype,
+            latent,
+            rotary,
+            type.int8_latent,
+            static_cast<int32_t>(parts.rotary_at),
+            static_cast<int32_t>(parts.scales_at)};
+}
 
 struct Result {
     Floats mixed;
@@ -49,8 +65,8 @@ Result attend(const Case& c, uint32_t seed = 3) {
         n_tokens += queries;
         n_pages += (cached + queries + 63) / 64;
     }
-    const int64_t row_bytes = kernels::row_bytes(c.type, kRow), page_bytes = 64 * row_bytes,
-                  before = 96;
+    const int64_t row_bytes = kernels::k_row_bytes(c.type, kLatent, kRotary),
+                  page_bytes = 64 * row_bytes, before = 96;
     const int64_t stride = (before + page_bytes + 255) / 256 * 256;
     std::vector<uint8_t> memory(static_cast<size_t>((n_pages + 2) * stride), 0xFF);
     std::vector<int> order(static_cast<size_t>(n_pages + 2));
@@ -65,7 +81,14 @@ Result attend(const Case& c, uint32_t seed = 3) {
     std::vector<std::byte*> pages;
     std::vector<QueryGroup> groups;
     Attend work;
-    Doubles want;
+    // The loops below are most of the time of a test that runs a case in eight schedules.
+    static std::map<std::string, Doubles> known;
+    std::string key = kernels::name(c.type) + (c.steep ? " steep " : " ") + std::to_string(c.heads);
+    for (const auto& [cached, queries] : c.sequences) {
+        key += " " + std::to_string(cached) + "+" + std::to_string(queries);
+    }
+    Doubles& want = known[key + " " + std::to_string(seed)];
+    const bool compute = want.empty();
     const int32_t most = kernels::cuda::mla_group_tokens(c.heads);
     int first_row = 0;
     for (const auto& [cached, queries] : c.sequences) {
@@ -81,24 +104,24 @@ Result attend(const Case& c, uint32_t seed = 3) {
             const auto at =
                 static_cast<size_t>(pages.back() - reinterpret_cast<std::byte*>(cache.get()) +
                                     before + i % 64 * row_bytes);
-            kernels::quantize_row(c.type, row.data(), memory.data() + at, kRow);
+            auto* packed_row = reinterpret_cast<std::byte*>(memory.data() + at);
+            kernels::pack_k_row(c.type, row.data(), kLatent, kRotary, packed_row);
             rows.resize(rows.size() + kRow);
-            kernels::dequantize_row(c.type, memory.data() + at, rows.data() + rows.size() - kRow,
-                                    kRow);
+            kernels::unpack_k_row(c.type, packed_row, kLatent, kRotary,
+                                  rows.data() + rows.size() - kRow);
         }
         for (int t = 0; t < queries; t++) {
             const int seen = cached + t + 1;
             places.push_back({cached + t, table});
-            const bool joins =
-                !groups.empty() && t > 0 && groups.back().n_tokens < most &&
-                groups.back().split_tokens == kernels::cuda::split_tokens_at(cached + t);
+            const bool joins = !groups.empty() && t > 0 && groups.back().n_tokens < most &&
+                               groups.back().split_tokens == kernels::split_tokens_at(cached + t);
             if (joins) {
                 groups.back().n_tokens++;
             } else {
-                groups.push_back({first_row + t, 1, cached + t, table,
-                                  kernels::cuda::split_tokens_at(cached + t)});
+                groups.push_back(
+                    {first_row + t, 1, cached + t, table, kernels::split_tokens_at(cached + t)});
             }
-            for (int h = 0; h < c.heads; h++) {
+            for (int h = 0; compute && h < c.heads; h++) {
                 const float* query = absorbed.data() + ((first_row + t) * c.heads + h) * kLatent;
                 const float* turned =
                     q.data() + ((first_row + t) * c.heads + h) * (kNope + kRotary) + kNope;
@@ -141,7 +164,7 @@ Result attend(const Case& c, uint32_t seed = 3) {
     const simt::Buffer<uint16_t> part(parts * kLatent);
     const simt::Buffer<float2> weight(parts);
     const simt::Buffer<float> mixed(static_cast<size_t>(n_tokens * c.heads) * kLatent);
-    work.rows = {before, row_bytes, c.type, kLatent, kRotary};
+    work.rows = rows_of_type(c.type, before, kLatent, kRotary);
     work.batch = {device_places.get(), device_pages.get()};
     work.groups = device_groups.get();
     work.n_groups = static_cast<int32_t>(groups.size());
@@ -154,6 +177,12 @@ Result attend(const Case& c, uint32_t seed = 3) {
     work.part = part.get();
     work.weight = weight.get();
     work.mixed = mixed.get();
+    if (c.plain) {
+        kernels::cuda::launch_mla_any(work, nullptr);
+        Result result{mixed.download(), 0};
+        result.nmse = nmse(result.mixed, want);
+        return result;
+    }
     // In waves of groups, as the backend does for long chunks.
     const size_t wave = c.wave_groups == 0 ? groups.size() : c.wave_groups;
     for (size_t first = 0; first < groups.size(); first += wave) {
@@ -171,12 +200,12 @@ Result attend(const Case& c, uint32_t seed = 3) {
     return result;
 }
 
-constexpr DType kTypes[] = {DType::f16, DType::bf16, DType::q8_0, DType::q4_0};
+constexpr KType kTypes[] = {DType::f16, DType::bf16, DType::q8_0, DType::q4_0, KType::q8_latent()};
 
 }  // namespace
 
 TEST_CASE("mla decode: every row type at awkward lengths equals double loops, in every schedule") {
-    for (const DType type : kTypes) {
+    for (const KType& type : kTypes) {
         for (const simt::cpu::Mode& mode : test_modes()) {
             const WithMode with(mode);
             INFO(kernels::name(type) << ", " << name(mode));
@@ -205,6 +234,53 @@ TEST_CASE(
     CHECK(attend({DType::f16, 20, {{0, 70}, {200, 3}}}).nmse <
           5e-4);  // a prompt's chunk beside a decoding sequence
     CHECK(attend({DType::f16, 20, {{100, 2}}, 0, true}).nmse < 5e-4);
+}
+
+TEST_CASE(
+    "mla for any shape: every row type, one to four query tokens at awkward lengths, in every "
+    "schedule") {
+    for (const KType& type : {KType(DType::f32), KType(DType::f16), KType(DType::bf16),
+                              KType(DType::q8_0), KType(DType::q4_0), KType::q8_latent()}) {
+        Case c{type, 5, {{0, 1}, {1, 2}, {63, 3}, {64, 4}, {65, 1}}};
+        c.plain = true;
+        INFO(kernels::name(type));
+        if (type.int8_latent) {
+            for (const simt::cpu::Mode& mode : test_modes()) {
+                const WithMode with(mode);
+                INFO(name(mode));
+                CHECK(attend(c).nmse < 5e-4);
+            }
+        } else if (!simt::cpu::checking()) {
+            CHECK(attend(c).nmse < 5e-4);
+        }
+    }
+}
+
+// The whole product, as many minutes of a core as it takes: a ctest of its own (label slow).
+TEST_CASE("every combination: rows, queries, lengths, heads, schedules", "[.][slow]") {
+    for (const KType& type : kTypes) {
+        for (const int heads : {20, 5}) {
+            for (const int queries : {1, 2, 3, 4}) {
+                const Case c{
+                    type,
+                    heads,
+                    {{0, queries}, {1, queries}, {63, queries}, {64, queries}, {65, queries}}};
+                Case plain = c;
+                plain.plain = true;
+                const Case longest{type, heads, {{4095, queries}}};
+                for (const simt::cpu::Mode& mode : test_modes()) {
+                    const WithMode with(mode);
+                    INFO(kernels::name(type)
+                         << ", " << heads << " heads, " << queries << " queries, " << name(mode));
+                    CHECK(attend(c).nmse < 5e-4);
+                    CHECK(attend(longest).nmse < 5e-4);
+                    if (heads == 5) {
+                        CHECK(attend(plain).nmse < 5e-4);
+                    }
+                }
+            }
+        }
+    }
 }
 
 TEST_CASE("mla decode: 4,095 cached tokens") {
@@ -252,7 +328,7 @@ TEST_CASE("mla decode: shared memory is read without bank conflicts, and each K 
 TEST_CASE(
     "mla decode: every barrier, wait, zero fill and fragment order is needed, and missing ones are "
     "caught") {
-    for (const DType type : {DType::f16, DType::q8_0}) {
+    for (const KType& type : {KType(DType::f16), KType(DType::q8_0), KType::q8_latent()}) {
         const Case c{type, 20, {{100, 2}}};
         simt::cpu::record_sites(true);
         attend(c);

@@ -134,7 +134,7 @@ double routed_products(DType type, int64_t tokens) {
     const int64_t experts = 6, used = 2, dim = 256, width = 256, pairs = tokens * used;
     const Floats logits = random.normals(tokens * experts), bias = random.normals(experts, 0.1F);
     const simt::Buffer<float> device_logits(logits), device_bias(bias);
-    const int32_t most = kernels::cuda::most_items(pairs, experts);
+    const int32_t most = kernels::most_items(pairs, experts);
     const simt::Buffer<int32_t> chosen(static_cast<size_t>(pairs)),
         order(static_cast<size_t>(pairs)), n_items(1);
     const simt::Buffer<float> weights(static_cast<size_t>(pairs));
@@ -264,6 +264,22 @@ TEST_CASE("cuda products: every element type, one to five rows, in every schedul
             const WithMode with(mode);
             INFO(name(mode));
             CHECK(normed_products(type, 3, 512) < 5e-4);
+        }
+    }
+}
+
+TEST_CASE("every combination: element types, tokens, schedules", "[.][slow]") {
+    for (const DType type : kTypes) {
+        if (type == DType::i32) {
+            continue;
+        }
+        for (const simt::cpu::Mode& mode : test_modes()) {
+            const WithMode with(mode);
+            for (const int64_t tokens : {1, 2, 3, 4}) {
+                INFO(kernels::name(type) << ", " << tokens << " tokens, " << name(mode));
+                CHECK(normed_products(type, tokens, 256) < 5e-4);
+                CHECK(routed_products(type, tokens) < 5e-4);
+            }
         }
     }
 }

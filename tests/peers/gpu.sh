@@ -91,21 +91,26 @@ else
 fi
 
 step "a model of the real shape" 180 "$build/bin/keyhole" synth "$model" --preset full --type q4_k_m --seed 1 || exit 1
-for cache in f16 q8_0; do
+for cache in f16 q8_latent; do
     step "plan, $cache" 20 "$build/bin/keyhole" plan "$model" --device cuda -ctk "$cache" || true
     step "speed at depths, $cache" 120 "$build/bin/keyhole" bench -m "$model" --device cuda -ctk "$cache" -p 512 -n 32 \
         -d 0,8192,32768 -r 1 -o json || true
 done
 if [ "$dry" -eq 1 ] || [ "$(left)" -gt 120 ]; then
-    step "speed far down, 8-bit cache" 180 "$build/bin/keyhole" bench -m "$model" --device cuda -ctk q8_0 -p 0 -n 16 \
+    step "speed far down, 8-bit cache" 180 "$build/bin/keyhole" bench -m "$model" --device cuda -ctk q8_latent -p 0 -n 16 \
         -d 90000 -r 1 -o json || true
+fi
+step "the plan for a 24 GiB card" 20 "$build/bin/keyhole" plan "$model" --device cuda --vram 24GiB || true
+if [ "$dry" -eq 1 ] || [ "$(left)" -gt 120 ]; then
+    step "held to 24 GiB: the whole window reserved, experts of 4 layers on the CPU for once" 120 "$build/bin/keyhole" bench \
+        -m "$model" --device cuda --vram 24GiB -c 202752 -ncmoe 5 -p 512 -n 16 -d 0 -r 1 -o json || true
 fi
 
 # Forecast against the driver: what the plan says beside what nvidia-smi sees while the server holds the model.
 memory() {
     local server before during
     before=$(nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -1)
-    "$build/bin/keyhole" serve -m "$model" --device cuda -ctk q8_0 -c 32768 --port 0 >"$build/serve.log" 2>&1 &
+    "$build/bin/keyhole" serve -m "$model" --device cuda -ctk q8_latent -c 32768 --port 0 >"$build/serve.log" 2>&1 &
     server=$!
     for _ in $(seq 1 60); do
         grep -q listening "$build/serve.log" && break
@@ -115,7 +120,7 @@ memory() {
     kill "$server"
     wait "$server"
     echo "driver: $((during - before)) MiB more while the model is loaded; the plan:"
-    "$build/bin/keyhole" plan "$model" --device cuda -ctk q8_0 -c 32768 | grep -E 'weights|K cache|compute'
+    "$build/bin/keyhole" plan "$model" --device cuda -ctk q8_latent -c 32768 | grep -E 'weights|K cache|compute'
 }
 if [ "$dry" -eq 1 ]; then
     printf '\n### forecast against driver memory\n\n    keyhole serve, nvidia-smi before and during, keyhole plan\n'

@@ -7,6 +7,7 @@
 
 #include "runtime/engine/direct_run.h"
 #include "runtime/engine/model_instance.h"
+#include "runtime/log.h"
 #include "tests/runtime/toy_engine.h"
 #include "tests/support/catch.h"
 
@@ -375,5 +376,31 @@ TEST_CASE("plan and load agree to the byte") {
     CHECK(m.devices[0].total_bytes == options.vram_bytes);
     CHECK(m.devices[0].weights_bytes == plan.weights_bytes);
     CHECK(m.devices[0].kv_limit_bytes == plan.k_bytes);
+    CHECK(m.devices[0].compute_bytes == plan.compute_bytes);
     check_sums(m);
+    // Passes of every size, and a long sequence: nothing more is taken.
+    for (const int length : {1, 3, 40, 600, 1500}) {
+        auto stream = engine.submit(request_of(tokens_of(length, length), 4));
+        read_all(*stream);
+    }
+    CHECK(engine.memory().devices[0].compute_bytes == plan.compute_bytes);
+    CHECK(engine.memory().devices[0].weights_bytes == plan.weights_bytes);
+}
+
+TEST_CASE("a card that is not there: the CPU computes, and says so") {
+    std::vector<std::string> lines;
+    runtime::set_log_listener(
+        [&](runtime::LogLevel, const std::string& line) { lines.push_back(line); });
+    EngineOptions options = two_threads();
+    options.device = "cuda";
+    EngineThread engine;
+    engine.load(kNano, options);
+    REQUIRE(engine.wait_ready());
+    runtime::set_log_listener({});
+    const auto said = std::ranges::find_if(lines, [](const std::string& line) {
+        return line.find("on the CPU instead") != std::string::npos;
+    });
+    CHECK(said != lines.end());
+    auto stream = engine.submit(request_of(tokens_of(5, 3), 4));
+    CHECK(read_all(*stream).finished(FinishReason::length));
 }

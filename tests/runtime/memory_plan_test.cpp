@@ -106,9 +106,9 @@ TEST_CASE("what does not fit is refused with changes that do fit") {
     CHECK_FALSE(plan.fits);
     REQUIRE(plan.suggestions.size() >= 2);
     CHECK(plan.suggestions.size() <= 3);
-    CHECK(plan.suggestions[0] == "-ctk q8_0");
+    CHECK(plan.suggestions[0] == "-ctk q8_latent");
     CHECK(plan.suggestions[1] == "-c " + std::to_string(plan.max_ctx_size));
-    CHECK_THAT(plan.problem, ContainsSubstring("24.00 GiB") && ContainsSubstring("-ctk q8_0"));
+    CHECK_THAT(plan.problem, ContainsSubstring("24.00 GiB") && ContainsSubstring("-ctk q8_latent"));
     CHECK(plan_memory(glm_flash(), kWeights, on_card(24 * kGiB, 200000, DType::q8_0)).fits);
     CHECK(plan_memory(glm_flash(), kWeights, on_card(24 * kGiB, plan.max_ctx_size)).fits);
 
@@ -129,6 +129,76 @@ TEST_CASE("a context is whole pages, at most what the model was trained for") {
     const MemoryPlan plan = plan_memory(odd, kWeights, on_card(80 * kGiB, 1000));
     CHECK(plan.ctx_size == 1000);
     CHECK(plan.pool_pages == 16);
+}
+
+TEST_CASE("what is left open is decided cache first, then experts, each with its reason") {
+    // 46 layers of experts, and what must be on the card.
+    runtime::WeightBytes weights(int64_t{1254} << 20);
+    for (int64_t layer = 1; layer < 47; layer++) {
+        weights.parts.push_back({int64_t{348} << 20, runtime::WeightBytes::Kind::experts, layer});
+    }
+    weights.parts.push_back({int64_t{170} << 20, runtime::WeightBytes::Kind::embedding});
+    MemoryRequest r = on_card(80 * kGiB);
+    r.card = true;
+    r.cache_type.reset();
+    const auto on = [&](double gib) {
+        r.total_bytes = r.free_bytes = static_cast<int64_t>(gib * kGiB);
+        MemoryPlan plan = plan_memory(glm_flash(), weights, r);
+        INFO(gib << " GiB: " << plan.problem);
+        REQUIRE(plan.fits);
+        REQUIRE(plan.devices.size() == 2);
+        for (const MemoryPlan::Device& d : plan.devices) {
+            CHECK(d.total_bytes ==
+                  d.weights_bytes + d.kv_bytes + d.compute_bytes + d.other_bytes + d.free_bytes);
+        }
+        CHECK(plan.devices[0].weights_bytes + plan.devices[1].weights_bytes == plan.weights_bytes);
+        CHECK(plan.weights_bytes == weights.total());
+        REQUIRE(!plan.choices.empty());
+        for (const MemoryPlan::Choice& choice : plan.choices) {
+            CHECK(!choice.reason.empty());
+        }
+        return plan;
+    };
+    CHECK(on(32).cache_type == "f16");
+    CHECK(on(32).choices.size() == 1);
+    CHECK(on(32).ctx_size == 202752);
+    const MemoryPlan bits = on(24);
+    CHECK(bits.cache_type == "q8_latent");
+    CHECK(bits.ctx_size == 202752);
+    CHECK(bits.cpu_moe_layers == 0);
+    const MemoryPlan shorter =
+        on(21);  // more than half of the window: rather that than experts on the CPU
+    CHECK(shorter.ctx_size < 202752);
+    CHECK(shorter.ctx_size >= 202752 / 2);
+    CHECK(shorter.cpu_moe_layers == 0);
+    const MemoryPlan beside = on(12);
+    CHECK(beside.ctx_size == 202752);
+    CHECK(beside.cpu_moe_layers > 0);
+    CHECK(beside.devices[1].weights_bytes > int64_t{170} << 20);
+    CHECK(on(8).cpu_moe_layers > beside.cpu_moe_layers);
+    CHECK(on(7).ctx_size < 202752);  // all experts beside it, and what is left
+
+    // What is asked for is kept.
+    r.ctx_size = 32768;
+    CHECK(on(24).cache_type == "f16");
+    CHECK(on(12).ctx_size == 32768);
+    r.cpu_moe_layers = 47;
+    CHECK(on(24).cpu_moe_layers == 47);
+    r.cache_type = DType::q4_0;
+    CHECK(on(24).cache_type == "q4_0");
+    r.ctx_size = 202752;
+    r.cache_type = DType::f16;
+    r.cpu_moe_layers = 0;
+    r.total_bytes = r.free_bytes = 24 * kGiB;
+    const MemoryPlan refused = plan_memory(glm_flash(), weights, r);
+    CHECK_FALSE(refused.fits);
+    CHECK(refused.suggestions.size() == 3);
+    CHECK(refused.suggestions[0] == "-ctk q8_latent");
+    CHECK(refused.suggestions[2].substr(0, 7) == "-ncmoe ");
+    r.cpu_moe_layers = std::stoll(refused.suggestions[2].substr(7));
+    CHECK(plan_memory(glm_flash(), weights, r).fits);
+    r.cpu_moe_layers = *r.cpu_moe_layers - 1;
+    CHECK_FALSE(plan_memory(glm_flash(), weights, r).fits);
 }
 
 TEST_CASE("a small model's pool holds several contexts") {

@@ -27,7 +27,7 @@ public:
     };
 
     explicit ModelRunner(const std::string& path,
-                         kernels::DType cache_type = kernels::DType::f32,
+                         kernels::KType cache_type = kernels::DType::f32,
                          int64_t max_tokens = 64,
                          int64_t n_pages = 16,
                          std::unique_ptr<kernels::Backend> on = kernels::make_cpu_backend({2, 2}))

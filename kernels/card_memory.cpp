@@ -1,0 +1,67 @@
+#include "kernels/card_memory.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace kernels {
+
+std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
+    constexpr int64_t kFloat = 4;
+    const int64_t tokens = s.n_tokens, pairs = tokens * s.n_used,
+                  group = std::max<int64_t>(1, 40 / s.n_heads);
+
+    // The most splits of a token, wherever it stands: a position's split length doubles from time
+    // to time, so the most are at the last position before such a step, or at the last of all.
+    int64_t splits = 1;
+    for (int64_t step = 128;; step *= 2) {
+        const int64_t last = std::min(step * 128, s.context) - 1;
+        splits = std::max(splits, last / step + 1);
+        if (step * 128 >= s.context) {
+            break;
+        }
+    }
+    // Splits' sums are held for as many tokens as kPartBytes has room for, and at least for one
+    // group.
+    const int64_t token_sums = s.n_heads * splits;
+    const int64_t held =
+        std::min(tokens * token_sums,
+                 std::max(kPartBytes / (s.latent * 2), std::min(group, tokens) * token_sums));
+
+    std::array<int64_t, kCardSlots> bytes{};
+    const auto set = [&](CardSlot slot, int64_t size) {
+        bytes[static_cast<size_t>(slot)] = round_up(std::max<int64_t>(size, 1), kCardAlignment);
+    };
+    for (size_t i = 0; i < kCardSlots; i++) {
+        set(static_cast<CardSlot>(i), 0);
+    }
+    set(CardSlot::ids, tokens * 4);
+    set(CardSlot::places, tokens * 8);
+    set(CardSlot::pages,
+        std::min(s.n_sequences, tokens) * ((s.context + kPageTokens - 1) / kPageTokens) * 8);
+    set(CardSlot::groups, tokens * 20);
+    set(CardSlot::table_rows, tokens * s.hidden * kFloat);
+    set(CardSlot::absorbed, tokens * s.n_heads * s.latent * kFloat);
+    set(CardSlot::part, held * s.latent * 2);
+    set(CardSlot::weight, held * 8);
+    set(CardSlot::mixed, tokens * s.n_heads * s.latent * kFloat);
+    set(CardSlot::gate, std::max(tokens * s.dense_ff, pairs * s.expert_ff) * kFloat);
+    set(CardSlot::up, std::max(tokens * s.dense_ff, pairs * s.expert_ff) * kFloat);
+    set(CardSlot::down, pairs * s.hidden * kFloat);
+    set(CardSlot::logits, tokens * s.n_experts * kFloat);
+    set(CardSlot::chosen, pairs * 4);
+    set(CardSlot::weights, pairs * kFloat);
+    set(CardSlot::items, most_items(pairs, s.n_experts) * 12);
+    set(CardSlot::n_items, 4);
+    set(CardSlot::pairs, pairs * 4);
+    set(CardSlot::shared_gate, tokens * s.shared_ff * kFloat);
+    set(CardSlot::shared_up, tokens * s.shared_ff * kFloat);
+    set(CardSlot::shared_down, tokens * s.hidden * kFloat);
+    return bytes;
+}
+
+int64_t card_work_bytes(const WorkShape& shape) {
+    const auto slots = card_slot_bytes(shape);
+    return std::accumulate(slots.begin(), slots.end(), int64_t{0});
+}
+
+}  // namespace kernels

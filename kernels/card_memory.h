@@ -1,0 +1,81 @@
+// What a graphics card's memory goes to: the working arrays of the CUDA backend for the largest
+// pass it will be asked for, and how allocations are rounded. Arithmetic alone, so that a plan for
+// a card can be made where there is none; the backend allocates by the same functions.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "kernels/backend.h"
+
+namespace kernels {
+
+// Driver, context and kernels: what a card has lost before the first allocation (466 MiB were
+// measured on 24 GB cards of two generations; see tests/peers/README.md).
+inline constexpr int64_t kCardOverheadBytes = int64_t{466} << 20;
+// The driver hands out device memory in pieces of this size.
+inline constexpr int64_t kCardGranuleBytes = int64_t{2} << 20;
+// Of weights inside the one allocation that holds them.
+inline constexpr int64_t kCardAlignment = 256;
+
+inline constexpr int64_t round_up(int64_t bytes, int64_t step) {
+    return (bytes + step - 1) / step * step;
+}
+
+inline constexpr int kTileTokens = 4;  // pairs of one expert that a block works on at a time
+
+// The most work items that `pairs` pairs of `experts` experts can make.
+inline int32_t most_items(int64_t pairs, int64_t experts) {
+    const int64_t full = (pairs + kTileTokens - 1) / kTileTokens;
+    return static_cast<int32_t>(pairs < full + experts ? pairs : full + experts);
+}
+
+// Of splits' sums at a time: a chunk of 512 tokens over 200,000 would take a gigabyte.
+inline constexpr int64_t kPartBytes = int64_t{32} << 20;
+
+// Cached tokens a split takes for a query at this position: between 64 and 128 splits of a long
+// sequence, at least four tiles each. A function of the position, so that a token's sums do not
+// depend on what else is in the pass; groups never hold two of its values.
+inline int32_t split_tokens_at(int32_t position) {
+    int32_t tokens = 128;
+    while (tokens * 128 <= position) {
+        tokens *= 2;
+    }
+    return tokens;
+}
+
+// Working memory, one piece a purpose.
+enum class CardSlot : uint8_t {
+    ids,
+    places,
+    pages,
+    groups,
+    table_rows,
+    norm,
+    norm_2,
+    bias,
+    absorbed,
+    part,
+    weight,
+    mixed,
+    gate,
+    up,
+    down,
+    logits,
+    chosen,
+    weights,
+    items,
+    n_items,
+    pairs,
+    shared_gate,
+    shared_up,
+    shared_down,
+    count
+};
+inline constexpr size_t kCardSlots = static_cast<size_t>(CardSlot::count);
+
+// Bytes of each slot, whole kCardAlignment.
+std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& shape);
+int64_t card_work_bytes(const WorkShape& shape);
+
+}  // namespace kernels
