@@ -65,6 +65,7 @@ TASKS = {
     "longest": (1300, 5000, lambda r, v, size: recall.among(r, v, size)),
     "once": (200, 700, lambda r, v, size: tools.once(r, size, 0.4, 0.15)),
     "brief": (150, 700, lambda r, v, size: tools.once(r, size, 0.3, 0.15, 0.7, 0.3)),
+    "bind": (150, 700, lambda r, v, size: tools.bind(r, size)),
     "choose": (150, 600, lambda r, v, size: tools.choose(r, size)),
     "calls": (260, 700, lambda r, v, size: tools.conversation(r, size, 0.4, 9, 0.85, 0.3)),
     "manual": (50, 180, lambda r, v, size: dialog.conversation(r, v, size)),

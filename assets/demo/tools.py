@@ -209,7 +209,7 @@ VALUES = {
     "small": lambda r: r.randint(1, 15), "amount": lambda r: r.choice([r.randint(1, 999), round(r.uniform(1, 999), 2), r.randint(1, 20) * 50]),
     "person": lambda r: r.choice([person(r), r.choice(w.FIRST) + " " + r.choice(w.LAST), cap(pseudo(r)), cap(pseudo(r)) + " " + cap(pseudo(r))]),
     "email": email, "phone": lambda r: r.choice(["", "+"]) + r.choice([str(r.randint(10**5, 10**9)), f"{r.randint(10, 99)} {r.randint(100, 999)} {r.randint(1000, 9999)}", f"{r.randint(100, 999)}-{r.randint(1000, 9999)}"]),
-    "phrase": lambda r: r.choice([phrase(r), phrase(r), words_of(r, r.randint(2, 6)), cap(phrase(r)) + r.choice(["", ".", "!"])]), "title": title,
+    "phrase": lambda r: r.choice([phrase(r), phrase(r), words_of(r, r.randint(2, 6)), cap(phrase(r))]), "title": title,
     "query": lambda r: r.choice([words_of(r, r.choice([1, 2, 2, 3, 4])), thing(r), thing(r) + "s", pseudo(r)]), "topic": lambda r: r.choice(w.NOUN + w.HOBBY + w.ANIMAL + [thing(r), pseudo(r)]),
     "filename": filename, "folder": lambda r: r.choice(["src", "docs", "/tmp", "/home/user", "tests", r.choice(w.NOUN), "/var/log", f"{r.choice(w.NOUN)}/{pseudo(r)}", pseudo(r), f"~/{r.choice(w.NOUN)}", f"/{pseudo(r)}/{pseudo(r)}"]),
     "url": some_url, "color": lambda r: r.choice(w.COLOR), "device": lambda r: r.choice([thing(r), r.choice(w.OBJECT), code(r), pseudo(r)]), "percent": lambda r: r.choice([r.randint(0, 100), r.randint(0, 10) * 10]),
@@ -435,7 +435,7 @@ def unseen(r):
 
 
 def draw(r):
-    return Composed(r) if r.random() < 0.45 else Written(r, r.choice(FAMILIES if r.random() < 0.4 or not WRITTEN else WRITTEN))
+    return Composed(r) if r.random() < 0.35 else Written(r, r.choice(FAMILIES if r.random() < 0.4 or not WRITTEN else WRITTEN))
 
 
 def draw_set(r, n):
@@ -469,6 +469,22 @@ def result(r, tool):
         return t, f"The result is: {t}."
     items = [filename(r) for _ in range(r.randint(1, 4))]
     return r.choice([json.dumps(items), "\n".join(items)]), "The result: " + ", ".join(items) + "."
+
+
+def typed(r, q, arguments):
+    """The request as somebody types it: what surrounds the values varies, they themselves stay."""
+    texts = [str(v) for v in arguments.values()]
+    starts, ends = any(q.startswith(v) for v in texts), any(q.endswith(v) for v in texts)
+    if r.random() < 0.55 and not starts:
+        q = cap(q)
+    if q[-1] in "?." and not ends:
+        if r.random() < 0.2:
+            q = q[:-1]
+    elif q[-1] not in ".!?":
+        if r.random() < 0.07:
+            q += r.choice([", please", " please", " for me", " now", ", thanks", ", will you", " if you can"])
+        q += r.choice(["", "", "", "", ".", ".", ".", "!", "?"])
+    return r.choice(POLITE).format(q=q)
 
 
 POLITE = ["{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "Please: {q}", "Hi! {q}", "Hey, {q}", "Could you help me? {q}", "{q} Thanks!", "I need something: {q}", "Use a tool: {q}", "Hello. {q}", "Can you do this: {q}"]
@@ -505,7 +521,7 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
             continue
         t = r.choice(offered)
         q, arguments = t.ask(r, strange)
-        q = r.choice(POLITE).format(q=dialog.noise(r, q, 0.0))
+        q = typed(r, q, arguments)
         calls = [call(t.name, arguments)]
         if r.random() < 0.02 and t.params:
             q2, more = t.ask(r, strange)
@@ -558,7 +574,7 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
     offered = draw_set(r, n)
     messages = [{"role": "system", "content": r.choice(dialog.SYSTEMS)}] if r.random() < 0.15 else []
     order = r.sample(offered, r.randint(max(1, n - 1), n))
-    if r.random() < 0.5:        # a second time: the tool has to be chosen again, its form can be seen above
+    if r.random() < 0.3:        # a second time: the tool has to be chosen again, its form can be seen above
         order += r.sample(offered, n)
     for t in order:
         while r.random() < asked:
@@ -568,7 +584,7 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
             q, a = dialog.plain(r)
             messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
         q, arguments = t.ask(r, strange)
-        q = r.choice(POLITE).format(q=dialog.noise(r, q, 0.0))
+        q = typed(r, q, arguments)
         messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": [call(t.name, arguments)]}]
         if r.random() < 0.3:
             text, answer = result(r, t)
@@ -599,8 +615,68 @@ def choose(r, size):
     room = size - 35 * n
     while room > 0 or not messages or messages[-1]["role"] != "assistant":
         t = r.choice(offered)
-        q = dialog.noise(r, t.ask(r, 0.1)[0], 0.0)
+        q = typed(r, *t.ask(r, 0.1))
         messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": [call(t.name, {})], "open": True}]
         room -= 28
     messages[-1].pop("open")
-    return {"tools": [t.schema for t in offered], "messages": messages, "short": r.random() < 0.9}
+    return {"tools": [t.schema for t in offered], "messages": messages, "short": r.random() < 0.6}
+
+
+def plain_word(r):
+    return r.choice([r.choice(w.NOUN), r.choice(w.OBJECT), r.choice(w.ANIMAL), r.choice(w.ADJ), r.choice(w.VERB), r.choice(w.FOOD), pseudo(r)])
+
+
+ANY_VALUE = {S: lambda r: r.choice([plain_word(r), plain_word(r), words_of(r, 2), words_of(r, 3), place(r), person(r), code(r), filename(r), date(r), time(r), email(r)]),
+             I: integer, N: real, B: lambda r: r.random() < 0.5}
+KEYS = sorted({n for k in KINDS.values() for n in k.names})
+BINDS = ["{n} {v}", "{n} {v}", "{n}: {v}", "call {n} with {v}", "use {n} for {v}", "run {n} on {v}", "I want {n} with {v}", "{v} for {n}", "take {v} and {n} it", "please {n} {v}", "{n} should get {v}", "do {n}, {v}", "what is {n} of {v}?", "give {v} to {n}"]
+
+
+def bind(r, size):
+    """Tools with arbitrary names and keys, each asked for about once, by its name: which keys belong to it must be looked up.
+
+    From bare definitions, where name and keys are close to each other, to complete ones."""
+    full = r.choice([0, 0, 0, 1, 1, 2, 2])
+    n = r.randint(2, max(2, min(8, int(size // (55, 105, 135)[full]))))
+    common = plain_word(r) if r.random() < 0.2 else None
+    offered, used, names = [], [], set()
+    while len(offered) < n:
+        words_ = [plain_word(r) for _ in range(r.choice([1, 1, 2, 2]))]
+        if common:
+            words_.insert(r.randrange(2), common)
+        name = "_".join(words_) if r.random() < 0.6 else spell(r, words_)
+        if name in names:
+            continue
+        names.add(name)
+        properties = {}
+        for _ in range(r.choice([0, 1, 1, 1, 1, 2, 2, 2, 3, 3])):
+            key = r.choice(used) if used and r.random() < 0.15 else r.choice(KEYS) if r.random() < 0.5 else plain_word(r) if r.random() < 0.7 else f"{plain_word(r)}_{plain_word(r)}"
+            properties[key] = {"type": r.choice([S, S, S, S, I, I, N, B])}
+            if full == 2 and r.random() < 0.5:
+                properties[key]["description"] = cap(words_of(r, r.choice([1, 2, 3])))
+        used += properties
+        f = {"name": name}
+        if full == 2 and r.random() < 0.8:
+            f["description"] = cap(words_of(r, r.randint(1, 7)) + r.choice(["", "."]))
+        f["parameters"] = {"type": "object", "properties": properties} if full else properties
+        if full and r.random() < 0.8:
+            f["parameters"]["required"] = list(properties)
+        offered.append({"type": "function", "function": f} if full else f)
+    messages = []
+    order = r.sample(offered, n)
+    for t in order + (r.sample(offered, 1) if r.random() < 0.3 else []):
+        f = t.get("function", t)
+        properties = f["parameters"]["properties"] if full else f["parameters"]
+        name = f["name"]
+        if r.random() < 0.12:
+            messages += [{"role": "user", "content": r.choice(["keys of {n}?", "arguments of {n}", "what does {n} need?", "{n} takes what?"]).format(n=name)},
+                         {"role": "assistant", "content": ", ".join(properties) or "none"}]
+            continue
+        arguments = {key: ANY_VALUE[x["type"]](r) for key, x in properties.items()}
+        parts = [(f"{key}{r.choice([' ', '=', ': '])}" if r.random() < 0.12 else "") + (str(v).lower() if isinstance(v, bool) else str(v)) for key, v in arguments.items()]
+        said_name = name if r.random() < 0.7 else name.replace("_", " ")
+        q = r.choice(BINDS).format(n=said_name, v=r.choice([", ", " and ", ", ", " "] if not any(" " in x for x in parts) else [", ", " and "]).join(parts)) if parts else r.choice(["{n}", "call {n}", "{n} please", "do {n}", "use {n}"]).format(n=said_name)
+        messages += [{"role": "user", "content": typed(r, q, arguments | {"": name})},
+                     {"role": "assistant", "content": "", "tool_calls": [call(name, arguments)], "open": True}]
+    messages[-1].pop("open", None)
+    return {"tools": offered, "messages": messages, "short": r.random() < 0.6}
