@@ -88,6 +88,13 @@ struct Options {
     bool json = false;
     bool list = false;
     std::string pack_folder;
+    int64_t pack_budget = 0;              // tokens; 0: none
+    std::string pack_format = "xml";      // or "markdown"
+    std::string pack_summary = "text";    // or "json"
+    std::string pack_secrets = "mask";    // "leave-out", "allow"
+    bool pack_line_numbers = false;
+    std::vector<std::string> pack_outline, pack_name, pack_leave_out, pack_full, pack_focus;  // globs
+    std::vector<std::string> pack_lines;  // "FILE:FROM-TO"
 
     std::string pull_name;
 };

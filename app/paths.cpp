@@ -45,6 +45,11 @@ fs::path models_folder() {
     return (home ? *home : folder_from("XDG_DATA_HOME", ".local/share")) / "models";
 }
 
+fs::path cache_folder() {
+    const auto home = keyhole_home();
+    return home ? *home / "cache" : folder_from("XDG_CACHE_HOME", ".cache");
+}
+
 std::optional<fs::path> demo_model() {
     std::error_code error;
     const fs::path program = fs::read_symlink("/proc/self/exe", error);

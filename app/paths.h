@@ -9,6 +9,7 @@ namespace app {
 std::filesystem::path settings_path();       // $XDG_CONFIG_HOME/keyhole/settings.json
 std::filesystem::path conversations_path();  // $XDG_DATA_HOME/keyhole/conversations.db
 std::filesystem::path models_folder();       // $XDG_DATA_HOME/keyhole/models
+std::filesystem::path cache_folder();        // $XDG_CACHE_HOME/keyhole: may be deleted at any time
 
 // The demo model: beside the installed program (../share/keyhole/demo), else in the source tree it
 // was built from.

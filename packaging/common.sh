@@ -3,7 +3,7 @@
 
 root=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd -P)
 
-build_packages=(g++ cmake ninja-build pkg-config libimgui-dev libglfw3-dev libgl-dev libcpp-httplib-dev
+build_packages=(g++ cmake ninja-build pkg-config libimgui-dev libglfw3-dev libx11-dev libgl-dev libcpp-httplib-dev
     nlohmann-json3-dev libsqlite3-dev libmd4c-dev libuchardet-dev libfreetype-dev libfontconfig-dev libharfbuzz-dev)
 
 # Scripts and emoji beyond the bundled faces.

@@ -20,6 +20,7 @@
 #include "app/cli/start.h"
 #include "app/cli/terminal.h"
 #include "app/codebase/pack.h"
+#include "app/paths.h"
 #include "app/remote/remote_engine.h"
 #include "runtime/error.h"
 
@@ -261,7 +262,10 @@ int run_chat(const Options& options) {
         remote ? remote_answerer(*remote, options) : local_answerer(engine, options), options);
     const auto model = engine.model();
     for (const std::string& folder : options.contexts) {
-        const codebase::Pack pack = codebase::pack_folder(folder, model ? model->tokenizer.get() : nullptr);
+        codebase::ScanOptions how;
+        how.cache = cache_folder();
+        const codebase::Pack pack = codebase::pack_folder(
+            folder, model ? model->tokenizer.get() : nullptr, nullptr, how);
         std::fprintf(stderr, "%s: %lld files, %lld tokens%s\n", printable(pack.root).c_str(),
                      static_cast<long long>(pack.files_taken()),
                      static_cast<long long>(pack.tokens),

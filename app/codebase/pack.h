@@ -1,28 +1,22 @@
-// Pack: files on disk -> one text for the model's context, with what was taken and what was not,
-// and why. Each file is an element <file-HASH path="...">; HASH comes from the file's content and
-// is checked not to occur in it, so no content can close its own element, and the same folder gives
-// the same text (which is what a prefix cache needs). Knows no window and no engine; counts with
-// the tokenizer it is given. Any thread; packing may take seconds.
+// Pack: scanned files -> one text for the model's context, with what was taken and what was not,
+// and why. A head with the tree of all files, then one element per file (wrapper.h), definitions
+// before uses (order.h): the same files and choices give the same text, which is what a prefix
+// cache needs. Knows no window and no engine; counts with the tokenizer it is given. Any thread but
+// the main one.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <filesystem>
-#include <stdexcept>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "app/codebase/scan.h"
 #include "runtime/text/tokenizer.h"
 
 namespace app::codebase {
-
-// A path that cannot be packed: it does not exist, or it is / or the home folder. One line for a
-// person.
-class PackError : public std::runtime_error {
-public:
-    using std::runtime_error::runtime_error;
-};
 
 enum class FileStatus {
     full,
@@ -31,6 +25,16 @@ enum class FileStatus {
     left_out
 };  // name: mentioned, not shown; left_out: not even that
 std::string_view to_string(FileStatus status);  // "full", "outline", "name", "left_out"
+
+// What a person decided about one file.
+struct FileChoice {
+    FileStatus status = FileStatus::full;
+    int64_t first_line = 0, last_line = 0;  // full: only these, from 1; 0: all
+    SecretPolicy secrets = SecretPolicy::mask;
+    bool focus = false;  // comes last, just before the question
+    bool operator==(const FileChoice&) const = default;
+};
+using FileChoices = std::map<std::string, FileChoice>;  // by ScannedFile::path
 
 struct PackedFile {
     std::string path;  // relative to the root, always valid UTF-8 without control characters
@@ -41,36 +45,49 @@ struct PackedFile {
 };
 
 struct Pack {
-    std::string root;               // name of the folder or file, for display: "keyhole/"
-    std::vector<PackedFile> files;  // in the order of the text
-    std::string text;               // empty when nothing was taken
-    int64_t tokens = 0;             // of `text`; 0 without a tokenizer
-    std::string note;               // not empty: what is not complete about it, for a person
+    std::string root;  // name of the folder or file, for display: "keyhole/"
+    std::vector<PackedFile>
+        files;                // in the order of the text; what is not in it by path at the end
+    std::string text;         // empty when nothing was taken, or when it went elsewhere
+    int64_t tokens = 0;       // of `text`; 0 without a tokenizer
+    int64_t head_tokens = 0;  // of these, the head's
+    int64_t bytes = 0;        // of the text, wherever it went
+    std::string note;         // not empty: what is not complete about it, for a person
     bool cancelled = false;
 
     int64_t files_taken() const;
 };
 
-// What may be watched from another thread while packing.
-struct PackProgress {
-    std::atomic<bool> cancel{false};
-    std::atomic<int64_t> files{0};
-    std::atomic<int64_t> tokens{0};
+inline constexpr int64_t kMaxPackBytes = 64 << 20;  // of text that is kept; what comes after is
+                                                    // named only
+
+struct PackOptions {
+    FileChoices choices;
+    // Takes the text piece by piece instead of Pack::text, without a limit.
+    std::function<void(std::string_view)> write;
+    bool counts_only = false;  // nothing is rendered: what is known from the scan is not read again
 };
 
-inline constexpr int64_t kMaxFileBytes = 1 << 20;   // a larger file is named only
-inline constexpr int64_t kMaxPackBytes = 64 << 20;  // of text; what comes after is named only
+// `tokenizer` is the one that scanned, or null. A file that changed since is taken as it is now.
+Pack make_pack(const ScanResult& scanned,
+               const runtime::Tokenizer* tokenizer,
+               const PackOptions& options = {},
+               ScanProgress* progress = nullptr);
 
-// A folder, or one file. `tokenizer` may be null (no counts). Throws PackError; a file that cannot
-// be read or is not text becomes an entry with a reason.
+// Both steps at once, nothing chosen. Throws PackError; a file that cannot be read or is not text
+// becomes an entry with a reason.
 Pack pack_folder(const std::filesystem::path& path,
                  const runtime::Tokenizer* tokenizer,
-                 PackProgress* progress = nullptr);
+                 ScanProgress* progress = nullptr,
+                 const ScanOptions& options = {});
 
-// Several dropped things as one pack each; loose files are gathered in one pack named after their
-// number.
+// Several dropped things, one pack per source.
 std::vector<Pack> pack_paths(const std::vector<std::filesystem::path>& paths,
                              const runtime::Tokenizer* tokenizer,
-                             PackProgress* progress = nullptr);
+                             ScanProgress* progress = nullptr,
+                             const ScanOptions& options = {});
+
+// What is read of a file where nobody chose.
+FileStatus default_status(const ScannedFile& file);
 
 }  // namespace app::codebase

@@ -26,7 +26,7 @@ bool is_key_byte(char c) {
     return kKeyByte[static_cast<unsigned char>(c)];
 }
 
-enum class Alphabet { hex, upper, alnum, word, url };  // url: word and '-'
+enum class Alphabet { hex, upper, alnum, word, url, path };  // url: word and '-'; path: and '/'
 
 bool in_alphabet(char c, Alphabet alphabet) {
     const bool digit = c >= '0' && c <= '9';
@@ -41,6 +41,8 @@ bool in_alphabet(char c, Alphabet alphabet) {
             return is_alnum(c) || c == '_';
         case Alphabet::url:
             return is_alnum(c) || c == '_' || c == '-';
+        case Alphabet::path:
+            return is_alnum(c) || c == '_' || c == '-' || c == '/';
     }
     return false;
 }
@@ -135,6 +137,10 @@ constexpr Format kFormats[] = {
     {"dt0c01.", Alphabet::alnum, 24, kAny, "Dynatrace token"},
     {"eyJ", Alphabet::url, 10, kAny, "JSON web token"},
     {"SG.", Alphabet::url, 16, kAny, "SendGrid key"},
+    {"EAA", Alphabet::alnum, 80, kAny, "Facebook token"},
+    {"hooks.slack.com/services/", Alphabet::path, 30, kAny, "Slack webhook"},
+    {"discord.com/api/webhooks/", Alphabet::path, 40, kAny, "Discord webhook"},
+    {"discordapp.com/api/webhooks/", Alphabet::path, 40, kAny, "Discord webhook"},
 };
 
 // Which bytes any format begins with, and the formats in the order of the table by first byte.
@@ -205,7 +211,8 @@ public:
             ".env",         ".yml",  ".yaml",   ".ini",    ".toml",   ".conf",   ".cfg",
             ".properties",  ".json", ".tfvars", ".npmrc",  ".cnf",    ".config", ".envrc",
             ".credentials", ".txt",  ".netrc",  ".secret", ".secrets"};
-        config_ = low.find('.') == std::string::npos || low.starts_with(".env") ||
+        config_ = low.find('.') == std::string::npos || low.ends_with(".mk") ||
+                  low.starts_with(".env") ||
                   std::any_of(kConfig.begin(), kConfig.end(),
                               [&](std::string_view end) { return low.ends_with(end); });
     }
@@ -276,8 +283,22 @@ private:
                 assignment(at);
                 if (c == ':' && text_.substr(at, 3) == "://") {
                     address(at);
+                } else if (c == ':' && at >= 8 && text_[at - 1] >= '0' && text_[at - 1] <= '9') {
+                    bot_token(at);
                 }
                 continue;
+            }
+            if (c == ',' && at > 3 && (text_[at - 1] == '"' || text_[at - 1] == '\'')) {
+                pair(at);
+                continue;
+            }
+            if ((c == '"' || c == '\'') && at > 3 && text_[at - 1] == 'p' && text_[at - 2] == '-' &&
+                text_[at - 3] == ' ') {
+                password_flag(at);
+                continue;
+            }
+            if ((c == 'M' || c == 'N' || c == 'O') && (at == 0 || !is_key_byte(text_[at - 1]))) {
+                dotted_token(at);
             }
             // A known format begins where a word begins.
             const auto& formats = kIndex.by_first[static_cast<unsigned char>(c)];
@@ -332,8 +353,101 @@ private:
             is_placeholder(body.substr(0, 12))) {
             return false;
         }
-        add(at, end, format.kind);
+        // Of an address the secret is what follows it.
+        add(format.alphabet == Alphabet::path ? at + format.prefix.size() : at, end, format.kind);
         return true;
+    }
+
+    // Numbers of a bot, a colon, 35 characters; and three parts with dots, the first one a number
+    // in base64.
+    void bot_token(size_t colon) {
+        size_t begin = colon, end = colon + 1;
+        while (begin > 0 && colon - begin < 11 && text_[begin - 1] >= '0' &&
+               text_[begin - 1] <= '9') {
+            begin--;
+        }
+        while (end < text_.size() && end - colon < 40 && in_alphabet(text_[end], Alphabet::url)) {
+            end++;
+        }
+        const std::string_view value = text_.substr(colon + 1, end - colon - 1);
+        if (colon - begin >= 8 && colon - begin <= 10 && value.size() == 35 &&
+            classes_of(value) >= 3 && entropy(value) > 3.5) {
+            add(begin, end, "Telegram token");
+        }
+    }
+    void dotted_token(size_t at) {
+        size_t parts[3] = {}, end = at;
+        for (size_t i = 0; i < 3; i++) {
+            const size_t begin = end;
+            while (end < text_.size() && in_alphabet(text_[end], Alphabet::url)) {
+                end++;
+            }
+            parts[i] = end - begin;
+            if (i < 2 && (end >= text_.size() || text_[end++] != '.')) {
+                return;
+            }
+        }
+        const std::string_view value = text_.substr(at, end - at);
+        if (parts[0] >= 23 && parts[0] <= 28 && parts[1] == 6 && parts[2] >= 27 && parts[2] <= 40 &&
+            classes_of(value) == 4 && entropy(value) > 4) {
+            add(at, end, "Discord token");
+        }
+    }
+
+    // "NAME", "value" - define(), setenv(), put() - and the value of name="..." value="...".
+    void pair(size_t comma) {
+        const char quote = text_[comma - 1];
+        const size_t begin = text_.substr(0, comma - 1).rfind(quote);
+        if (begin == std::string_view::npos || comma - begin > 66) {
+            return;
+        }
+        size_t at = comma + 1;
+        while (at < text_.size() && (text_[at] == ' ' || text_[at] == '\t')) {
+            at++;
+        }
+        const int weight = weight_of(text_.substr(begin + 1, comma - begin - 2));
+        if (weight > 0 && at < text_.size() && (text_[at] == '"' || text_[at] == '\'')) {
+            quoted_value(at, weight);
+        }
+    }
+    int weight_of_neighbour(size_t name) const {
+        const size_t line = text_.rfind('\n', name);
+        const std::string_view before =
+            text_.substr(line == std::string_view::npos ? 0 : line + 1,
+                         name - (line == std::string_view::npos ? 0 : line + 1));
+        for (const std::string_view key : {"name=", "key=", "property=", "id="}) {
+            const size_t at = before.rfind(key);
+            if (at == std::string_view::npos || at + key.size() >= before.size()) {
+                continue;
+            }
+            const char quote = before[at + key.size()];
+            const size_t end = before.find(quote, at + key.size() + 1);
+            if ((quote == '"' || quote == '\'') && end != std::string_view::npos) {
+                return weight_of(before.substr(at + key.size() + 1, end - at - key.size() - 1));
+            }
+        }
+        return 0;
+    }
+    void quoted_value(size_t at, int weight) {
+        const char quote = text_[at];
+        size_t end = at + 1;
+        while (end < text_.size() && text_[end] != quote && text_[end] != '\n') {
+            end += text_[end] == '\\' ? 2 : 1;
+        }
+        if (end < text_.size() && text_[end] == quote) {
+            value(at + 1, end, weight, true);
+        }
+    }
+    // mysql -p'...'
+    void password_flag(size_t quote) {
+        const size_t line = text_.rfind('\n', quote);
+        const std::string_view before =
+            text_.substr(line == std::string_view::npos ? 0 : line,
+                         quote - (line == std::string_view::npos ? 0 : line));
+        if (before.find("mysql") != std::string_view::npos ||
+            before.find("mariadb") != std::string_view::npos) {
+            quoted_value(quote, 2);
+        }
     }
 
     // scheme://user:password@host
@@ -404,8 +518,55 @@ private:
         }
     }
 
+    // Three letters of every word below; nearly all names of a tree have none of them.
+    static bool says_something(std::string_view name) {
+        for (size_t i = 0; i + 2 < name.size(); i++) {
+            const char second = static_cast<char>(name[i + 1] | 32);
+            const char third = static_cast<char>(name[i + 2] | 32);
+            const auto begins = [&](char b, char c) { return second == b && third == c; };
+            switch (name[i] | 32) {
+                case 'p':
+                    if (begins('a', 's') || begins('w', 'd')) {
+                        return true;
+                    }
+                    break;
+                case 's':
+                    if (begins('e', 'c')) {
+                        return true;
+                    }
+                    break;
+                case 't':
+                    if (begins('o', 'k')) {
+                        return true;
+                    }
+                    break;
+                case 'k':
+                    if (begins('e', 'y')) {
+                        return true;
+                    }
+                    break;
+                case 'c':
+                    if (begins('r', 'e')) {
+                        return true;
+                    }
+                    break;
+                case 'a':
+                    if (begins('u', 't')) {
+                        return true;
+                    }
+                    break;
+                default:
+                    break;
+            }
+        }
+        return false;
+    }
+
     // How much a name says: 2 a password, 1 a key or token, 0 nothing.
     static int weight_of(std::string_view name) {
+        if (!says_something(name)) {
+            return 0;
+        }
         const std::string low = lower(name);
         static constexpr std::array<std::string_view, 8> kNot = {
             "tokenizer", "public",        "token_type", "tokentype",
@@ -422,18 +583,38 @@ private:
                 return 2;
             }
         }
-        static constexpr std::array<std::string_view, 24> kKeys = {
+        static constexpr std::array<std::string_view, 27> kKeys = {
             "secret",      "token",      "apikey",      "api_key",    "api-key",
             "access_key",  "accesskey",  "access-key",  "auth_key",   "authkey",
             "private_key", "privatekey", "account_key", "accountkey", "encryption_key",
             "signing_key", "credential", "client_key",  "master_key", "encryptionkey",
-            "license_key", "secretkey",  "signingkey",  "app_key"};
+            "license_key", "secretkey",  "signingkey",  "app_key",    "deploy_key",
+            "service_key", "webhook_key"};
         for (const std::string_view word : kKeys) {
             if (low.find(word) != std::string::npos) {
                 return 1;
             }
         }
         return low == "pass" || low == "auth" || low == "_auth" ? 1 : 0;
+    }
+
+    // The name in "API_KEY: &str = ..."; `type` is where its type begins.
+    int weight_of_typed(size_t type) const {
+        size_t at = type;
+        while (at > 0 && type - at < 12 &&
+               (text_[at - 1] == ' ' || text_[at - 1] == '&' || text_[at - 1] == '\'' ||
+                text_[at - 1] == '*')) {
+            at--;
+        }
+        if (at < 2 || text_[at - 1] != ':' || text_[at - 2] == ':') {
+            return 0;
+        }
+        const size_t end = at - 1;
+        size_t name = end;
+        while (name > 0 && end - name < 64 && is_key_byte(text_[name - 1])) {
+            name--;
+        }
+        return end - name >= 3 ? weight_of(text_.substr(name, end - name)) : 0;
     }
 
     // name = "value", name: value, "name": "value", name => 'value', name := `value`
@@ -470,7 +651,12 @@ private:
         if (name_end - name < 3) {
             return;
         }
-        const int weight = weight_of(text_.substr(name, name_end - name));
+        int weight = weight_of(text_.substr(name, name_end - name));
+        if (weight == 0 && text_[sign] == '=') {
+            const std::string_view word = text_.substr(name, name_end - name);
+            weight = word == "value" || word == "content" ? weight_of_neighbour(name)
+                                                          : weight_of_typed(name);
+        }
         if (weight == 0) {
             return;
         }
@@ -486,16 +672,22 @@ private:
         }
         const char quote = text_[at];
         if (quote == '"' || quote == '\'' || quote == '`') {
-            const size_t begin = at + 1;
-            size_t end = begin;
-            while (end < text_.size() && text_[end] != quote && text_[end] != '\n') {
-                end += text_[end] == '\\' ? 2 : 1;
-            }
-            if (end < text_.size() && text_[end] == quote) {
-                value(begin, end, weight, true);
-            }
-            return;
+            return quoted_value(at, weight);
         }
+        // A header in a string: "X-Api-Key: value".
+        const bool header = text_[sign] == ':' && at == sign + 2 && name > 0 &&
+                            (text_[name - 1] == '"' || text_[name - 1] == '\'');
+        if (header) {
+            size_t end = at;
+            while (end < text_.size() && is_key_byte(text_[end])) {
+                end++;
+            }
+            if (end < text_.size() && text_[end] == text_[name - 1]) {
+                return value(at, end, weight, true);
+            }
+        }
+        // One setting of several in a string: "Server=db;Password=value;".
+        const bool listed = text_[sign] == '=' && name > 0 && text_[name - 1] == ';';
         const bool shell_like = text_[sign] == '=' && (sign + 1 == at);
         if (config_ || (shell_like && !quoted_name)) {
             size_t end = at;
@@ -504,7 +696,7 @@ private:
                    text_[end] != ',' && text_[end] != '<') {
                 end++;
             }
-            value(at, end, weight, config_);
+            value(at, end, weight, config_ || listed);
         }
     }
 
@@ -514,9 +706,12 @@ private:
             return;
         }
         const char first = value[0];
-        if (first == '$' || first == '{' || first == '%' || first == '@' || first == '/' ||
-            first == '.' || first == '&' || first == '*' || first == '(' || first == '#' ||
-            first == '-' || value.find("://") != std::string_view::npos ||
+        // An AWS secret may begin with a slash; a path has words.
+        const bool slash =
+            first == '/' && !(value.size() == 40 && classes_of(value) == 4 && entropy(value) > 4.3);
+        if (first == '$' || first == '{' || first == '%' || first == '@' || slash || first == '.' ||
+            first == '&' || first == '*' || first == '(' || first == '#' || first == '-' ||
+            value.find("://") != std::string_view::npos ||
             value.find_first_of(" \t(){}[]<>") != std::string_view::npos ||
             value.find("::") != std::string_view::npos ||
             value.find("->") != std::string_view::npos) {

@@ -97,8 +97,8 @@ class Walker {
 public:
     Walker(const fs::path& root,
            const std::atomic<bool>* cancel,
-           const std::function<void(int64_t)>& on_progress)
-        : root_(root), cancel_(cancel), on_progress_(on_progress) {
+           const std::function<void(std::span<const WalkedFile>)>& on_found)
+        : root_(root), cancel_(cancel), on_found_(on_found) {
         const int fd = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0) {
             result_.stopped = "the folder cannot be read";
@@ -160,7 +160,15 @@ private:
         return true;
     }
 
+    void tell() {
+        if (on_found_ && told_ < result_.files.size()) {
+            on_found_(std::span<const WalkedFile>(result_.files).subspan(told_));
+            told_ = result_.files.size();
+        }
+    }
+
     void finish() {
+        tell();
         std::sort(result_.files.begin(), result_.files.end(),
                   [](const WalkedFile& a, const WalkedFile& b) { return a.path < b.path; });
     }
@@ -207,9 +215,7 @@ private:
             }
         }
         territory.scopes.resize(outer_scopes);
-        if (on_progress_) {
-            on_progress_(static_cast<int64_t>(result_.files.size()));
-        }
+        tell();
     }
 
     void visit(int parent,
@@ -309,7 +315,8 @@ private:
 
     fs::path root_;
     const std::atomic<bool>* cancel_;
-    const std::function<void(int64_t)>& on_progress_;
+    const std::function<void(std::span<const WalkedFile>)>& on_found_;
+    size_t told_ = 0;  // of the files found
     Walk result_;
 };
 
@@ -317,8 +324,8 @@ private:
 
 Walk walk_folder(const fs::path& root,
                  const std::atomic<bool>* cancel,
-                 const std::function<void(int64_t)>& on_progress) {
-    return Walker(root, cancel, on_progress).take();
+                 const std::function<void(std::span<const WalkedFile>)>& on_found) {
+    return Walker(root, cancel, on_found).take();
 }
 
 }  // namespace app::codebase

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,9 @@ struct Walk {
 inline constexpr int64_t kMaxWalkedFiles = 1'000'000;
 inline constexpr int kMaxFolderDepth = 256;
 
-// `on_progress` is called after each folder with how many files were found so far.
+// `on_found` is called after each folder with what was found since the last call, in no order.
 Walk walk_folder(const std::filesystem::path& root,
                  const std::atomic<bool>* cancel,
-                 const std::function<void(int64_t)>& on_progress = {});
+                 const std::function<void(std::span<const WalkedFile>)>& on_found = {});
 
 }  // namespace app::codebase

@@ -13,6 +13,7 @@
 #include "app/window/chat_view.h"
 #include "app/window/edit_buffer.h"
 #include "app/window/gauge_view.h"
+#include "app/window/picker_view.h"
 #include "app/window/reading_view.h"
 #include "app/window/theme.h"
 #include "runtime/cache/memory_snapshot.h"
@@ -73,6 +74,33 @@ struct PackingView {
     int64_t files = 0, tokens = 0;
 };
 
+// What hangs over the window and has not been dropped.
+struct DragView {
+    bool active = false, done = false;
+    std::string name;
+    int64_t files = 0, bytes = 0, tokens = 0;
+    int64_t least = 0, most = 0;  // where the tokens will end
+    std::string problem;          // refused, or not complete, and why
+};
+
+// Files that were sent and are others on disk now.
+struct ChangesView {
+    size_t files = 0;
+    int64_t tokens = 0;
+    std::vector<Attachment> attachments;  // what would be appended
+    std::vector<std::string> roots;       // of each
+};
+
+// A file as the model saw it.
+struct FileViewer {
+    bool open = false;
+    std::string path, note;
+    std::vector<std::string> lines;
+    int64_t first_line = 1;  // of `lines` in the file
+    int64_t line = 0;        // the one that was named; 0: none
+    bool scroll_to_line = false;
+};
+
 struct ChooserView {
     struct Entry {
         std::string path, name, detail;
@@ -105,6 +133,10 @@ struct AppState {
 
     std::vector<Attachment> staged;
     PackingView packing;
+    DragView drag;
+    PickerView picker;
+    ChangesView changes;
+    FileViewer viewer;
     EditBuffer draft;
     bool thinking = true;
     GenerationView generation;
@@ -151,6 +183,9 @@ void draw_sidebar(AppState& state, ImVec2 at, ImVec2 size);
 void draw_chat(AppState& state, ImVec2 at, ImVec2 size);
 void draw_composer(AppState& state, ImVec2 at, ImVec2 size);
 void draw_codebase(AppState& state, ImVec2 at, ImVec2 size);
+void draw_drag_card(AppState& state);
+void draw_picker(AppState& state, ImVec2 at, ImVec2 size);
+void draw_file_viewer(AppState& state, ImVec2 at, ImVec2 size);
 void draw_gauge(AppState& state, ImVec2 at, ImVec2 size);
 void draw_gauge_details(AppState& state, ImVec2 at, ImVec2 size);
 void draw_banners(AppState& state, ImVec2 at, float width, float& height);

@@ -106,14 +106,55 @@ void draw_codebase(AppState& state, ImVec2 at, ImVec2 size) {
     draw_text_right(list, state.fonts.small, right, at.y + px(46), colour::kTextDim, "%");
     list->AddLine({left, at.y + px(68)}, {right, at.y + px(68)}, colour::kLine);
 
-    const ImVec2 files_at{at.x + 1, at.y + px(70)};
-    begin_region("files", files_at, {size.x - 1, size.y - px(70)}, true);
+    float begin_y = at.y + px(70);
+    if (state.changes.files > 0) {
+        // Nothing is sent again by itself: what it would cost, and two ways on.
+        const std::string what = with_commas(static_cast<int64_t>(state.changes.files)) +
+                                 (state.changes.files == 1 ? " file has" : " files have") +
+                                 " changed since";
+        draw_text(list, state.fonts.small, {left, begin_y + px(8)}, colour::kWarning,
+                  ellipsize(state.fonts.small, what, right - left));
+        ButtonLook look;
+        look.font = state.fonts.small;
+        look.border = colour::kLine;
+        ImVec2 taken;
+        if (button(state, "append_changes", {left, begin_y + px(28)},
+                   "Append (" + with_commas(state.changes.tokens) + " tokens)", look, &taken)
+                .clicked) {
+            state.picker.actions->append_changes();
+        }
+        if (button(state, "ignore_changes", {left + taken.x + px(8), begin_y + px(28)}, "Ignore",
+                   look)
+                .clicked) {
+            state.picker.actions->ignore_changes();
+        }
+        begin_y += px(64);
+    }
+    const ImVec2 files_at{at.x + 1, begin_y};
+    begin_region("files", files_at, {size.x - 1, at.y + size.y - begin_y}, true);
     const float row = px(25);
     const float begin = ImGui::GetCursorScreenPos().y;
     float y = begin;
-    for (const Attachment* attachment : shown) {
+    for (size_t i = 0; i < shown.size(); i++) {
+        const Attachment* attachment = shown[i];
+        const std::string name =
+            ellipsize(state.fonts.bold, attachment->name, (right - left) * 0.5F);
         draw_text(ImGui::GetWindowDrawList(), state.fonts.bold, {left, y + px(8)}, colour::kText,
-                  ellipsize(state.fonts.bold, attachment->name, (right - left) * 0.6F));
+                  name);
+        if (i < state.staged.size() && state.picker.actions) {
+            ButtonLook look;
+            look.font = state.fonts.small;
+            look.text = colour::kAccentText;
+            look.height = 22;
+            ImGui::PushID(static_cast<int>(i));
+            if (button(state, "choose",
+                       {left + text_width(state.fonts.bold, name) + px(6), y + px(6)}, "choose",
+                       look)
+                    .clicked) {
+                state.picker.actions->open_picker(i);
+            }
+            ImGui::PopID();
+        }
         draw_text_right(ImGui::GetWindowDrawList(), state.fonts.small_mono, right - px(40),
                         y + px(10), colour::kTextSoft, with_commas(attachment->tokens));
         y += px(32);

@@ -37,16 +37,6 @@ ChooserView::Entry entry_of(const fs::path& path) {
             error ? "missing" : bytes_text(static_cast<int64_t>(bytes))};
 }
 
-Attachment attachment_of(codebase::Pack pack) {
-    Attachment attachment{pack.root, std::move(pack.text), pack.tokens, {}};
-    for (codebase::PackedFile& file : pack.files) {
-        const bool full = file.status == codebase::FileStatus::full;
-        attachment.files.push_back(
-            {std::move(file.path), std::move(file.reason), file.tokens, full});
-    }
-    return attachment;
-}
-
 }  // namespace
 
 Controller::Controller(AppState& state,
@@ -79,7 +69,15 @@ Controller::Controller(AppState& state,
                       },
                       [this] { count_wanted_ = true; },
                       {}}),
-      files_worker_(hooks_.wake),
+      desk_({state_, model_, paths_.cache,
+             paths_.conversations.empty() ? fs::path()
+                                          : paths_.conversations.parent_path() / "codebases",
+             [this](Banner::Kind kind, const std::string& text) { banner(kind, text); },
+             [this] {
+                 chats_.draft_changed();
+                 count_wanted_ = true;
+             },
+             hooks_.wake}),
       prompt_worker_(hooks_.wake) {
     state_.actions = this;
     std::string problem;
@@ -97,9 +95,6 @@ Controller::Controller(AppState& state,
 }
 
 Controller::~Controller() {
-    if (packing_) {
-        packing_->cancel = true;
-    }
     save_settings_now();
 }
 
@@ -135,17 +130,11 @@ bool Controller::store_call(const std::function<void()>& call) {
 }
 
 int Controller::tick() {
-    bool changed = files_worker_.deliver();
+    bool changed = desk_.tick();
     changed = prompt_worker_.deliver() || changed;
     changed = follow_model() || changed;
     changed = chats_.tick() || changed;
     const bool figures = follow_memory();
-    if (packing_) {
-        const int64_t files = packing_->files.load(), tokens = packing_->tokens.load();
-        changed = changed || files != state_.packing.files || tokens != state_.packing.tokens;
-        state_.packing.files = files;
-        state_.packing.tokens = tokens;
-    }
     if (!waiting_paths_.empty() && state_.model.state != ModelView::State::loading) {
         attach(std::exchange(waiting_paths_, {}));
         changed = true;
@@ -319,7 +308,7 @@ void Controller::toggle_thinking() {
 }
 
 void Controller::send() {
-    if (!packing_) {
+    if (!desk_.reading()) {
         chats_.send();
     }
 }
@@ -345,7 +334,7 @@ void Controller::remove_conversation(int64_t id) {
 }
 
 void Controller::attach(const std::vector<std::string>& paths) {
-    if (packing_) {
+    if (desk_.reading()) {
         banner(Banner::Kind::info,
                "One folder is being read already; drop the next one when it is done.");
         return;
@@ -357,55 +346,11 @@ void Controller::attach(const std::vector<std::string>& paths) {
     for (const std::string& path : paths) {
         real.emplace_back(expanded(path));
     }
-    packing_ = std::make_shared<codebase::PackProgress>();
-    state_.packing = {
-        true,
-        codebase::printable_path(real.size() == 1 ? real[0].lexically_normal().filename().string()
-                                                  : std::to_string(real.size()) + " things"),
-        0, 0};
-    files_worker_.add([this, real, progress = packing_, model = model_]() -> Worker::Done {
-        std::vector<codebase::Pack> packs;
-        std::string error;
-        try {
-            packs = codebase::pack_paths(real, model ? model->tokenizer.get() : nullptr,
-                                         progress.get());
-        } catch (const std::exception& failure) {
-            error = failure.what();
-        }
-        return [this, packs = std::move(packs), error, model]() mutable {
-            packing_.reset();
-            state_.packing = {};
-            if (!error.empty()) {
-                banner(Banner::Kind::error, error);
-            }
-            for (codebase::Pack& pack : packs) {
-                if (pack.cancelled) {
-                    continue;
-                }
-                if (!pack.note.empty()) {
-                    banner(Banner::Kind::warning, pack.root + ": " + pack.note + ".");
-                }
-                if (pack.text.empty()) {
-                    banner(Banner::Kind::warning, pack.root + " holds no text that can be read.");
-                    continue;
-                }
-                Attachment attachment = attachment_of(std::move(pack));
-                if (!model && model_) {  // the model came while the folder was read
-                    attachment.tokens = model_->tokenizer->count(attachment.text);
-                }
-                state_.staged.push_back(std::move(attachment));
-            }
-            chats_.draft_changed();
-            state_.composer_focused = true;
-            count_wanted_ = true;
-        };
-    });
+    desk_.attach(real);
 }
 
 void Controller::cancel_attach() {
-    if (packing_) {
-        packing_->cancel = true;
-    }
+    desk_.cancel();
 }
 
 void Controller::remove_attachment(size_t index) {
@@ -501,6 +446,9 @@ void Controller::copy(const std::string& text) {
 }
 
 void Controller::open_link(const std::string& address) {
+    if (desk_.open(address)) {
+        return;
+    }
     // A model's link is never opened by itself: what it points to is the person's decision, made in
     // their browser.
     hooks_.set_clipboard(address);

@@ -1,5 +1,5 @@
-// Controller: carries out what the views ask for. Talks to the engine, the store, the settings and
-// two workers, and writes AppState between frames. The third of the four places that catch
+// Controller: carries out what the views ask for. Talks to the engine, the store, the settings, the
+// desk of folders and a worker, and writes AppState between frames. The third of the four places that catch
 // exceptions: what fails becomes a banner. Main thread.
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "app/settings.h"
 #include "app/window/app_state.h"
 #include "app/window/chats.h"
+#include "app/window/pack_desk.h"
 #include "app/window/worker.h"
 #include "runtime/engine/engine_thread.h"
 
@@ -21,6 +22,7 @@ namespace app::window {
 
 struct ControllerPaths {
     std::filesystem::path settings, conversations, models, demo_model;  // demo_model may be empty
+    std::filesystem::path cache;  // of token counts; empty: none is kept
 };
 
 class Controller final : public Actions {
@@ -91,10 +93,10 @@ private:
     uint64_t next_banner_ = 1;
     uint64_t count_serial_ = 0;
     bool count_wanted_ = false, counting_ = false;
-    std::shared_ptr<codebase::PackProgress> packing_;
     Chats chats_;
-    // Last: their threads end before anything that their jobs point to.
-    Worker files_worker_, prompt_worker_;
+    PackDesk desk_;
+    // Last: its thread ends before anything that its jobs point to.
+    Worker prompt_worker_;
 };
 
 }  // namespace app::window

@@ -23,6 +23,7 @@ bool shows_codebase(const AppState& state) {
 
 void global_keys(AppState& state) {
     if (key_pressed(ImGuiKey_Escape, false) && !state.reading.find.focused &&
+        !state.picker.open && !state.viewer.open &&
         !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId)) {
         if (state.generation.busy()) {
             state.actions->stop();
@@ -72,10 +73,17 @@ void draw_window(AppState& state) {
     if (side_by_side) {
         draw_sidebar(state, {0, top}, {left, bottom - top});
     }
-    draw_chat(state, {left, top}, {right - left, bottom - top - composer});
-    draw_composer(state, {left, bottom - composer}, {right - left, composer});
-    if (codebase) {
-        draw_codebase(state, {right, top}, {width - right, bottom - top});
+    if (state.picker.open) {
+        state.composer_focused = false;
+        draw_picker(state, {left, top}, {width - left, bottom - top});
+    } else if (state.viewer.open) {
+        draw_file_viewer(state, {left, top}, {width - left, bottom - top});
+    } else {
+        draw_chat(state, {left, top}, {right - left, bottom - top - composer});
+        draw_composer(state, {left, bottom - composer}, {right - left, composer});
+        if (codebase) {
+            draw_codebase(state, {right, top}, {width - right, bottom - top});
+        }
     }
     if (details > 0) {
         draw_gauge_details(state, {0, bottom}, {width, details});
@@ -88,6 +96,7 @@ void draw_window(AppState& state) {
     ImGui::Dummy({1, 1});
     global_keys(state);
     draw_model_chooser(state);
+    draw_drag_card(state);
     ImGui::End();
 }
 

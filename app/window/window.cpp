@@ -21,6 +21,8 @@
 #include "app/paths.h"
 #include "app/server/server.h"
 #include "app/window/controller.h"
+#include "app/window/drag_scan.h"
+#include "app/window/drag_watch.h"
 #include "app/window/frame_clock.h"
 #include "app/window/gauge_feed.h"
 #include "app/window/gl_textures.h"
@@ -326,6 +328,8 @@ void run_loop(Display& display,
               AppState& state,
               const window::GlyphCache& glyph_cache,
               Controller& controller,
+              window::DragScan& drag,
+              window::DragWatch& dragged,
               window::WakeUps& wakes) {
     GLFWwindow* window = display.window;
     FrameClock& clock = shell.clock;
@@ -342,7 +346,8 @@ void run_loop(Display& display,
         double wait = iconified ? FrameClock::kLongest
                                 : clock.wait(glfwGetTime(), interval,
                                              blinks ? state.caret_since + offset : -1);
-        if (state.packing.active || state.model.state == window::ModelView::State::loading) {
+        if (state.packing.active || state.drag.active ||
+            state.model.state == window::ModelView::State::loading) {
             wait = std::min(wait, kPollInterval);
         }
         wait = std::min(wait, wakes.longest_sleep(glfwGetTime()));
@@ -355,6 +360,10 @@ void run_loop(Display& display,
             const window::Timed timed("news from the engine and the workers");
             if (const int frames = controller.tick(); frames > 0) {
                 clock.request(frames);
+            }
+            dragged.tick();
+            if (drag.tick()) {
+                clock.request(1);
             }
             if (gauge.tick(state, glfwGetTime())) {
                 clock.request(1);
@@ -420,7 +429,7 @@ int run_window(const Options& options) {
         const auto demo = demo_model();
         Controller controller(state, engine, options.engine,
                               {settings_path(), conversations_path(), models_folder(),
-                               demo ? *demo : std::filesystem::path()},
+                               demo ? *demo : std::filesystem::path(), cache_folder()},
                               {wake, [&](const std::string& text) {
                                    glfwSetClipboardString(display.window, text.c_str());
                                }});
@@ -432,7 +441,16 @@ int run_window(const Options& options) {
         }
         controller.open_first_model(options.model);
         controller.attach_when_loaded(options.folders);
-        run_loop(display, shell, state, glyph_cache, controller, wakes);
+        window::DragScan drag(state, engine, cache_folder(), wake);
+        window::DragWatch dragged(display.window, {[&](const std::vector<std::string>& paths) {
+                                                       drag.begin(paths);
+                                                       shell.clock.request();
+                                                   },
+                                                   [&] {
+                                                       drag.end();
+                                                       shell.clock.request();
+                                                   }});
+        run_loop(display, shell, state, glyph_cache, controller, drag, dragged, wakes);
 
         int width = 0, height = 0;
         glfwGetWindowSize(display.window, &width, &height);

@@ -304,3 +304,34 @@ TEST_CASE("bench prints the fields scripts rely on, V bytes zero") {
     CHECK(bench["kv_cache"]["bytes_per_token"] == 3 * (32 + 16) * 2);
     CHECK(bench["kv_cache"]["peak_bytes"].get<int64_t>() > 0);
 }
+
+TEST_CASE("pack keeps a budget by its exit status, proposes and never acts, in both formats") {
+    const tests::TempFolder folder;
+    folder.write("p/src/a.c", "int f(void) {\n    return 1;\n    /* 1111111111111111111111 */\n}\n");
+    folder.write("p/tests/a_test.c", "int t(void) {\n    return 2;\n}\n");
+    const std::string model = golden("nano-f32.gguf"), root = folder.path("p");
+    const Outcome all = keyhole({"pack", root, "-m", model, "--json", "--budget", "10000"});
+    CHECK(all.status == 0);
+    const auto json = nlohmann::json::parse(all.out);
+    CHECK(json.at("budget") == 10000);
+    CHECK(json.at("files").size() == 2);
+    const auto tokens = json.at("tokens").get<int64_t>();
+
+    const Outcome over = keyhole({"pack", root, "-m", model, "--budget", std::to_string(tokens - 1), "--summary", "json"});
+    CHECK(over.status == 3);
+    CHECK_THAT(over.out, ContainsSubstring("return 2;"));
+    const auto summary = nlohmann::json::parse(over.err);
+    CHECK(summary.at("fits") == false);
+    CHECK(summary.at("tokens") == tokens);
+    CHECK(summary.at("proposals").at(0).at("tokens").get<int64_t>() < tokens);
+    CHECK(keyhole({"pack", root, "-m", model, "--budget", std::to_string(tokens), "-o", folder.path("out")}).status == 0);
+    CHECK(read_file(folder.path("out")) == over.out);
+
+    const Outcome markdown = keyhole({"pack", root, "-m", model, "--format", "markdown", "--outline", "*.c", "--name-only", "tests/"});
+    CHECK(markdown.status == 0);
+    CHECK_THAT(markdown.out, ContainsSubstring("## src/a.c (shows=\"outline\")\n```c\nint f(void) { ... }\n```\n"));
+    CHECK_THAT(markdown.out, !ContainsSubstring("return 2"));
+    CHECK(keyhole({"pack", root, "-m", model, "--outline", "*.none"}).status == 2);
+    CHECK(keyhole({"pack", root, "-m", model, "--lines", "src/a.c:3-1"}).status == 2);
+    CHECK(keyhole({"pack", root, "-m", model, "--lines", "src/a.c:2-2"}).out.find("return 1;") != std::string::npos);
+}

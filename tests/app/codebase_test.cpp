@@ -130,7 +130,7 @@ TEST_CASE(
           std::set<std::string>{".gitignore", "deep/only_here", "keep.tmp"});
 }
 
-TEST_CASE("a pack holds text files in the order of their paths and says what it left out") {
+TEST_CASE("a pack holds text files in a fixed order and says what it left out") {
     const tests::TempFolder temp;
     temp.write("p/b.txt", "second\r\nline");
     temp.write("p/a/z.txt", "first\n");
@@ -156,8 +156,12 @@ TEST_CASE("a pack holds text files in the order of their paths and says what it 
 
     const Pack pack = pack_folder(temp.path() / "p", nullptr);
     CHECK(pack.root == "p/");
-    CHECK(std::is_sorted(pack.files.begin(), pack.files.end(),
-                         [](auto& a, auto& b) { return a.path < b.path; }));
+    const auto first_left = std::find_if(pack.files.begin(), pack.files.end(), [](auto& file) {
+        return file.status != FileStatus::full;
+    });
+    const auto by_path = [](auto& a, auto& b) { return a.path < b.path; };
+    CHECK(std::is_sorted(pack.files.begin(), first_left, by_path));
+    CHECK(std::is_sorted(first_left, pack.files.end(), by_path));
     CHECK(find(pack, "bin")->status == FileStatus::name);
     CHECK(find(pack, ".env")->status == FileStatus::left_out);
     CHECK(find(pack, ".env.example")->status == FileStatus::full);
@@ -175,10 +179,10 @@ TEST_CASE("a pack holds text files in the order of their paths and says what it 
     CHECK_THAT(pack.text, ContainsSubstring("path=\"b.txt\">\nsecond\nline\n</file-"));
     CHECK_THAT(pack.text, ContainsSubstring("caf\xC3\xA9\n"));
     CHECK_THAT(pack.text, ContainsSubstring("path=\"wide.txt\">\nhi\n"));
-    CHECK_THAT(pack.text, ContainsSubstring("- bin (binary)"));
+    CHECK_THAT(pack.text, ContainsSubstring("\nbin (binary)\n"));
     CHECK_THAT(pack.text, !ContainsSubstring("PASSWORD=x"));
     CHECK_THAT(pack.text, !ContainsSubstring("secret of the outside"));
-    CHECK(pack.text.find("a/z.txt") < pack.text.find("b.txt"));
+    CHECK(pack.text.find("path=\"a/z.txt\"") < pack.text.find("path=\"b.txt\""));
     CHECK(is_valid_utf8(pack.text));
     CHECK(pack_folder(temp.path() / "p", nullptr).text == pack.text);
 }
@@ -241,7 +245,7 @@ TEST_CASE("loose files are gathered, folders stay apart, and a cancelled pack is
     CHECK(packs[0].root == "p/");
     CHECK(packs[1].root == "2 files");
     CHECK(packs[1].files_taken() == 2);
-    PackProgress progress;
+    ScanProgress progress;
     progress.cancel = true;
     const Pack pack = pack_folder(temp.path() / "p", nullptr, &progress);
     CHECK(pack.cancelled);

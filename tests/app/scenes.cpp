@@ -135,6 +135,51 @@ const std::vector<Scene>& all() {
              state.context.codebase += 31'000;
              state.gauge.open = true;
          }},
+        {"picker",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             state.staged = {{"keyhole/", "", 88'412, {}}};
+             PickerView& picker = state.picker;
+             picker.open = true;
+             picker.root = "keyhole/";
+             picker.tokens = 88'412;
+             picker.budget = 61'292;
+             picker.bytes_per_token = 54'144;
+             const auto add = [&](const char* path, int64_t tokens, PickerLevel level,
+                                  const char* reason = "") {
+                 const bool shown = level == PickerLevel::full || level == PickerLevel::outline;
+                 picker.files.push_back({path, reason, tokens * 3, tokens,
+                                         !shown                        ? 0
+                                         : level == PickerLevel::outline ? tokens / 8
+                                                                         : tokens,
+                                         level, tokens > 0, false});
+             };
+             add("app/conversation.cpp", 8'112, PickerLevel::full);
+             add("app/conversation.h", 2'140, PickerLevel::full);
+             add("app/window/chat.cpp", 21'480, PickerLevel::outline, "outline");
+             add("app/window/composer.cpp", 19'975, PickerLevel::full);
+             add("assets/demo.gguf", 0, PickerLevel::name, "binary");
+             add("package-lock.json", 41'332, PickerLevel::name, "lock file");
+             add("runtime/cache/page_pool.h", 2'204, PickerLevel::full);
+             add("runtime/engine/engine.cpp", 13'912, PickerLevel::full);
+             add("runtime/engine/scheduler.cpp", 32'961, PickerLevel::full, "1 secret masked");
+             add("tests/app/engine_test.cpp", 6'423, PickerLevel::left_out, "left out by hand");
+             picker.files[7].focus = true;
+             picker.proposals = {
+                 {"tests, examples and documentation by name only (1 file)", 81'989, false},
+                 {"outlines instead of the text of the largest (2 files)", 47'310, true}};
+             picker.cursor = "runtime/engine/engine.cpp";
+         }},
+        {"dragged",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             converse(state);
+             state.drag = {true, false, "linux/", 12'400, 151'200'000, 1'204'118, 2'890'000,
+                           4'120'000, ""};
+             state.gauge.dragged_tokens = 3'505'000;
+         }},
     };
     return scenes;
 }
