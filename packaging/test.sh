@@ -21,6 +21,7 @@ want() {
 want openai && options+=("-DKEYHOLE_PYTHON=$venv/bin/python")
 want anthropic && options+=(-DKEYHOLE_ANTHROPIC=ON)
 want jsonschema || true
+want schemathesis || true
 
 build "${KEYHOLE_PRESET:-cpu}" "${options[@]}"
 cd "$build"

@@ -45,7 +45,7 @@ public:
     HttpCall(const HttpCall&) = delete;
     HttpCall& operator=(const HttpCall&) = delete;
 
-    // True: head() is there, or trouble() is not none.
+    // True: head() is there, or there will be none and its status is 0.
     bool wait_head(std::chrono::milliseconds timeout);
     const Head& head() const;
     // The next bytes of the answer. Nothing: none came in time, or the answer ended.

@@ -120,8 +120,7 @@ private:
                 return;
             }
         }
-        const bool refused =
-            call->trouble() == HttpCall::Trouble::none && call->head().status != 200;
+        const bool refused = call->head().status != 0 && call->head().status != 200;
         std::string body;
         bool over = false;
         while (!over && !call->ended()) {

@@ -171,6 +171,13 @@ void note(const AnswerRun& run, int status) {
     }
 }
 
+void observe_end(ServerContext& context, const AnswerRun& run) {
+    context.observe(run.usage(), run.timings());
+    for (int i = 0; i < run.choices(); i++) {
+        context.finished[static_cast<size_t>(run.reason(i))]++;
+    }
+}
+
 void send_whole(ServerContext& context, AnswerRun& run, httplib::Response& response) {
     while (!run.done()) {
         run.poll(kGlance);
@@ -187,7 +194,7 @@ void send_whole(ServerContext& context, AnswerRun& run, httplib::Response& respo
         note(run, error.status);
         throw error;
     }
-    context.observe(run.usage(), run.timings());
+    observe_end(context, run);
     note(run, 0);
     send_json(response, run.whole());
 }
@@ -233,7 +240,7 @@ void write_stream(ServerContext& context,
         last_answer_of_connection();
         return;
     }
-    context.observe(run.usage(), run.timings());
+    observe_end(context, run);
     note(run, 0);
     send(run.closing());
 }

@@ -71,6 +71,8 @@ ApiError ApiError::of_status(int status) {
             return not_found("There is nothing at this path.");
         case 405:
             return {405, "invalid_request_error", "This path does not answer this method.", "", ""};
+        case 408:
+            return {408, "invalid_request_error", "The request did not arrive in time.", "", ""};
         case 413:
             return {413, "invalid_request_error", "The request body is too large.", "", ""};
         case 414:

@@ -3,6 +3,15 @@
 #include "app/server/server_context.h"
 
 namespace app {
+namespace {
+
+// The inside of a JSON string.
+std::string escaped(const std::string& text) {
+    const std::string quoted = to_text(Json(text));
+    return quoted.substr(1, quoted.size() - 2);
+}
+
+}  // namespace
 
 Json ChoiceAnswer::call_delta(size_t position, const std::string& piece) const {
     Json call;
@@ -38,7 +47,7 @@ std::vector<Json> ChoiceAnswer::add(const std::vector<runtime::ReplyDelta>& delt
             case Kind::tool_call_begin: {
                 // id, type and name once, in the first delta: SDKs concatenate names, and some
                 // insist on the type.
-                calls_.push_back({random_id("call_"), piece.text, "", false});
+                calls_.push_back({random_id("call_"), piece.text, "", false, "", false});
                 Json delta = call_delta(calls_.size() - 1, "");
                 Json call;
                 call["index"] = calls_.size() - 1;
@@ -55,9 +64,19 @@ std::vector<Json> ChoiceAnswer::add(const std::vector<runtime::ReplyDelta>& delt
                     break;
                 }
                 Call& call = calls_.back();
-                const std::string text =
-                    (call.open ? ", " : "{") + to_text(Json(piece.key)) + ": " +
-                    schemas_.value(call.name, piece.key, piece.text, piece.is_string);
+                const bool is_text = schemas_.is_text(call.name, piece.key);
+                std::string text;
+                if (is_text && call.in_text && call.text_key == piece.key) {
+                    text = escaped(piece.text);
+                } else {
+                    text = (call.in_text ? "\"" : "") + std::string(call.open ? ", " : "{") +
+                           to_text(Json(piece.key)) + ": " +
+                           (is_text ? "\"" + escaped(piece.text)
+                                    : schemas_.value(call.name, piece.key, piece.text,
+                                                     piece.is_string));
+                }
+                call.in_text = is_text;
+                call.text_key = piece.key;
                 call.open = true;
                 call.arguments += text;
                 out.push_back(call_delta(calls_.size() - 1, text));
@@ -68,8 +87,9 @@ std::vector<Json> ChoiceAnswer::add(const std::vector<runtime::ReplyDelta>& delt
                     break;
                 }
                 Call& call = calls_.back();
-                const std::string text = call.open ? "}" : "{}";
-                call.open = false;
+                const std::string text =
+                    (call.in_text ? "\"" : "") + std::string(call.open ? "}" : "{}");
+                call.open = call.in_text = false;
                 call.arguments += text;
                 out.push_back(call_delta(calls_.size() - 1, text));
                 break;

@@ -35,6 +35,8 @@ private:
         std::string name;
         std::string arguments;  // JSON text so far
         bool open = false;      // '{' was written, '}' not yet
+        std::string text_key;   // of the string that was opened and not closed
+        bool in_text = false;
     };
     Json call_delta(size_t position, const std::string& piece) const;
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -159,7 +160,7 @@ bool Connection::wait_for_request() {
             break;
         }
     }
-    in_body_ = false;
+    in_body_ = answered_ = false;
     left_bytes_ = limits_.max_head_bytes;
     deadline_ = Clock::now() + limits_.head_time;
     return true;
@@ -201,7 +202,9 @@ ssize_t Connection::read(char* to, size_t size) {
     if (begin_ == end_) {
         const int patience =
             std::min(milliseconds_left(deadline_), static_cast<int>(limits_.stall_time.count()));
-        if (patience == 0 || wait_for(socket_, POLLIN, patience) <= 0) {
+        const int ready = patience == 0 ? 0 : wait_for(socket_, POLLIN, patience);
+        if (ready <= 0) {
+            too_slow_ = too_slow_ || ready == 0;
             return -1;
         }
         const ssize_t got = ::recv(socket_, buffer_, sizeof buffer_, 0);
@@ -219,6 +222,7 @@ ssize_t Connection::read(char* to, size_t size) {
 }
 
 ssize_t Connection::write(const char* from, size_t size) {
+    answered_ = true;
     for (int tries = 0; tries < 100; tries++) {
         const ssize_t sent = ::send(socket_, from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) {
@@ -317,6 +321,12 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
         if (closed || connection.closing()) {
             break;
         }
+    }
+    if (connection.unanswered()) {
+        constexpr std::string_view kTooSlow =
+            "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        connection.write(kTooSlow.data(), kTooSlow.size());
+        connection.close_after_answer();
     }
     if (connection.closing()) {
         connection.linger();

@@ -53,6 +53,10 @@ public:
     void close_after_answer() { closing_ = true; }
     bool closing() const { return closing_; }
     bool body_too_large() const { return body_too_large_; }
+    bool too_slow() const { return too_slow_; }  // a head or body did not arrive in time
+
+    // A request too slow for the library to have noticed that it is one.
+    bool unanswered() const { return too_slow_ && !answered_; }
 
     // Called by the server: false when no further request came.
     bool wait_for_request();
@@ -82,6 +86,8 @@ private:
     Clock::time_point deadline_;  // of the current part
     bool in_body_ = false;
     bool body_too_large_ = false;
+    bool too_slow_ = false;
+    bool answered_ = false;  // something was written since the request began
     bool closing_ = false;
 };
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "app/server/answer_run.h"
 #include "app/server/server_context.h"
 
 namespace app {
@@ -81,6 +82,15 @@ void add_metrics(Router& router, ServerContext& context) {
                std::to_string(counters.cancelled) + "\n";
         out +=
             "keyhole_request_total{outcome=\"failed\"} " + std::to_string(counters.failed) + "\n";
+        out +=
+            "# HELP keyhole_request_success_total Answers that came to an end, by why it was "
+            "there.\n# TYPE keyhole_request_success_total counter\n";
+        for (const auto reason : {runtime::FinishReason::stop, runtime::FinishReason::length,
+                                  runtime::FinishReason::tool_calls}) {
+            out += "keyhole_request_success_total{finished_reason=\"" +
+                   std::string(to_string(reason)) + "\"} " +
+                   std::to_string(context.finished[static_cast<size_t>(reason)]) + "\n";
+        }
         out += context.time_to_first_token.text("time_to_first_token_seconds",
                                                 "From arrival to the first token.");
         out += context.inter_token_latency.text("inter_token_latency_seconds",

@@ -133,6 +133,7 @@ Json answers_of(const Operation& operation, bool remote) {
     };
     if (operation.request[0] != '\0') {
         refused("400", "The request is wrong; the message names the field");
+        refused("408", "The request did not arrive in time");
         refused("413", "The body is too large");
         refused("415", "The body is compressed or multipart");
         refused("429", "Too many requests wait, or are this client's; see Retry-After");
@@ -151,7 +152,8 @@ Json answers_of(const Operation& operation, bool remote) {
     return answers;
 }
 
-Json document_of(const Router& router, bool remote) {
+Json document_of(const Router& router, const ServerOptions& options) {
+    const bool remote = options.remote != nullptr;
     Json document;
     document["openapi"] = "3.1.0";
     document["info"] = {{"title", "Keyhole"}, {"version", KEYHOLE_VERSION}};
@@ -160,7 +162,10 @@ Json document_of(const Router& router, bool remote) {
         {"bearer", {{"type", "http"}, {"scheme", "bearer"}}},
         {"header", {{"type", "apiKey"}, {"in", "header"}, {"name", "x-api-key"}}}};
     document["security"] =
-        Json::array({Json::object(), {{"bearer", Json::array()}}, {{"header", Json::array()}}});
+        Json::array({{{"bearer", Json::array()}}, {{"header", Json::array()}}});
+    if (options.api_keys.empty()) {
+        document["security"].push_back(Json::object());
+    }
     std::set<std::pair<std::string, std::string>> described, routed;
     for (const Router::Route& route : router.routes()) {
         if (!route.alias) {
@@ -188,6 +193,9 @@ Json document_of(const Router& router, bool remote) {
             entry["requestBody"]["content"]["application/json"]["schema"]["$ref"] =
                 std::string("#/components/schemas/") + operation.request;
         }
+        if (path == "/health") {
+            entry["security"] = Json::array();
+        }
         entry["responses"] = answers_of(operation, remote);
         document["paths"][path][operation.method[0] == 'G' ? "get" : "post"] = std::move(entry);
     }
@@ -204,7 +212,7 @@ void add_openapi(Router& router, ServerContext& context) {
     router.get("/openapi.json", [text](const httplib::Request&, httplib::Response& response) {
         response.set_content(*text, "application/json");
     });
-    *text = to_text(document_of(router, context.options.remote != nullptr));
+    *text = to_text(document_of(router, context.options));
 }
 
 }  // namespace app

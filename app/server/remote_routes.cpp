@@ -152,10 +152,11 @@ void pass_on(ServerContext& context,
             return;
         }
     }
-    if (call->trouble() != HttpCall::Trouble::none) {
+    // What goes wrong behind a head that came is told where its answer is, however soon it does.
+    const HttpCall::Head head = call->head();
+    if (head.status == 0) {
         throw RemoteError::from_trouble(call->trouble(), call->reason());
     }
-    const HttpCall::Head head = call->head();
     std::string text;
     if (head.status != 200) {
         if (read_rest(*call, kMaxErrorBytes, text)) {

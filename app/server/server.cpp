@@ -1,8 +1,10 @@
 #include "app/server/server.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <random>
 #include <thread>
 #include <utility>
@@ -156,6 +158,14 @@ bool is_messages_route(std::string_view path) {
     return path == "/messages" || path.starts_with("/messages/");
 }
 
+// "" is a request that could not be read so far.
+bool known_method(const std::string& method) {
+    constexpr std::string_view kKnown[] = {"",      "GET",     "HEAD",    "POST",  "PUT",
+                                           "PATCH", "OPTIONS", "CONNECT", "TRACE", "DELETE"};
+    return method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string::npos ||
+           std::ranges::find(kKnown, method) != std::end(kKnown);
+}
+
 }  // namespace
 
 // --- the server
@@ -236,7 +246,13 @@ void Server::State::add_handlers() {
                 connection->close_after_answer();
                 if (connection->body_too_large()) {
                     response.status = 413;
+                } else if (connection->too_slow()) {
+                    response.status = 408;
                 }
+            }
+            // The library knows few methods, and calls a request with another one unreadable.
+            if (response.status == 400 && !known_method(request.method)) {
+                response.status = 405;
             }
             write_error(ApiError::of_status(response.status), request, response);
         }
@@ -423,7 +439,8 @@ void Server::State::finish_headers(const httplib::Request& request, httplib::Res
         }
     }
     if (response.status == 405) {
-        HttpServer::set_header(response, "Allow", router.methods(request.path));
+        const std::string methods = router.methods(request.path);
+        HttpServer::set_header(response, "Allow", methods.empty() ? "GET, HEAD, POST, OPTIONS" : methods);
     }
     Connection* connection = Connection::current();
     if (context.stopping && connection != nullptr) {

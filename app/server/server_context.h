@@ -1,6 +1,7 @@
 // What the endpoints share. One per server; any HTTP thread.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -55,6 +56,8 @@ struct ServerContext {
     Histogram inter_token_latency{
         {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5}};
     Histogram request_latency{{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}};
+    // Choices that ended by themselves or by a limit, by runtime::FinishReason.
+    std::array<std::atomic<uint64_t>, 3> finished{};
     void observe(const runtime::Usage& usage, const runtime::Timings& timings);
 
     // The row that the request of this thread will leave in the log. The server opens and closes

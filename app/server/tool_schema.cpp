@@ -155,6 +155,15 @@ void ToolSchemas::add(const std::string& name, const Json* parameters) {
     signatures_.push_back(std::move(signature));
 }
 
+bool ToolSchemas::is_text(std::string_view tool, std::string_view key) const {
+    const auto types = types_.find(tool);
+    if (types == types_.end()) {
+        return false;
+    }
+    const auto found = types->second.find(key);
+    return found != types->second.end() && found->second.only_string();
+}
+
 std::string ToolSchemas::value(std::string_view tool,
                                std::string_view key,
                                std::string_view text,

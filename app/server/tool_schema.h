@@ -43,6 +43,9 @@ public:
     bool empty() const { return signatures_.empty(); }
     const std::vector<runtime::ToolSignature>& signatures() const { return signatures_; }
 
+    // The argument is a string and nothing else: its text needs no more than escaping, so it can be
+    // sent piece by piece.
+    bool is_text(std::string_view tool, std::string_view key) const;
     // The JSON text of an argument: `text` as the model wrote it, read as the schema says. Always
     // valid JSON.
     std::string value(std::string_view tool,

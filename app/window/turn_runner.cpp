@@ -416,7 +416,12 @@ void TurnRunner::take_deltas(Message& answer, const std::vector<runtime::ReplyDe
                 break;
             case Kind::tool_argument:
                 if (!answer.tool_calls.empty()) {
-                    answer.tool_calls.back().arguments.push_back({delta.key, delta.text});
+                    auto& arguments = answer.tool_calls.back().arguments;
+                    if (!arguments.empty() && arguments.back().key == delta.key) {
+                        arguments.back().value += delta.text;  // a string that goes on
+                    } else {
+                        arguments.push_back({delta.key, delta.text});
+                    }
                 }
                 break;
             case Kind::tool_call_end:

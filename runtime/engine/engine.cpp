@@ -137,6 +137,12 @@ bool Engine::step() {
     return true;
 }
 
+int64_t Engine::tokens_left(const Sequence& s) const {
+    const int64_t of_context = setup_.ctx_size - s.length();
+    return s.request.max_tokens > 0 ? std::min(of_context, s.request.max_tokens - s.generated())
+                                    : of_context;
+}
+
 void Engine::take_token(Sequence& s, std::span<const float> logits) {
     if (s.request.max_tokens == 0) {  // only its prompt was wanted
         s.finish(FinishReason::length, false);
@@ -150,6 +156,9 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
                 *s.request.constraint, states_of(s.request.constraint->grammar), setup_.tokenizer);
         }
         id = s.sampler.sample(logits, s.length(), s.matcher ? s.matcher->mask() : nullptr);
+        if (s.matcher) {
+            id = s.matcher->within(id, tokens_left(s));
+        }
         if (s.matcher && !setup_.tokenizer->is_end_of_turn(id)) {
             s.matcher->accept(id);
         }
@@ -158,8 +167,11 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
         end(s, End::failed);
         return;
     }
+    // A reply that was brought to its end so that it fits is whole, but its end is the limit's.
+    const FinishReason by_itself =
+        s.matcher && s.matcher->shortened() ? FinishReason::length : FinishReason::stop;
     if (!s.request.ignore_end_of_turn && setup_.tokenizer->is_end_of_turn(id)) {
-        s.finish(FinishReason::stop, true);
+        s.finish(by_itself, true);
         end(s, End::finished);
         return;
     }
@@ -169,11 +181,10 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
         logprob = logprob_of(logits, id, s.request.logprobs, *setup_.vocabulary);
     }
     if (s.append(id, std::move(logprob)) || (s.matcher && s.matcher->finished())) {
-        s.finish(FinishReason::stop, true);
+        s.finish(by_itself, true);
         end(s, End::finished);
-    } else if ((s.request.max_tokens > 0 && s.generated() >= s.request.max_tokens) ||
-               s.length() >= setup_.ctx_size) {
-        s.finish(FinishReason::length, false);
+    } else if (tokens_left(s) <= 0) {
+        s.finish(FinishReason::length, s.matcher && s.matcher->may_end());
         end(s, End::finished);
     }
 }

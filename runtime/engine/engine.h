@@ -70,6 +70,7 @@ private:
     void end(const Sequence& sequence, End how);
     void drop_what_is_over();
     void take_token(Sequence& sequence, std::span<const float> logits);
+    int64_t tokens_left(const Sequence& sequence) const;  // until a limit ends it
     std::shared_ptr<GrammarStates> states_of(const std::shared_ptr<const Grammar>& grammar);
 
     Setup setup_;

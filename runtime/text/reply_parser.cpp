@@ -36,7 +36,8 @@ struct ReplyParser::State {
     bool read_call(bool end, bool complete);
     bool read_text(bool end);
     size_t next_tag(std::string_view& tag, bool end) const;
-    void give_call(bool whole);
+    void begin_call();
+    void give_arguments();
     void reasoning(std::string_view text);
     void content(std::string_view text);
     void visible(std::string_view text);
@@ -52,6 +53,9 @@ struct ReplyParser::State {
     size_t at = 0;     // what lies before is done with
     size_t start_scan = 0;
     std::optional<ToolCallReader> reader;  // `at` is then the place of its <tool_call>
+    bool call_given = false;               // its begin
+    size_t arguments_given = 0;            // of the call: those given whole
+    size_t text_given = 0;                 // of the string that is being read: bytes
     bool drop_end_think = false;           // the next </think> closes nothing that was shown
     int calls = 0;
 
@@ -116,8 +120,11 @@ void ReplyParser::State::visible(std::string_view text) {
     space += text.substr(body);
 }
 
-// The call that the reader has read; `whole`: it was closed.
-void ReplyParser::State::give_call(bool whole) {
+void ReplyParser::State::begin_call() {
+    if (std::exchange(call_given, true)) {
+        return;
+    }
+    arguments_given = text_given = 0;
     if (phase == Phase::reasoning) {
         phase = Phase::content;
         drop_end_think = true;
@@ -127,14 +134,27 @@ void ReplyParser::State::give_call(bool whole) {
         space.clear();
     }
     skip = kSpace;
-    const int index = calls++;
-    out.push_back({ReplyDelta::Kind::tool_call_begin, reader->tool()->name, index, "", false});
-    for (const ToolCallReader::Argument& argument : reader->arguments()) {
-        out.push_back({ReplyDelta::Kind::tool_argument, argument.value, index, argument.key,
-                       argument.is_string});
+    out.push_back({ReplyDelta::Kind::tool_call_begin, reader->tool()->name, calls++, "", false});
+}
+
+// What the reader has read of the call beyond what was given.
+void ReplyParser::State::give_arguments() {
+    begin_call();
+    const auto give = [this](std::string_view value, const std::string& key, bool is_string) {
+        out.push_back({ReplyDelta::Kind::tool_argument, std::string(value), calls - 1, key, is_string});
+    };
+    const std::vector<ToolCallReader::Argument>& whole = reader->arguments();
+    for (; arguments_given < whole.size(); arguments_given++) {
+        const ToolCallReader::Argument& argument = whole[arguments_given];
+        const size_t known = std::exchange(text_given, 0);
+        if (known == 0 || known < argument.value.size()) {
+            give(std::string_view(argument.value).substr(known), argument.key, argument.is_string);
+        }
     }
-    if (whole) {
-        out.push_back({ReplyDelta::Kind::tool_call_end, "", index, "", false});
+    const std::string_view open = reader->open_text(rest().substr(kToolCall.size()));
+    if (open.size() > text_given) {
+        give(open.substr(text_given), reader->open_key(), true);
+        text_given = open.size();
     }
 }
 
@@ -197,6 +217,7 @@ bool ReplyParser::State::read_text(bool end) {
     }
     if (tag == kToolCall) {
         reader.emplace(options.tools);
+        call_given = false;
         return true;
     }
     at += tag.size();
@@ -212,20 +233,29 @@ bool ReplyParser::State::read_text(bool end) {
 bool ReplyParser::State::read_call(bool end, bool complete) {
     using Result = ToolCallReader::Result;
     const Result result = reader->read(rest().substr(kToolCall.size()), end && complete);
+    if (reader->begun()) {
+        give_arguments();
+    }
     if (result == Result::more && !end) {
         return false;
     }
     if (result == Result::call) {
-        give_call(true);
+        give_arguments();
+        out.push_back({ReplyDelta::Kind::tool_call_end, "", calls - 1, "", false});
         at += kToolCall.size() + reader->length();
         reader.reset();
         return true;
     }
     if (result == Result::more && reader->tool() != nullptr) {
-        give_call(false);
+        give_arguments();
         at = held.size();
         reader.reset();
         return false;
+    }
+    if (call_given) {
+        at += kToolCall.size() + reader->read_length(rest().substr(kToolCall.size()));
+        reader.reset();
+        return true;
     }
     reader.reset();
     at += kToolCall.size();

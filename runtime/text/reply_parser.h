@@ -6,8 +6,10 @@
 //   - <think> at the very start is dropped; so is, where the reply starts with content, </think> there or after that.
 //   - Reasoning ends at </think>, or at a tool call; the </think> that then follows later is dropped. Line ends at the
 //     start of reasoning, at its end and at the start of content are dropped, as the prompt of the next turn drops them.
-//   - A tool call is given whole once it is closed, as begin, arguments, end (tool_call_reader.h tells what is repaired).
-//     What is not a call of a declared tool stays text, markup included, where it stood: in reasoning or in content.
+//   - A tool call is given as begin, arguments, end (tool_call_reader.h tells what is repaired): whole once it is closed, but
+//     the text of a declared string as it comes, and what stands before that with it. What is not a call of a declared tool
+//     stays text, markup included, where it stood: in reasoning or in content. What began as a call and goes on as none has
+//     no end, and is text from there on.
 //     With tools declared, white space (ASCII) just before a call and all of it after one, up to further text, is dropped.
 //   - A value is a string where the schema says so; else it is the JSON text it looks like, else a string.
 //   - Stop strings are looked for in content only, after all that was dropped, and not across a tool call. The match that
@@ -47,7 +49,8 @@ struct ReplyDelta {
     Kind kind = Kind::content;
     std::string text;     // reasoning, content: the characters; tool_call_begin: the tool's name; tool_argument: its value
     int call_index = 0;   // tool_*: which call of this reply, from 0
-    std::string key;      // tool_argument: the argument's name, once per argument, value whole
+    std::string key;      // tool_argument: the argument's name; the value is whole, or, of a declared string, goes on in the next
+                          // delta if that has the same key
     bool is_string = false;  // tool_argument: value is a string (else JSON text)
 };
 
@@ -59,7 +62,7 @@ public:
     // Whole UTF-8 characters in; what is certain comes out. After stopped() further text is ignored.
     std::vector<ReplyDelta> add(std::string_view text);
     // At the end of the generation: what was held back for a marker or stop string that never came. `complete` is false
-    // when a limit cut the reply: an unfinished tool call is then given as far as it is whole, without its end. When the
+    // when a limit cut the reply: an unfinished tool call is then given as far as it goes, without its end. When the
     // model itself ended the reply, a call lacking no more than </tool_call> and no required argument is whole.
     std::vector<ReplyDelta> finish(bool complete);
 

@@ -196,6 +196,7 @@ ToolCallReader::Outcome ToolCallReader::read_value(std::string_view text, bool e
     for (;;) {
         const Found found = next_tag(text, end);
         const bool unknown = found.tag == Tag::none || found.tag == Tag::partial;
+        begun_ = begun_ || (std::min(cut_, found.at) > at_ && reads_declared_string());
         if (found.tag == Tag::end_value) {
             finish_value(text.substr(at_, found.at - at_), found.at + tag_length(found.tag));
             return Outcome::next;
@@ -258,20 +259,30 @@ void ToolCallReader::finish_value(std::string_view value, size_t at) {
                                         [&](const auto& p) { return p.name == key_; });
     const bool is_text = parameter != declared.end() && parameter->is_string;
     const bool is_string = is_text || !is_json(value);
-    Argument argument{key_, std::string(is_string ? value : trimmed(value)), is_string};
-    // A key given twice counts once, with its last value.
-    const auto [entry, added] = index_.try_emplace(key_, arguments_.size());
-    if (added) {
-        arguments_.push_back(std::move(argument));
-    } else {
-        arguments_[entry->second] = std::move(argument);
+    if (keys_.insert(key_).second) {
+        arguments_.push_back({key_, std::string(is_string ? value : trimmed(value)), is_string});
     }
     go(Step::between, at);
 }
 
 bool ToolCallReader::has_required() const {
     return std::all_of(tool_->parameters.begin(), tool_->parameters.end(),
-                       [&](const auto& p) { return !p.required || index_.count(p.name) != 0; });
+                       [&](const auto& p) { return !p.required || keys_.count(p.name) != 0; });
+}
+
+bool ToolCallReader::reads_declared_string() const {
+    return step_ == Step::value && keys_.count(key_) == 0 &&
+           std::any_of(tool_->parameters.begin(), tool_->parameters.end(),
+                       [&](const auto& p) { return p.is_string && p.name == key_; });
+}
+
+std::string_view ToolCallReader::open_text(std::string_view text) const {
+    return reads_declared_string() ? text.substr(at_, std::min(cut_, scan_) - at_)
+                                   : std::string_view();
+}
+
+size_t ToolCallReader::read_length(std::string_view text) const {
+    return reads_declared_string() ? std::min({cut_, scan_, text.size()}) : std::min(at_, text.size());
 }
 
 }  // namespace runtime

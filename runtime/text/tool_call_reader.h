@@ -13,16 +13,18 @@
 //   up to any tag; text
 //     where <arg_key> should be is a key if </arg_key> follows; stray closing tags between
 //     arguments are skipped
+//   - a key that comes again is skipped with its value: the first one may be shown already
 //   - a new <tool_call> closes the call; so does the end of the reply if every required argument is
 //   there
-// Anything else, and any name that is not declared, is not a call. Linear: text is not read again
-// as more of it arrives.
+// Anything else, and any name that is not declared, is not a call, unless text of a declared string
+// came before: that is a call from then on, whatever follows, because it is shown as it comes.
+// Linear: text is not read again as more of it arrives.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "runtime/text/reply_parser.h"
@@ -47,6 +49,14 @@ public:
     size_t length() const { return at_; }                // of a call: how much of the text it took
     const ToolSignature* tool() const { return tool_; }  // null until the name is certain
     const std::vector<Argument>& arguments() const { return arguments_; }  // those that are whole
+    // A call for certain: a declared string has begun.
+    bool begun() const { return begun_; }
+    // The string that is being read, as far as it is certain; its key is open_key(). Empty: none is,
+    // or nothing of it is certain. `text` as in read().
+    std::string_view open_text(std::string_view text) const;
+    const std::string& open_key() const { return key_; }
+    // Of what begun as a call and is none: what is behind this is text again.
+    size_t read_length(std::string_view text) const;
 
     enum class Tag { none, partial, call, end_call, key, end_key, value, end_value };
 
@@ -73,16 +83,18 @@ private:
     void go(Step step, size_t at);
     void finish_value(std::string_view value, size_t at);
     bool has_required() const;
+    bool reads_declared_string() const;
 
     const std::vector<ToolSignature>& tools_;
     const ToolSignature* tool_ = nullptr;
     std::vector<Argument> arguments_;
-    std::unordered_map<std::string, size_t> index_;  // of arguments_ by key
+    std::unordered_set<std::string> keys_;  // of arguments_
     Step step_ = Step::name;
     size_t at_ = 0;                        // where the current part begins
     size_t scan_ = 0;                      // how far its end has been looked for
     size_t cut_ = std::string_view::npos;  // of a value: the first tag at which it may have to end
     std::string key_;
+    bool begun_ = false;
 };
 
 // The tag at the start of a text that begins with '<'; `partial` when the text ends before that is

@@ -235,6 +235,38 @@ def check_streams(server):
     assert json.loads(server.call("POST", MSG, system(2))[2])["usage"]["cache_read_input_tokens"] >= 64
 
 
+def check_calls(server):
+    """A forced call's arguments, streamed, are those of the whole answer, on every route, and come in pieces."""
+    schema = {"type": "object", "properties": {"text": {"type": "string", "minLength": 20, "maxLength": 40}, "n": {"type": "integer"}},
+              "required": ["text", "n"], "additionalProperties": False}
+    function = {"name": "f", "parameters": schema}
+    common = {"temperature": 1, "top_p": 1}
+    for seed in range(3):
+        body = chat(**common, max_tokens=200, seed=seed, tools=[{"type": "function", "function": function}], tool_choice="required",
+                    parallel_tool_calls=False)
+        wanted = json.loads(server.call("POST", CHAT, body)[2])["choices"][0]["message"]["tool_calls"][0]["function"]
+        calls = [c for _, d in events(server.call("POST", CHAT, {**body, "stream": True})[2]) if d != "[DONE]" and d["choices"]
+                 for c in d["choices"][0]["delta"].get("tool_calls", [])]
+        assert [c["function"]["name"] for c in calls if "id" in c] == [wanted["name"]] and calls[0]["type"] == "function"
+        assert "".join(c["function"]["arguments"] for c in calls) == wanted["arguments"] and len(calls) > 6, (calls, wanted)
+        assert set(json.loads(wanted["arguments"])) == {"text", "n"}
+    found = events(server.call("POST", RESP, resp(**common, max_output_tokens=200, stream=True, tools=[{"type": "function", **function}],
+                                                  tool_choice="required", parallel_tool_calls=False))[2])
+    pieces = [d["delta"] for n, d in found if n == "response.function_call_arguments.delta"]
+    item = found[-1][1]["response"]["output"][0]
+    done = next(d for n, d in found if n == "response.function_call_arguments.done")
+    assert item["type"] == "function_call" and "".join(pieces) == item["arguments"] == done["arguments"] and len(pieces) > 4, found[-1]
+    assert set(json.loads(item["arguments"])) == {"text", "n"}
+    found = events(server.call("POST", MSG, {**msg(max_tokens=200, temperature=1, stream=True), "tools": [{"name": "f", "input_schema": schema}],
+                                             "tool_choice": {"type": "any", "disable_parallel_tool_use": True}})[2])
+    pieces = [d["delta"]["partial_json"] for n, d in found if n == "content_block_delta" and d["delta"]["type"] == "input_json_delta"]
+    assert len(pieces) > 4 and set(json.loads("".join(pieces))) == {"text", "n"}, found
+    # Cut by the limit, where nothing holds it to a schema: as far as it came. Held to one, it is brought to its end, and says so.
+    whole = json.loads(server.call("POST", CHAT, chat(**common, max_tokens=14, seed=1, tools=[{"type": "function", "function": function}],
+                                                      tool_choice="required", parallel_tool_calls=False))[2])["choices"][0]
+    assert whole["finish_reason"] == "length"
+
+
 def check_document(server):
     """Every route of the OpenAPI document is there, with that method; that none is missing the server checks as it starts."""
     document = json.loads(server.call("GET", "/openapi.json")[2])
@@ -313,6 +345,7 @@ def main():
                     assert "OPTIONS" in got["Allow"]
             case(path, [method, headers], other)
         case("streams", None, lambda: check_streams(server))
+        case("calls", None, lambda: check_calls(server))
         case("document", None, lambda: check_document(server))
         case("limits", None, lambda: check_limits(*sys.argv[1:3]))
         assert server.metric("num_requests_running") == 0 and server.metric("num_requests_waiting") == 0

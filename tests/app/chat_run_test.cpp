@@ -2,6 +2,7 @@
 #include "app/server/chat_run.h"
 
 #include <deque>
+#include <random>
 
 #include "app/server/sse.h"
 #include "tests/support/catch.h"
@@ -218,4 +219,124 @@ TEST_CASE("An event cannot be ended early by what it holds") {
     CHECK(app::sse_event("{}") == "data: {}\n\n");
     CHECK(app::sse_event("a\nb") == "data: a\ndata: b\n\n");
     CHECK(app::sse_event("") == "data: \n\n");
+}
+
+namespace {
+
+// The arguments of each call, as the deltas of a stream join to them, and how many there were.
+struct Streamed {
+    std::vector<std::string> arguments;
+    size_t deltas = 0;
+};
+
+Streamed stream_calls(const app::ToolSchemas& schemas,
+                      const std::string& text,
+                      const std::vector<size_t>& cuts,
+                      app::ChoiceAnswer& answer) {
+    runtime::ReplyParserOptions options;
+    options.starts_in_reasoning = false;
+    options.tools = schemas.signatures();
+    runtime::ReplyParser parser(options);
+    Streamed out;
+    const auto take = [&](const std::vector<Delta>& deltas) {
+        for (const Json& delta : answer.add(deltas)) {
+            if (!delta.contains("tool_calls")) {
+                continue;
+            }
+            const Json& call = delta["tool_calls"][0];
+            const auto index = call["index"].get<size_t>();
+            if (call.contains("id")) {
+                REQUIRE(index == out.arguments.size());
+                out.arguments.emplace_back();
+            }
+            out.arguments.at(index) += call["function"]["arguments"].get<std::string>();
+            out.deltas++;
+        }
+    };
+    size_t at = 0;
+    for (const size_t cut : cuts) {
+        take(parser.add(std::string_view(text).substr(at, cut - at)));
+        at = cut;
+    }
+    take(parser.add(std::string_view(text).substr(at)));
+    take(parser.finish(true));
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("Arguments come as they are written, and are the same however the reply is cut") {
+    app::ToolSchemas schemas;
+    const Json parameters = app::parse_json(R"({"properties": {"path": {"type": "string"}, "text": {"type": "string"},
+        "count": {"type": "integer"}, "options": {"type": "object"}, "either": {"type": ["string", "integer"]}}})");
+    schemas.add("write", &parameters);
+    const std::vector<std::string> keys = {"path", "text", "count", "options", "either"};
+    const std::vector<std::string> pieces = {"a",  " ",  "\n", "<",       "</",     "</arg",  "<arg_key", "\"", "\\",
+                                             "é", "😀", "\t", "</tool_", "{\"b\":", "1", "long words "};
+    std::mt19937 random(11);
+    const auto below = [&random](size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random); };
+    for (int round = 0; round < 300; round++) {
+        std::string text = below(2) == 0 ? "" : "Some words first. ";
+        std::vector<Json> expected;
+        const size_t calls = 1 + below(3);
+        for (size_t c = 0; c < calls; c++) {
+            text += "<tool_call>write";
+            Json arguments = Json::object();
+            std::vector<std::string> left = keys;
+            for (size_t n = below(keys.size() + 1); n > 0; n--) {
+                const size_t which = below(left.size());
+                const std::string key = left[which];
+                left.erase(left.begin() + static_cast<std::ptrdiff_t>(which));
+                std::string value;
+                if (key == "count") {
+                    value = std::to_string(below(1000));
+                    arguments[key] = app::parse_json(value);
+                } else if (key == "options") {
+                    value = R"({"deep": ["<x>", 1]})";
+                    arguments[key] = app::parse_json(value);
+                } else {
+                    value = key == "either" ? "x" : "";
+                    for (size_t p = below(12); p > 0; p--) {
+                        value += pieces[below(pieces.size())];
+                    }
+                    arguments[key] = value;
+                }
+                text += "<arg_key>" + key + "</arg_key><arg_value>" + value + "</arg_value>";
+            }
+            text += "</tool_call>";
+            expected.push_back(std::move(arguments));
+        }
+        std::vector<size_t> all, some;
+        for (size_t i = 1; i < text.size(); i++) {
+            if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) {
+                all.push_back(i);
+                if (below(6) == 0) {
+                    some.push_back(i);
+                }
+            }
+        }
+        INFO(text);
+        app::ChoiceAnswer whole(schemas, true), by_letters(schemas, true), cut(schemas, true);
+        const Streamed at_once = stream_calls(schemas, text, {}, whole);
+        REQUIRE(at_once.arguments.size() == calls);
+        for (size_t c = 0; c < calls; c++) {
+            CHECK(app::parse_json(at_once.arguments[c]) == expected[c]);
+            CHECK(whole.message()["tool_calls"][c]["function"]["arguments"] == at_once.arguments[c]);
+        }
+        CHECK(stream_calls(schemas, text, all, by_letters).arguments == at_once.arguments);
+        CHECK(stream_calls(schemas, text, some, cut).arguments == at_once.arguments);
+    }
+    // Long text is not held back until its end.
+    std::string text = "<tool_call>write<arg_key>text</arg_key><arg_value>";
+    std::vector<size_t> cuts;
+    for (int i = 0; i < 50; i++) {
+        text += "line\n";
+        cuts.push_back(text.size());
+    }
+    app::ChoiceAnswer answer(schemas, true);
+    const Streamed streamed = stream_calls(schemas, text, cuts, answer);
+    CHECK(streamed.deltas >= 50);
+    // The model ended in the middle of it: nothing closes what was not closed.
+    CHECK(streamed.arguments.at(0).starts_with("{\"text\": \"line\\n"));
+    CHECK_THROWS_AS(app::parse_json(streamed.arguments.at(0)), app::JsonError);
 }

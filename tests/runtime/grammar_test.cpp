@@ -288,3 +288,59 @@ TEST_CASE("optional constraints hold from their token to the end of the grammar,
     }
     CHECK(matcher.mask() == nullptr);
 }
+
+TEST_CASE("with enough tokens for the shortest text a reply is always whole, whatever is sampled") {
+    const std::vector<std::string> grammars = {
+        "root ::= \"a\"* \"bcd\"",
+        "root ::= \"[\" (item (\",\" item)*)? \"]\"\nitem ::= root | [0-9]+ | \"\\\"\" [a-z]{3,20} \"\\\"\"",
+        "root ::= (\"x\" | \"(\" root root \")\") \"!\"{2,5}",
+        "root ::= \"{\" (\"first\" \":\" root \",\"){2,3} \"}\" | \"null\"",
+        "root ::= ((\"ab\"{2}){3}){1,2} [\\u00e4-\\u4fff]{2} (\"z\" root)?",
+        "root ::= (\"one two three\" | \"four\")+ \".\""};
+    // The shortest text each has, counted by hand.
+    const std::vector<int64_t> shortest = {3, 2, 3, 4, 16, 5};
+    std::mt19937 random(3);
+    for (size_t g = 0; g < grammars.size(); g++) {
+        INFO(grammars[g]);
+        const auto grammar = runtime::parse_gbnf(grammars[g]);
+        const auto states = states_of(grammar);
+        REQUIRE(states->shortest(states->start()) == shortest[g]);
+        const auto needed = states->completion(states->start(), 1000);
+        REQUIRE(needed);
+        REQUIRE(static_cast<int64_t>(needed->size()) <= shortest[g]);
+        REQUIRE_FALSE(states->completion(states->start(), static_cast<int64_t>(needed->size()) - 1));
+        std::string spelled;
+        for (const TokenId id : *needed) {
+            spelled += tokenizer()->bytes(id);
+        }
+        REQUIRE(static_cast<int64_t>(spelled.size()) == shortest[g]);
+        REQUIRE(accepts(*states, spelled));
+        for (int64_t limit = static_cast<int64_t>(needed->size()); limit < 40; limit++) {
+            GrammarMatcher matcher({grammar, -1}, states, tokenizer());
+            std::string text;
+            bool ended = false;
+            for (int64_t left = limit; left > 0 && !ended; left--) {
+                const runtime::TokenMask& mask = *matcher.mask();
+                std::vector<TokenId> allowed;
+                for (TokenId id = 0; id < tokenizer()->vocab_size(); id++) {
+                    if (allows(mask, id) && !tokenizer()->is_end_of_turn(id)) {
+                        allowed.push_back(id);
+                    }
+                }
+                // Nothing that is sampled ends the reply where it can go on.
+                TokenId id = allowed.empty() ? tokenizer()->end_of_turn().front()
+                                             : allowed[std::uniform_int_distribution<size_t>(
+                                                   0, allowed.size() - 1)(random)];
+                id = matcher.within(id, left);
+                ended = tokenizer()->is_end_of_turn(id);
+                if (!ended) {
+                    matcher.accept(id);
+                    text += tokenizer()->bytes(id);
+                    ended = matcher.finished();
+                }
+            }
+            INFO(limit << ": " << text);
+            REQUIRE(accepts(*states, text));
+        }
+    }
+}

@@ -50,13 +50,20 @@ public:
                     close();
                     REQUIRE(delta.call_index == calls_++);
                     text_ += delta.text + "(";
+                    key_.clear();
                     open_ = '(';
                     break;
                 case Kind::tool_argument:
                     REQUIRE(open_ == '(');
                     REQUIRE(delta.call_index == calls_ - 1);
-                    text_ += (text_.back() == '(' ? "" : ", ") + delta.key + "=" +
-                             (delta.is_string ? "\"" + delta.text + "\"" : delta.text);
+                    if (text_.back() == '"' && delta.key == key_) {  // a string that goes on
+                        text_.pop_back();
+                        text_ += delta.text + "\"";
+                    } else {
+                        text_ += (text_.back() == '(' ? "" : ", ") + delta.key + "=" +
+                                 (delta.is_string ? "\"" + delta.text + "\"" : delta.text);
+                    }
+                    key_ = delta.key;
                     break;
                 case Kind::tool_call_end:
                     REQUIRE(open_ == '(');
@@ -76,7 +83,7 @@ private:
         text_ += open_ == '(' ? "!" : open_ != 0 ? "}" : "";
         open_ = 0;
     }
-    std::string text_;
+    std::string text_, key_;
     char open_ = 0;
     int calls_ = 0;
 };
@@ -228,14 +235,31 @@ TEST_CASE("what is not a call of a declared tool stays text", "[reply_parser]") 
     same("a <tool_call> b");
     same("<tool_call>get_weather<arg_key>city</tool_call>");
     same("<tool_call>get_weather<arg_key>city</arg_key></tool_call>");
-    same("<tool_call>get_weather" + kCity + "and so on</tool_call>");
-    same("<tool_call>get_weather" + kCity + " and so on");
+    const std::string days = "<arg_key>days</arg_key><arg_value>3</arg_value>";
+    same("<tool_call>get_weather" + days + "and so on</tool_call>");
+    same("<tool_call>get_weather" + days + " and so on");
     same("<tool_ca");
     same("<");
     CHECK(read_all_ways(plain(false), "<tool_call>get</tool_call>") ==
           "C{<tool_call>get</tool_call>}");
     CHECK(read_all_ways(with_tools(false), "x <tool_call>no <tool_call>get</tool_call>") ==
           "C{x <tool_call>no}get()");
+}
+
+TEST_CASE("what began as a call, and goes on as none, has no end", "[reply_parser]") {
+    const auto o = with_tools(false);
+    const std::string begun = "<tool_call>get_weather" + kCity, rome = "get_weather(city=\"Rome\"!";
+    CHECK(read_all_ways(o, begun + "and so on</tool_call>") == rome + "C{and so on</tool_call>}");
+    CHECK(read_all_ways(o, begun + " and so on") == rome + "C{and so on}");
+    CHECK(read_all_ways(o, begun + "<arg_value>x<tool_call>get</tool_call>") ==
+          rome + "C{<arg_value>x}get()");
+    CHECK(read_all_ways(o, begun + "<arg_key>n</arg_key><arg_value>x") == rome + "C{x}");
+    CHECK(read_all_ways(o, "<tool_call>get_weather<arg_key>city</arg_key><arg_value>Ro") ==
+          "get_weather(city=\"Ro\"!");
+    CHECK(read_all_ways(o, begun + kCity + "<arg_key>raw</arg_key><arg_value>a</arg_value></tool_call>") ==
+          "get_weather(city=\"Rome\", raw=\"a\")");
+    CHECK(read_all_ways(o, begun + "<arg_key>city</arg_key><arg_value>Oslo</arg_value></tool_call>") ==
+          "get_weather(city=\"Rome\")");
 }
 
 TEST_CASE("missing and mismatched tags are repaired", "[reply_parser]") {
@@ -268,15 +292,16 @@ TEST_CASE("at the end only the outer tag may be missing", "[reply_parser]") {
     CHECK(read_all_ways(o, "<tool_call>get") == "get()");
     for (const std::string text :
          {"<tool_call>get_weather",
-          "<tool_call>get_weather<arg_key>days</arg_key><arg_value>3</arg_value>",
-          "<tool_call>get_weather<arg_key>city</arg_key><arg_value>Ro"}) {
+          "<tool_call>get_weather<arg_key>days</arg_key><arg_value>3</arg_value>"}) {
         CHECK(read_all_ways(o, text) == "C{" + text + "}");
     }
-    // Cut by a limit: what is whole, and no end.
+    // Cut by a limit: what is whole and how far a string came, and no end.
     CHECK(read_all_ways(o, "a <tool_call>get_weather" + kCity, false) ==
           "C{a}get_weather(city=\"Rome\"!");
     CHECK(read_all_ways(o,
                         "<tool_call>get_weather" + kCity + "<arg_key>raw</arg_key><arg_value>abc",
+                        false) == "get_weather(city=\"Rome\", raw=\"abc\"!");
+    CHECK(read_all_ways(o, "<tool_call>get_weather" + kCity + "<arg_key>days</arg_key><arg_value>3",
                         false) == "get_weather(city=\"Rome\"!");
     CHECK(read_all_ways(o, "<tool_call>get_weather<arg_key>ci", false) == "get_weather(!");
     CHECK(read_all_ways(o, "<tool_call>get_w", false) == "C{<tool_call>get_w}");

@@ -10,6 +10,8 @@ constexpr size_t kMaxStates = 20'000, kMaxFrames = 400'000;
 constexpr size_t kMaxMaskBytes = size_t{96} << 20;
 // Ways to read one text at the same time. An ambiguous grammar can have ever more of them.
 constexpr size_t kMaxPlaces = 20'000;
+// A way to the end that is longer is not looked for: it would be looked for at every token.
+constexpr int64_t kMaxPlanBytes = 8'192;
 
 size_t mix(size_t hash, uint64_t value) {
     value = (value ^ hash) * 0x9E3779B97F4A7C15U;
@@ -33,7 +35,10 @@ size_t GrammarStates::PlacesHash::operator()(const std::vector<Place>& places) c
 GrammarStates::GrammarStates(std::shared_ptr<const Grammar> grammar,
                              std::shared_ptr<const TokenTrie> trie,
                              std::vector<TokenId> end_of_turn)
-    : grammar_(std::move(grammar)), trie_(std::move(trie)), end_of_turn_(std::move(end_of_turn)) {
+    : grammar_(std::move(grammar)),
+      trie_(std::move(trie)),
+      end_of_turn_(std::move(end_of_turn)),
+      costs_(*grammar_) {
     if (!trie_->has_all_bytes()) {
         throw GrammarError(
             "this model's vocabulary lacks tokens for single bytes, so a reply cannot be held to a "
@@ -46,6 +51,7 @@ void GrammarStates::forget() {
     states_.clear();
     by_places_.clear();
     frames_.assign(1, {0, 0, -1});
+    frame_costs_.assign(1, 0);
     by_frame_.clear();
     mask_count_ = 0;
     age_++;
@@ -66,6 +72,9 @@ uint32_t GrammarStates::push(uint32_t below, int32_t at, int32_t count) {
         by_frame_.try_emplace(frame, static_cast<uint32_t>(frames_.size()));
     if (is_new) {
         frames_.push_back(frame);
+        // A rule returns to `at`; a loop's turn, once done, is one more than `count`.
+        const int64_t cost = count < 0 ? costs_.of(at) : costs_.after_turn(at, count + int64_t{1});
+        frame_costs_.push_back(std::min(CompletionCosts::kNever, cost + frame_costs_[below]));
     }
     return found->second;
 }
@@ -142,6 +151,14 @@ void GrammarStates::follow(Place from) {
     }
 }
 
+int64_t GrammarStates::shortest_of_found() const {
+    int64_t least = found_end_ ? 0 : CompletionCosts::kNever;
+    for (const Place& p : found_) {
+        least = std::min(least, costs_.of(p.at) + frame_costs_[p.stack]);
+    }
+    return least;
+}
+
 int32_t GrammarStates::state_of_followed() {
     std::sort(found_.begin(), found_.end());
     int32_t id = kDead;
@@ -155,7 +172,8 @@ int32_t GrammarStates::state_of_followed() {
         if (id == kDead) {
             id = static_cast<int32_t>(states_.size());
             ids.push_back(id);
-            states_.push_back({found_, found_end_, nullptr, nullptr, kUnknown});
+            states_.push_back(
+                {found_, found_end_, nullptr, nullptr, kUnknown, shortest_of_found()});
         }
     }
     found_.clear();
@@ -301,6 +319,59 @@ const TokenMask& GrammarStates::mask(int32_t state) {
     return *s.mask;
 }
 
+std::optional<std::vector<TokenId>> GrammarStates::completion(int32_t state, int64_t most) {
+    using Op = Grammar::Op;
+    std::vector<TokenId> tokens;
+    const auto deepest = static_cast<int64_t>(trie_->deepest());
+    if (shortest(state) > kMaxPlanBytes || shortest(state) > most * deepest) {
+        return std::nullopt;
+    }
+    std::string text;
+    const auto write_text = [&] {
+        for (size_t at = 0; at < text.size();) {
+            const TokenTrie::Match match = trie_->longest(std::string_view(text).substr(at));
+            tokens.push_back(match.token);
+            at += match.bytes;
+        }
+        text.clear();
+        return static_cast<int64_t>(tokens.size()) <= most;
+    };
+    while (shortest(state) > 0) {
+        // A place whose next step is on a shortest way; the state behind it is one nearer.
+        const State& s = states_[static_cast<size_t>(state)];
+        const Grammar::Instruction* step = nullptr;
+        for (const Place& p : s.places) {
+            if (costs_.of(p.at) + frame_costs_[p.stack] == s.shortest) {
+                step = &grammar_->program[static_cast<size_t>(p.at)];
+                break;
+            }
+        }
+        if (step == nullptr) {
+            return std::nullopt;
+        }
+        if (step->op == Op::token) {
+            if (!write_text()) {
+                return std::nullopt;
+            }
+            tokens.push_back(step->a);
+            state = after_token(state, step->a);
+            continue;
+        }
+        // What people can read, where there is a choice.
+        const std::bitset<256>& set = grammar_->sets[static_cast<size_t>(step->a)];
+        int byte = 'a';
+        for (int i = 0; !set.test(static_cast<size_t>(byte)); i++) {
+            byte = (i + 0x20) % 256;
+        }
+        text += static_cast<char>(byte);
+        state = after_byte(state, static_cast<uint8_t>(byte));
+    }
+    if (!write_text()) {
+        return std::nullopt;
+    }
+    return tokens;
+}
+
 GrammarMatcher::GrammarMatcher(const Constraint& constraint,
                                std::shared_ptr<GrammarStates> states,
                                std::shared_ptr<const Tokenizer> tokenizer)
@@ -316,6 +387,7 @@ GrammarMatcher::GrammarMatcher(const Constraint& constraint,
 void GrammarMatcher::begin() {
     constrained_ = true;
     taken_.clear();
+    plan_.clear();
     state_ = states_->start();
     age_ = states_->age();
 }
@@ -341,6 +413,54 @@ const TokenMask* GrammarMatcher::mask() {
     return &states_->mask(state_);
 }
 
+int32_t GrammarMatcher::after(int32_t state, TokenId id) {
+    if (tokenizer_->is_special(id)) {
+        return states_->after_token(state, id);
+    }
+    for (const char c : tokenizer_->bytes(id)) {
+        state = states_->after_byte(state, static_cast<uint8_t>(c));
+        if (state == GrammarStates::kDead) {
+            break;
+        }
+    }
+    return state;
+}
+
+TokenId GrammarMatcher::within(TokenId id, int64_t left) {
+    if (!constrained_ || tokenizer_->is_end_of_turn(id) || tokenizer_->end_of_turn().empty()) {
+        return id;
+    }
+    recall();
+    const int32_t next = after(state_, id);
+    if (next == GrammarStates::kDead || states_->shortest(next) < left ||
+        (!plan_.empty() && plan_.front() == id)) {
+        return id;
+    }
+    // By bytes there is no room. By tokens there may be.
+    if (auto plan = states_->completion(next, left - 1)) {
+        plan_ = std::move(*plan);
+        plan_.insert(plan_.begin(), id);
+        return id;
+    }
+    if (plan_.empty() || static_cast<int64_t>(plan_.size()) > left) {
+        auto found = states_->completion(state_, left);
+        if (!found) {
+            return id;
+        }
+        plan_ = std::move(*found);
+    }
+    shortened_ = true;
+    return plan_.empty() ? tokenizer_->end_of_turn().front() : plan_.front();
+}
+
+bool GrammarMatcher::may_end() {
+    if (!constrained_) {
+        return false;
+    }
+    recall();
+    return states_->may_end(state_);
+}
+
 void GrammarMatcher::accept(TokenId id) {
     if (!constrained_) {
         if (id == constraint_.begins_after) {
@@ -349,16 +469,12 @@ void GrammarMatcher::accept(TokenId id) {
         return;
     }
     recall();
-    if (tokenizer_->is_special(id)) {
-        state_ = states_->after_token(state_, id);
+    if (!plan_.empty() && plan_.front() == id) {
+        plan_.erase(plan_.begin());
     } else {
-        for (const char c : tokenizer_->bytes(id)) {
-            state_ = states_->after_byte(state_, static_cast<uint8_t>(c));
-            if (state_ == GrammarStates::kDead) {
-                break;
-            }
-        }
+        plan_.clear();
     }
+    state_ = after(state_, id);
     if (state_ == GrammarStates::kDead) {
         throw GrammarError("the model was left no token that the grammar allows");
     }

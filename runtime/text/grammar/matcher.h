@@ -9,9 +9,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
+#include "runtime/text/grammar/completion.h"
 #include "runtime/text/grammar/grammar.h"
 #include "runtime/text/grammar/token_trie.h"
 
@@ -46,6 +48,12 @@ public:
     // Valid until the next call.
     const TokenMask& mask(int32_t state);
 
+    // Bytes and special tokens of the shortest text that finishes the grammar from here.
+    int64_t shortest(int32_t state) const { return states_[static_cast<size_t>(state)].shortest; }
+    // That text as tokens, at most `most` of them, as few as reading it from the left with the
+    // longest tokens gives. Nothing: it has more. Visits states: see tidy().
+    std::optional<std::vector<TokenId>> completion(int32_t state, int64_t most);
+
     // Grows whenever all states were forgotten.
     uint64_t age() const { return age_; }
     // Forgets everything if there is too much of it. Between steps.
@@ -76,8 +84,10 @@ private:
         std::unique_ptr<int32_t[]> next;  // by byte; kUnknown where not found out
         std::unique_ptr<TokenMask> mask;
         int32_t alike = -2;  // a state with the same mask; kUnknown where not found out
+        int64_t shortest = 0;
     };
 
+    int64_t shortest_of_found() const;
     uint32_t push(uint32_t below, int32_t at, int32_t count);
     void follow(Place from);
     int32_t state_of_followed();
@@ -90,7 +100,9 @@ private:
     std::vector<TokenId> end_of_turn_;
     std::vector<State> states_;
     std::unordered_map<std::vector<Place>, std::vector<int32_t>, PlacesHash> by_places_;
+    const CompletionCosts costs_;
     std::vector<Frame> frames_;  // 0 is the bottom
+    std::vector<int64_t> frame_costs_;  // from the end of what a frame stands for to the end of all
     std::unordered_map<Frame, uint32_t, FrameHash> by_frame_;
     uint64_t age_ = 0;
     size_t mask_count_ = 0;
@@ -117,12 +129,21 @@ public:
 
     // Null: any token.
     const TokenMask* mask();
+    // The sampled token, or another one where after it the reply could no longer be finished with
+    // `left` tokens, this one included: then the next one of the shortest way to the end. Where
+    // even that does not fit, and where the reply is free, the sampled token.
+    TokenId within(TokenId id, int64_t left);
+    // within() took another token: the reply ends where it does because of a limit.
+    bool shortened() const { return shortened_; }
+    // The reply is whole if it ends here.
+    bool may_end();
     // The sampled token; must be one that mask() allows.
     void accept(TokenId id);
     // Nothing can follow: the reply is whole.
     bool finished();
 
 private:
+    int32_t after(int32_t state, TokenId id);
     void recall();
     void begin();
 
@@ -133,6 +154,8 @@ private:
     int32_t state_ = GrammarStates::kDead;
     uint64_t age_ = 0;
     std::vector<TokenId> taken_;  // since the constraint holds
+    std::vector<TokenId> plan_;   // a way from here to the end; empty: not looked for
+    bool shortened_ = false;
 };
 
 }  // namespace runtime

@@ -49,4 +49,23 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) : vocab_size_(tokenizer.vocab_s
     nodes_.push_back({0, static_cast<int32_t>(tokens_.size()), 0, 0});
 }
 
+TokenTrie::Match TokenTrie::longest(std::string_view text) const {
+    Match best;
+    size_t n = 0, end = size(), depth = 0;
+    while (n < end && depth < text.size()) {
+        const Node& node = nodes_[n];
+        if (node.byte != static_cast<uint8_t>(text[depth])) {
+            n = static_cast<size_t>(node.skip);
+            continue;
+        }
+        depth++;
+        if (!tokens_of(n).empty()) {
+            best = {tokens_of(n).front(), depth};
+        }
+        end = static_cast<size_t>(node.skip);
+        n++;
+    }
+    return best;
+}
+
 }  // namespace runtime

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "runtime/text/tokenizer.h"
@@ -30,6 +31,12 @@ public:
             static_cast<size_t>(nodes_[node].first_token),
             static_cast<size_t>(nodes_[node + 1].first_token - nodes_[node].first_token));
     }
+    struct Match {
+        TokenId token = 0;
+        size_t bytes = 0;
+    };
+    // The longest token that `text` begins with; text is not empty, and has_all_bytes() holds.
+    Match longest(std::string_view text) const;
     int64_t vocab_size() const { return vocab_size_; }
     size_t deepest() const { return deepest_; }  // bytes of the longest token
     // Every byte is a token by itself: any text can be written, so a reply never gets stuck.
