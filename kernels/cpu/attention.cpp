@@ -1,15 +1,12 @@
 // Attention over the paged K rows, absorbed form, and the rows' way into the cache.
 //
-// Work is cut into (group of up to 4 tokens of a sequence, split of 128 positions): a thread turns
-// each page of the split into floats once and uses it for all heads of the group. The parts' sums
-// are then merged in the order of the positions. Decoding one token at a long context and
-// prefilling a short prompt both have enough parts for all cores, and the order of every sum
-// depends on the token's position alone.
+// The sums over the positions are in attention_parts.cpp.
 #include "kernels/cpu/attention.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/check.h"
 #include "kernels/k_row.h"
@@ -18,11 +15,8 @@
 namespace kernels::cpu {
 namespace {
 
-constexpr int64_t kGroupTokens = 4;
 // Tokens whose absorbed queries and mixed latents are held at a time.
-constexpr int64_t kAbsorbTokens = 128;
-// Parts per thread between two merges: bounds the memory of unmerged sums at any context length.
-constexpr int64_t kPartsPerThread = 8;
+constexpr int64_t kAbsorbTokens = 256;
 
 void check_pages(const KPages& pages) {
     ENSURE(pages.pages != nullptr && pages.latent > 0 && pages.rotary >= 0 &&
@@ -52,11 +46,6 @@ void check_batch(const PagedBatch& batch, int64_t tokens, const KPages& pages) {
     ENSURE(row == tokens, row, " tokens in spans, ", tokens, " rows");
 }
 
-std::byte* k_row(const KPages& pages, const SequenceSpan& span, int64_t position) {
-    const int32_t page = span.page_table[static_cast<size_t>(position / kPageTokens)];
-    return pages.pages[page] + pages.layer_offset_bytes + position % kPageTokens * pages.row_bytes;
-}
-
 void rotate(float* pairs, const float* cos_sin, int64_t n) {
     for (int64_t i = 0; i < n; i += 2) {
         const float a = pairs[i], b = pairs[i + 1], c = cos_sin[i], s = cos_sin[i + 1];
@@ -66,15 +55,6 @@ void rotate(float* pairs, const float* cos_sin, int64_t n) {
 }
 
 }  // namespace
-
-struct CpuBackend::Group {
-    const SequenceSpan* span = nullptr;
-    int64_t first = 0;  // token of the span
-    int64_t count = 0;
-    int64_t local = 0;  // row of the absorbed queries
-    int64_t splits = 0;
-    int64_t parts_before = 0;  // of the groups before this one
-};
 
 void CpuBackend::mla_query_and_store(const TensorView& q,
                                      const TensorView& q_latent,
@@ -199,9 +179,11 @@ void CpuBackend::mla_attend(const TensorView& heads,
     use_threads_for(count);
 
     const Attention a{heads, q, k_b, v_b, pages, scale};
+    const int64_t expand_from =
+        tiles_for(pages.dtype) != nullptr ? std::numeric_limits<int64_t>::max() : kExpandFromTokens;
     size_t begin = 0;  // spans before `begin` are done
     for (size_t i = 0; i <= batch.spans.size(); i++) {
-        if (i == batch.spans.size() || batch.spans[i].n_tokens >= kExpandFromTokens) {
+        if (i == batch.spans.size() || batch.spans[i].n_tokens >= expand_from) {
             attend_absorbed(a, batch.spans.subspan(begin, i - begin));
             if (i < batch.spans.size()) {
                 attend_expanded(a, batch.spans[i]);
@@ -212,11 +194,13 @@ void CpuBackend::mla_attend(const TensorView& heads,
 }
 
 void CpuBackend::attend_absorbed(const Attention& a, std::span<const SequenceSpan> spans) {
+    const int64_t most = group_tokens(a);
     auto* groups = scratch_.get<Group>(Slot::indices, kAbsorbTokens);
-    int64_t n_groups = 0, n = 0, first_row = 0;
+    size_t n_groups = 0;
+    int64_t n = 0, first_row = 0;
     for (const SequenceSpan& span : spans) {
         for (int64_t t = 0; t < span.n_tokens;) {
-            const int64_t count = std::min({kGroupTokens, span.n_tokens - t, kAbsorbTokens - n});
+            const int64_t count = std::min({most, span.n_tokens - t, kAbsorbTokens - n});
             if (n == 0) {
                 first_row = span.first_row + t;
             }
@@ -232,20 +216,23 @@ void CpuBackend::attend_absorbed(const Attention& a, std::span<const SequenceSpa
             n += count;
             t += count;
             if (n == kAbsorbTokens) {
-                attend_groups(a, groups, n_groups, first_row, n);
-                n_groups = n = 0;
+                attend_groups(a, {groups, n_groups}, first_row, n);
+                n_groups = 0;
+                n = 0;
             }
         }
     }
     if (n > 0) {
-        attend_groups(a, groups, n_groups, first_row, n);
+        attend_groups(a, {groups, n_groups}, first_row, n);
     }
 }
 
-void CpuBackend::attend_groups(
-    const Attention& a, const Group* groups, int64_t n_groups, int64_t first_row, int64_t n) {
+void CpuBackend::attend_groups(const Attention& a,
+                               std::span<const Group> groups,
+                               int64_t first_row,
+                               int64_t n) {
     const int64_t heads = a.n_heads(), nope = a.nope(), latent = a.latent(), value = a.value();
-    const int64_t row = a.row(), mix = padded(latent);
+    const int64_t row = a.row();
 
     // Absorbed queries [n, H, row]: k_b q_nope, then the rotary part, then zeros.
     auto* queries = scratch_.get<float>(Slot::queries, n * heads * row);
@@ -286,62 +273,14 @@ void CpuBackend::attend_groups(
                  });
              });
 
-    // Attention of every group over every split. A part holds, per token and head, the mixed
-    // latents [mix], the largest score and the sum of the weights.
-    const int64_t part_row = mix + kLanes, part_size = kGroupTokens * heads * part_row;
-    const int64_t total = groups[n_groups - 1].parts_before + groups[n_groups - 1].splits;
-    const int64_t wave = std::min(total, kPartsPerThread * active_);
-    auto* parts = scratch_.get<float>(Slot::partials, wave * part_size);
-    auto* mixed = scratch_.get<float>(Slot::mixed, n * heads * part_row);
-    const int64_t tile_size = kPageTokens * row, private_size = tile_size + heads * kPageTokens;
-    auto* private_rows = scratch_.get<float>(Slot::worker, private_size * active_);
-    for (int64_t wave_begin = 0; wave_begin < total; wave_begin += wave) {
-        const int64_t wave_end = std::min(wave_begin + wave, total);
-        parallel(wave_end - wave_begin, 1, [&](int64_t begin, int64_t end, int worker) {
-            float* tile = private_rows + worker * private_size;
-            for (int64_t i = wave_begin + begin; i < wave_begin + end; i++) {
-                const Group& group = *(std::upper_bound(groups, groups + n_groups, i,
-                                                        [](int64_t part, const Group& g) {
-                                                            return part < g.parts_before;
-                                                        }) -
-                                       1);
-                attend_split(a, group, i - group.parts_before, queries, tile, tile + tile_size,
-                             parts + (i - wave_begin) * part_size);
-            }
-        });
-        parallel(n * heads, 16, [&](int64_t begin, int64_t end, int) {
-            const Group* group = groups;
-            for (int64_t i = begin; i < end; i++) {
-                const int64_t t = i / heads, h = i % heads;
-                while (t >= group->local + group->count) {
-                    group++;
-                }
-                const int64_t in_group = t - group->local;
-                const int64_t position = group->span->start + group->first + in_group;
-                const int64_t splits =
-                    position / kSplitTokens + 1;  // the later ones hold no position it sees
-                const int64_t from = std::max(group->parts_before, wave_begin);
-                const int64_t to = std::min(group->parts_before + splits, wave_end);
-                float* sum = mixed + i * part_row;
-                for (int64_t p = from; p < to; p++) {
-                    const float* part =
-                        parts + (p - wave_begin) * part_size + (in_group * heads + h) * part_row;
-                    if (p == group->parts_before) {
-                        std::copy_n(part, mix + 2, sum);
-                    } else {
-                        rows_.merge(sum, sum + mix, sum + mix + 1, part, part[mix], part[mix + 1],
-                                    mix);
-                    }
-                }
-            }
-        });
-    }
+    auto* mixed = scratch_.get<float>(Slot::mixed, n * heads * a.part_row());
+    attend_parts(a, groups, queries, mixed);
 
     parallel(n * heads, 16, [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end; i++) {
             const int64_t h = i / n, t = i % n;
-            float* sum = mixed + (t * heads + h) * part_row;
-            rows_.multiply(sum, sum, 1.0F / sum[mix + 1], latent);
+            float* sum = mixed + (t * heads + h) * a.part_row();
+            rows_.multiply(sum, sum, 1.0F / sum[a.mix() + 1], latent);
             pack_activation(v_format, sum, latent, packed + i * v_size);
         }
     });
@@ -352,51 +291,6 @@ void CpuBackend::attend_groups(
                                  m0, m1, pointers + (heads + h) * n, n);
                  });
              });
-}
-
-// Scores, running softmax and mixed latents of one group's tokens over the positions of one split.
-void CpuBackend::attend_split(const Attention& a,
-                              const Group& group,
-                              int64_t split,
-                              const float* queries,
-                              float* tile,
-                              float* scores,
-                              float* part) const {
-    const int64_t heads = a.n_heads(), row = a.row(), mix = padded(a.latent()),
-                  part_row = mix + kLanes;
-    const int64_t first = group.span->start + group.first;  // position of the group's first token
-    const int64_t begin = split * kSplitTokens,
-                  end = std::min(begin + kSplitTokens, first + group.count);
-    for (int64_t i = 0; i < group.count * heads; i++) {
-        float* sum = part + i * part_row;
-        std::fill(sum, sum + mix, 0.0F);
-        sum[mix] = -INFINITY;
-        sum[mix + 1] = 0;
-    }
-    for (int64_t position = begin; position < end; position += kPageTokens) {
-        a.read_page(rows_, *group.span, position / kPageTokens,
-                    std::min(kPageTokens, end - position), tile);
-        for (int64_t t = 0; t < group.count; t++) {
-            // A token never sees rows behind its own, not even with weight zero: they may hold
-            // anything.
-            const int64_t seen = std::min(kPageTokens, first + t + 1 - position);
-            if (seen <= 0) {
-                continue;
-            }
-            float* sums = part + t * heads * part_row;
-            rows_.dot(scores, kPageTokens, queries + (group.local + t) * heads * row, row, heads,
-                      tile, row, seen, row);
-            for (int64_t h = 0; h < heads; h++) {
-                float* sum = sums + h * part_row;
-                const float factor = rows_.softmax_step(scores + h * kPageTokens, seen, a.scale,
-                                                        sum + mix, sum + mix + 1);
-                if (factor != 1.0F) {
-                    rows_.multiply(sum, sum, factor, mix);
-                }
-            }
-            rows_.mix(sums, part_row, scores, kPageTokens, heads, tile, row, seen, mix);
-        }
-    }
 }
 
 }  // namespace kernels::cpu

@@ -6,18 +6,25 @@
 namespace kernels::cpu {
 
 // From this many tokens of one sequence in a pass on, keys and values are expanded per head; below,
-// attention is done on the cached rows themselves. The two round differently, so this must lie above the
-// usual pass of 512 tokens: a prompt in chunks of 512 or less gives the same bits however it is cut.
+// attention is done on the cached rows themselves. The two round differently, so this must lie
+// above the usual pass of 512 tokens: a prompt in chunks of 512 or less gives the same bits however
+// it is cut.
 //
-// Measured on Zen 4 (AVX-512), processor time of one core for one layer of GLM-4.7-Flash's shape, f16 rows, q8_0 k_b and
-// v_b by the portable products; "absorbed" in chunks of at most 512:
+// Measured on Zen 4 (AVX-512), processor time of one core for one layer of GLM-4.7-Flash's shape,
+// f16 rows, q8_0 k_b and v_b by the portable products; "absorbed" in chunks of at most 512:
 //     chunk   cached    absorbed   expanded
 //       512     8192      2.66 s     2.27 s    too little to give up the same bits for
 //      1024     8192      6.34 s     4.63 s
 //      2048     2048      5.43 s     2.43 s
-// Decoding one token, absorbed: 5.8 ms at 4,096 cached tokens, 13.2 ms at 16,384 (36 billion multiply-adds a second in
-// between; with 20 heads to a row the cores' arithmetic is the limit, at 0.8 to 1.4 GB/s a core).
+// With a matrix unit (attention_tiles.h) the cached rows are always used: absorbed attention
+// does 2.1 times the multiplications, at four times the speed.
 inline constexpr int64_t kExpandFromTokens = 1024;
+
+// Where the K row of a position of a sequence lies.
+static inline std::byte* k_row(const KPages& pages, const SequenceSpan& span, int64_t position) {
+    const int32_t page = span.page_table[static_cast<size_t>(position / kPageTokens)];
+    return pages.pages[page] + pages.layer_offset_bytes + position % kPageTokens * pages.row_bytes;
+}
 
 struct CpuBackend::Attention {
     const TensorView& heads;  // [T, H, V]
@@ -36,6 +43,11 @@ struct CpuBackend::Attention {
         return padded(latent() + rotary());
     }  // floats from one K row to the next in a tile
 
+    int64_t mix() const { return padded(latent()); }
+    // Floats of a part's sums for one token and head: mixed latents [mix], then the largest score
+    // and the sum of the weights.
+    int64_t part_row() const { return mix() + kLanes; }
+
     const float* query(int64_t token, int64_t head) const {
         return reinterpret_cast<const float*>(q.data + token * q.stride_bytes[0] +
                                               head * q.stride_bytes[1]);
@@ -52,6 +64,16 @@ struct CpuBackend::Attention {
                    int64_t page,
                    int64_t count,
                    float* tile) const;
+};
+
+// Neighbouring tokens of a sequence that read the cached rows together.
+struct CpuBackend::Group {
+    const SequenceSpan* span = nullptr;
+    int64_t first = 0;  // token of the span
+    int64_t count = 0;
+    int64_t local = 0;  // row of the absorbed queries
+    int64_t splits = 0;
+    int64_t parts_before = 0;  // of the groups before this one
 };
 
 }  // namespace kernels::cpu

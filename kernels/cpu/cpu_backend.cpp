@@ -28,8 +28,18 @@ std::string mebibytes(int64_t bytes) {
 
 }  // namespace
 
-CpuBackend::CpuBackend(const CpuOptions& options)
+const AttentionTiles* attention_tiles() {
+#if defined(KERNELS_X86_64)
+    static const AttentionTiles* const tiles = attention_tiles_amx();
+    return tiles;
+#else
+    return nullptr;
+#endif
+}
+
+CpuBackend::CpuBackend(const CpuOptions& options, const AttentionTiles* tiles)
     : rows_(row_kernels()),
+      tiles_(tiles),
       account_(std::make_shared<MemoryAccount>()),
       scratch_([this](int64_t bytes) { return allocate(bytes, MemoryUse::compute); }) {
     ENSURE(options.threads >= 0 && options.threads_batch >= 0, options.threads, ", ",

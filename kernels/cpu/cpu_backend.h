@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/row_kernels.h"
 #include "kernels/cpu/scratch.h"
@@ -26,7 +27,8 @@ inline constexpr int64_t kSplitTokens = 2 * kPageTokens;
 
 class CpuBackend final : public Backend {
 public:
-    explicit CpuBackend(const CpuOptions& options);
+    // Without tiles attention is done in float rows, as on a machine that has no matrix unit.
+    explicit CpuBackend(const CpuOptions& options, const AttentionTiles* tiles = attention_tiles());
 
     Buffer allocate(int64_t bytes, MemoryUse use) override;
     TensorView adopt_weight(const TensorView& host) override;
@@ -90,6 +92,8 @@ private:
     };
     struct Attention;  // one call of mla_attend
     struct Group;      // some neighbouring tokens of it
+    struct Part;       // of a group's positions
+    struct Queries;    // of all groups
 
     void parallel(int64_t count, int64_t grain, RangeBody body);
     // Sets the number of threads for a pass of this many tokens.
@@ -122,8 +126,22 @@ private:
                int32_t* chosen,
                float* weights);
     void attend_absorbed(const Attention& a, std::span<const SequenceSpan> spans);
-    void attend_groups(
-        const Attention& a, const Group* groups, int64_t n_groups, int64_t first_row, int64_t n);
+    int64_t group_tokens(const Attention& a) const;
+    const AttentionTiles* tiles_for(DType rows) const;  // or null
+    void attend_groups(const Attention& a,
+                       std::span<const Group> groups,
+                       int64_t first_row,
+                       int64_t n);
+    void attend_parts(const Attention& a,
+                      std::span<const Group> groups,
+                      const float* queries,
+                      float* mixed);
+    void attend_part(const Attention& a,
+                     const Queries& q,
+                     const Part& part,
+                     const std::byte* packed,
+                     std::byte* work,
+                     float* sums) const;
     void attend_split(const Attention& a,
                       const Group& group,
                       int64_t split,
@@ -134,6 +152,7 @@ private:
     void attend_expanded(const Attention& a, const SequenceSpan& span);
 
     const RowKernels& rows_;
+    const AttentionTiles* tiles_;
     std::shared_ptr<MemoryAccount> account_;
     int64_t limit_bytes_ = 0;
     int threads_ = 1;        // for few tokens

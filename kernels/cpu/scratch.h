@@ -32,6 +32,7 @@ enum class Slot : uint8_t {
     result,
     scores,
     queries,
+    tiled_queries,
     mixed,
     partials,
     keys_values,

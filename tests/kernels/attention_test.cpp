@@ -17,6 +17,26 @@ using kernels::SequenceSpan;
 
 namespace {
 
+// CPU backends as on a machine without a matrix unit, where this one has it.
+std::vector<std::unique_ptr<Backend>> float_backends() {
+    std::vector<std::unique_ptr<Backend>> list;
+    if (kernels::cpu::attention_tiles() != nullptr) {
+        for (int threads : {1, 2}) {
+            list.push_back(std::make_unique<kernels::cpu::CpuBackend>(
+                kernels::CpuOptions{threads, threads}, nullptr));
+        }
+    }
+    return list;
+}
+
+std::vector<std::unique_ptr<Backend>> all_backends() {
+    std::vector<std::unique_ptr<Backend>> list = backends();
+    for (auto& backend : float_backends()) {
+        list.push_back(std::move(backend));
+    }
+    return list;
+}
+
 struct Shape {
     int64_t heads, nope, rotary, latent, value;
     float scale() const { return 1.0F / std::sqrt(static_cast<float>(nope + rotary)); }
@@ -252,7 +272,7 @@ Tolerance attention_tolerance(DType weight) {
 TEST_CASE(
     "mla_attend: equals the definition at every length, shape, row type and page order, poison "
     "unread") {
-    for (const auto& backend : backends()) {
+    for (const auto& backend : all_backends()) {
         uint32_t seed = 41;
         for (const Shape& shape : kShapes) {
             for (const KType& type : kCacheTypes) {
@@ -312,40 +332,46 @@ TEST_CASE(
 TEST_CASE("mla_attend: a prompt has the same bits however it is cut, on any number of threads") {
     const Shape shape{5, 32, 32, 64, 32};
     const int64_t tokens = 520, per_token = shape.heads * shape.value;
-    Floats first_result;
-    for (const auto& backend : backends()) {
-        Random random(51);
-        Cache cache(*backend, DType::f16, shape, 12);
-        const Weight k_b =
-            random_weight(*backend, random, DType::q8_0, {shape.heads, shape.latent, shape.nope});
-        const Weight v_b =
-            random_weight(*backend, random, DType::q8_0, {shape.heads, shape.value, shape.latent});
-        const Sequence s = make_sequence(random, cache, shape, 37, tokens, 2);
-        const Floats whole = attend(*backend, shape, cache, k_b, v_b, {&s});
-        if (first_result.empty()) {
-            first_result = whole;
-        } else if (backend->memory().name == "CPU") {
-            REQUIRE(same_bits(whole, first_result));
-        }
-        for (int64_t chunk : {1, 3, 64, 100, 511, 512}) {
-            Floats pieces;
-            for (int64_t begin = 0; begin < tokens; begin += chunk) {
-                const Sequence p = part(s, shape, begin, std::min(chunk, tokens - begin));
-                const Floats heads = attend(*backend, shape, cache, k_b, v_b, {&p});
-                pieces.insert(pieces.end(), heads.begin(), heads.end());
+    const auto same_results = [&](const std::vector<std::unique_ptr<Backend>>& list) {
+        Floats first_result;
+        for (const auto& backend : list) {
+            Random random(51);
+            Cache cache(*backend, DType::f16, shape, 12);
+            const Weight k_b = random_weight(*backend, random, DType::q8_0,
+                                             {shape.heads, shape.latent, shape.nope});
+            const Weight v_b = random_weight(*backend, random, DType::q8_0,
+                                             {shape.heads, shape.value, shape.latent});
+            const Sequence s = make_sequence(random, cache, shape, 37, tokens, 2);
+            const Floats whole = attend(*backend, shape, cache, k_b, v_b, {&s});
+            if (first_result.empty()) {
+                first_result = whole;
+            } else if (backend->memory().name == "CPU") {
+                REQUIRE(same_bits(whole, first_result));
             }
-            CAPTURE(backend->description(), chunk, per_token);
-            REQUIRE(same_bits(pieces, whole));
+            for (int64_t chunk : {1, 3, 64, 100, 511, 512}) {
+                Floats pieces;
+                for (int64_t begin = 0; begin < tokens; begin += chunk) {
+                    const Sequence p = part(s, shape, begin, std::min(chunk, tokens - begin));
+                    const Floats heads = attend(*backend, shape, cache, k_b, v_b, {&p});
+                    pieces.insert(pieces.end(), heads.begin(), heads.end());
+                }
+                CAPTURE(backend->description(), chunk, per_token);
+                REQUIRE(same_bits(pieces, whole));
+            }
         }
-    }
+    };
+    same_results(backends());
+    same_results(float_backends());
 }
 
 TEST_CASE("mla_attend: a broken row is seen by its own and later tokens only") {
     const Shape shape{4, 32, 16, 48, 32};
-    for (const auto& backend : backends()) {
-        for (float broken : {kNaN, INFINITY}) {
+    for (const auto& backend : all_backends()) {
+        for (DType type : {DType::f32, DType::f16, DType::bf16, DType::q8_0}) {
+            const float broken = type == DType::f16 ? INFINITY : kNaN;
+            CAPTURE(backend->description(), name(type));
             Random random(52);
-            Cache cache(*backend, DType::f32, shape, 8);
+            Cache cache(*backend, type, shape, 8);
             const Weight k_b = random_weight(*backend, random, DType::f32,
                                              {shape.heads, shape.latent, shape.nope});
             const Weight v_b = random_weight(*backend, random, DType::f32,
@@ -363,7 +389,7 @@ TEST_CASE("mla_attend: a broken row is seen by its own and later tokens only") {
 
 TEST_CASE("mla_attend: long chunks (expanded form) equal the definition and the absorbed form") {
     const int64_t chunk = kernels::cpu::kExpandFromTokens;
-    for (const auto& backend : backends()) {
+    for (const auto& backend : all_backends()) {
         for (const Shape& shape : {Shape{2, 32, 16, 64, 32}, Shape{3, 20, 12, 40, 24}}) {
             for (int64_t start : {0, 1, 130}) {
                 Random random(53);
@@ -401,7 +427,7 @@ TEST_CASE("mla_attend: long chunks (expanded form) equal the definition and the 
 TEST_CASE(
     "mla_query_and_store: queries, rotary positions up to 202,751 and K rows in their places, "
     "nothing else") {
-    for (const auto& backend : backends()) {
+    for (const auto& backend : all_backends()) {
         for (const Shape& shape : kShapes) {
             for (const KType& type : kCacheTypes) {
                 CAPTURE(backend->description(), shape.heads, name(type));
@@ -517,7 +543,7 @@ TEST_CASE(
 
 TEST_CASE("attention: empty batches do nothing; wrong spans, tables and shapes are refused") {
     const Shape shape{2, 32, 16, 32, 32};
-    for (const auto& backend : backends()) {
+    for (const auto& backend : all_backends()) {
         Random random(71);
         Cache cache(*backend, DType::f16, shape, 4);
         const Weight k_b = random_weight(*backend, random, DType::f32, {2, 32, 32});

@@ -1,0 +1,281 @@
+// Absorbed attention's sums over the positions.
+//
+// Work is cut into parts: a group of neighbouring tokens of a sequence, and a split of 128
+// positions. A thread reads the split's rows once for all heads of the group, with the matrix unit
+// where there is one (attention_tiles.h), else as floats. The parts' sums are merged in the order
+// of the positions. With many groups a thread takes one through all its splits; with few (decoding)
+// the splits themselves are shared out. Either way the order of every sum depends on the token's
+// position alone.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/attention_tiles.h"
+
+namespace kernels::cpu {
+namespace {
+
+static_assert(kSplitTokens == kTiledSplitRows && kSplitTokens % kPageTokens == 0);
+constexpr int64_t kSplitPages = kSplitTokens / kPageTokens;
+constexpr int64_t kGroupTokens = 4;
+// With the matrix unit: queries, sums and weights of so many stay in the second-level cache.
+constexpr int64_t kTiledGroupTokens = 8;
+// Parts per thread between two merges: bounds the memory of unmerged sums at any context length.
+constexpr int64_t kPartsPerThread = 8;
+// So many groups per thread keep all threads busy to the end.
+constexpr int64_t kManyGroups = 3;
+
+}  // namespace
+
+// Where a part's rows lie, and the part that the same thread takes next, if any.
+struct CpuBackend::Part {
+    const Group* group = nullptr;
+    int64_t split = 0;
+    const Group* next_group = nullptr;
+    int64_t next_split = 0;
+};
+
+// The queries of attend_parts, for its threads.
+struct CpuBackend::Queries {
+    const float* floats = nullptr;  // [n, H, row]
+    const AttentionTiles* tiles = nullptr;
+    std::byte* packed = nullptr;  // of each group, with tiles
+    int64_t packed_bytes = 0;     // of one group
+};
+
+int64_t CpuBackend::group_tokens(const Attention& a) const {
+    return tiles_for(a.pages.dtype) != nullptr ? kTiledGroupTokens : kGroupTokens;
+}
+
+const AttentionTiles* CpuBackend::tiles_for(DType rows) const {
+    return tiles_ != nullptr && tiles_->takes(rows) ? tiles_ : nullptr;
+}
+
+// mixed [n, H, part_row] = every token's sums over all positions that it sees.
+void CpuBackend::attend_parts(const Attention& a,
+                              std::span<const Group> groups,
+                              const float* queries,
+                              float* mixed) {
+    const int64_t heads = a.n_heads(), part_row = a.part_row();
+    const auto n_groups = static_cast<int64_t>(groups.size());
+    int64_t most = 0;  // tokens of a group
+    for (const Group& group : groups) {
+        most = std::max(most, group.count);
+    }
+    const int64_t part_size = most * heads * part_row;
+
+    Queries q{queries, tiles_for(a.pages.dtype)};
+    int64_t work_bytes = (kPageTokens * a.row() + heads * kPageTokens) * 4;
+    if (q.tiles != nullptr) {
+        q.packed_bytes = q.tiles->query_bytes(most * heads, a.row());
+        q.packed = scratch_.bytes(Slot::tiled_queries, n_groups * q.packed_bytes);
+        parallel(n_groups, 1, [&](int64_t begin, int64_t end, int) {
+            for (int64_t g = begin; g < end; g++) {
+                const Group& group = groups[static_cast<size_t>(g)];
+                q.tiles->pack_queries(q.packed + g * q.packed_bytes,
+                                      queries + group.local * heads * a.row(), a.row(),
+                                      group.count * heads, a.row());
+            }
+        });
+        work_bytes = q.tiles->work_bytes(most * heads, a.row()) +
+                     q.tiles->query_bytes(heads, a.row());  // for a token alone
+    }
+    work_bytes = (work_bytes + 63) / 64 * 64;
+    const auto packed_of = [&](const Group& group) {
+        return q.packed + (&group - groups.data()) * q.packed_bytes;
+    };
+    // Part `part` of `group` into its tokens' sums: the first one is copied.
+    const auto take_up = [&](const float* part, const Group& group, int64_t split, int64_t row) {
+        float* sum = mixed + (group.local * heads + row) * part_row;
+        part += row * part_row;
+        const int64_t mix = a.mix();
+        if (split == 0) {
+            std::copy_n(part, mix + 2, sum);
+        } else {
+            rows_.merge(sum, sum + mix, sum + mix + 1, part, part[mix], part[mix + 1], mix);
+        }
+    };
+    // Whether a token of the group sees a position of the split.
+    const auto sees = [](const Group& group, int64_t token, int64_t split) {
+        return split * kSplitTokens <= group.span->start + group.first + token;
+    };
+
+    if (n_groups >= kManyGroups * active_) {
+        const int64_t private_bytes = work_bytes + part_size * 4;
+        std::byte* private_work = scratch_.bytes(Slot::worker, private_bytes * active_);
+        parallel(n_groups, 1, [&](int64_t begin, int64_t end, int worker) {
+            std::byte* work = private_work + worker * private_bytes;
+            auto* part = reinterpret_cast<float*>(work + work_bytes);
+            for (int64_t g = begin; g < end; g++) {
+                const Group& group = groups[static_cast<size_t>(g)];
+                for (int64_t split = 0; split < group.splits; split++) {
+                    const bool last = split + 1 == group.splits;
+                    attend_part(a, q, {&group, split, last ? nullptr : &group, split + 1},
+                                packed_of(group), work, part);
+                    for (int64_t i = 0; i < group.count * heads; i++) {
+                        if (sees(group, i / heads, split)) {
+                            take_up(part, group, split, i);
+                        }
+                    }
+                }
+            }
+        });
+        return;
+    }
+
+    const int64_t total = groups.back().parts_before + groups.back().splits;
+    const int64_t wave = std::min(total, kPartsPerThread * active_);
+    auto* parts = scratch_.get<float>(Slot::partials, wave * part_size);
+    std::byte* private_work = scratch_.bytes(Slot::worker, work_bytes * active_);
+    const auto group_of = [&](int64_t part) {
+        return &*(
+            std::upper_bound(groups.begin(), groups.end(), part,
+                             [](int64_t i, const Group& group) { return i < group.parts_before; }) -
+            1);
+    };
+    const int64_t rows = (groups.back().local + groups.back().count) * heads;
+    for (int64_t wave_begin = 0; wave_begin < total; wave_begin += wave) {
+        const int64_t wave_end = std::min(wave_begin + wave, total);
+        parallel(wave_end - wave_begin, 1, [&](int64_t begin, int64_t end, int worker) {
+            for (int64_t i = wave_begin + begin; i < wave_begin + end; i++) {
+                const Group* group = group_of(i);
+                Part part{group, i - group->parts_before};
+                if (i + 1 < wave_begin + end) {
+                    part.next_group = group_of(i + 1);
+                    part.next_split = i + 1 - part.next_group->parts_before;
+                }
+                attend_part(a, q, part, packed_of(*group), private_work + worker * work_bytes,
+                            parts + (i - wave_begin) * part_size);
+            }
+        });
+        parallel(rows, 16, [&](int64_t begin, int64_t end, int) {
+            const Group* group = groups.data();
+            for (int64_t i = begin; i < end; i++) {
+                while (i >= (group->local + group->count) * heads) {
+                    group++;
+                }
+                const int64_t row = i - group->local * heads;
+                const int64_t from = std::max(group->parts_before, wave_begin);
+                const int64_t to = std::min(group->parts_before + group->splits, wave_end);
+                for (int64_t p = from; p < to; p++) {
+                    if (sees(*group, row / heads, p - group->parts_before)) {
+                        take_up(parts + (p - wave_begin) * part_size, *group,
+                                p - group->parts_before, row);
+                    }
+                }
+            }
+        });
+    }
+}
+
+// One part. With tiles `packed` holds the group's queries.
+void CpuBackend::attend_part(const Attention& a,
+                             const Queries& q,
+                             const Part& part,
+                             const std::byte* packed,
+                             std::byte* work,
+                             float* sums) const {
+    const Group& group = *part.group;
+    if (q.tiles == nullptr) {
+        auto* tile = reinterpret_cast<float*>(work);
+        attend_split(a, group, part.split, q.floats, tile, tile + kPageTokens * a.row(), sums);
+        return;
+    }
+    const int64_t heads = a.n_heads(), begin = part.split * kSplitTokens;
+    const std::byte *rows[kSplitPages] = {}, *next[kSplitPages] = {};
+    // Rows of a split as far as the group sees them; returns how many.
+    const auto find_rows = [&](const Group& of, int64_t split, const std::byte** found) {
+        const int64_t first = split * kSplitTokens;
+        const int64_t count = std::min(kSplitTokens, of.span->start + of.first + of.count - first);
+        for (int64_t r = 0; r < count; r += kPageTokens) {
+            found[r / kPageTokens] = k_row(a.pages, *of.span, first + r);
+        }
+        return count;
+    };
+    TiledSplit split{};
+    split.type = a.pages.dtype;
+    split.rows = rows;
+    split.row_bytes = a.pages.row_bytes;
+    split.latent = a.latent();
+    split.rotary = a.rotary();
+    split.count = find_rows(group, part.split, rows);
+    split.seen = group.span->start + group.first + 1 - begin;
+    split.columns = group.count * heads;
+    split.heads = heads;
+    split.scale = a.scale;
+    split.queries = packed;
+    split.part = sums;
+    split.part_row = a.part_row();
+    split.stats = a.mix();
+    split.work = work;
+    if (part.next_group != nullptr) {
+        const int64_t count = find_rows(*part.next_group, part.next_split, next);
+        split.next = next;
+        split.next_pages = (count + kPageTokens - 1) / kPageTokens;
+    }
+    if (q.tiles->attend(split)) {
+        return;
+    }
+    std::byte* alone = work + q.tiles->work_bytes(group.count * heads, a.row());
+    for (int64_t t = 0; t < group.count; t++) {
+        TiledSplit token = split;
+        token.seen = split.seen + t;
+        if (token.seen <= 0) {
+            continue;
+        }
+        token.count = std::min(token.seen, split.count);
+        token.columns = heads;
+        q.tiles->pack_queries(alone, q.floats + (group.local + t) * heads * a.row(), a.row(), heads,
+                              a.row());
+        token.queries = alone;
+        token.part = sums + t * heads * a.part_row();
+        token.next = nullptr;
+        q.tiles->attend(token);
+    }
+}
+
+// Scores, running softmax and mixed latents of one group's tokens over the positions of one split.
+void CpuBackend::attend_split(const Attention& a,
+                              const Group& group,
+                              int64_t split,
+                              const float* queries,
+                              float* tile,
+                              float* scores,
+                              float* part) const {
+    const int64_t heads = a.n_heads(), row = a.row(), mix = a.mix(), part_row = a.part_row();
+    const int64_t first = group.span->start + group.first;  // position of the group's first token
+    const int64_t begin = split * kSplitTokens,
+                  end = std::min(begin + kSplitTokens, first + group.count);
+    for (int64_t i = 0; i < group.count * heads; i++) {
+        float* sum = part + i * part_row;
+        std::fill(sum, sum + mix, 0.0F);
+        sum[mix] = -INFINITY;
+        sum[mix + 1] = 0;
+    }
+    for (int64_t position = begin; position < end; position += kPageTokens) {
+        a.read_page(rows_, *group.span, position / kPageTokens,
+                    std::min(kPageTokens, end - position), tile);
+        for (int64_t t = 0; t < group.count; t++) {
+            // A token never sees rows behind its own, not even with weight zero: they may hold
+            // anything.
+            const int64_t seen = std::min(kPageTokens, first + t + 1 - position);
+            if (seen <= 0) {
+                continue;
+            }
+            float* sums = part + t * heads * part_row;
+            rows_.dot(scores, kPageTokens, queries + (group.local + t) * heads * row, row, heads,
+                      tile, row, seen, row);
+            for (int64_t h = 0; h < heads; h++) {
+                float* sum = sums + h * part_row;
+                const float factor = rows_.softmax_step(scores + h * kPageTokens, seen, a.scale,
+                                                        sum + mix, sum + mix + 1);
+                if (factor != 1.0F) {
+                    rows_.multiply(sum, sum, factor, mix);
+                }
+            }
+            rows_.mix(sums, part_row, scores, kPageTokens, heads, tile, row, seen, mix);
+        }
+    }
+}
+
+}  // namespace kernels::cpu

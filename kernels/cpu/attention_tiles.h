@@ -1,0 +1,61 @@
+// Absorbed attention of some neighbouring tokens over one split of positions, with a matrix unit.
+// The steps around it (absorbing, merging, v_b) are those of attention.cpp.
+//
+// Everything is a product of 16-bit floats with sums in float, as exact as floats are: an operand
+// is a sum of bf16 numbers, each the rest of the ones before it, rounded. An f16 row is high + low
+// exactly, a q8_0 row to 17 bits, a query high + middle + low exactly, a weight of a position to 17
+// bits. Scores are five products (high high, high middle, high low, low high, low middle: what is
+// left out is 2^-26), mixed latents three (2^-18; weights are at most 1). The order of every sum is
+// a function of the position in the split and the index in the row alone, so a token has the same
+// bits whatever is computed beside it.
+//
+// Included by a file compiled for a wider instruction set: plain structs only (matmul_variants.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/dtype.h"
+
+namespace kernels::cpu {
+
+static inline constexpr int64_t kTiledSplitRows = 128;
+
+// Columns are the heads of the group's tokens: column t * heads + h.
+struct TiledSplit {
+    DType type;                    // of the K rows
+    const std::byte* const* rows;  // K rows of each page of the split, of this layer
+    const std::byte* const* next;  // of the split that this thread takes next, or null
+    int64_t next_pages;
+    int64_t row_bytes;
+    int64_t latent, rotary;
+    int64_t count;  // rows that the group's last token sees, 1 .. split's length
+    int64_t seen;   // token t sees rows below seen + t; may be less than 1
+    int64_t columns, heads;
+    float scale;
+    const std::byte* queries;  // packed
+    float* part;               // [columns, part_row]: mixed latents, then at `stats` the largest
+    int64_t part_row, stats;   // score * scale and the sum of the weights
+    std::byte* work;           // work_bytes, 64-byte aligned
+};
+
+struct AttentionTiles {
+    bool (*takes)(DType type);
+    int64_t (*query_bytes)(int64_t columns, int64_t row);
+    int64_t (*work_bytes)(int64_t columns, int64_t row);
+    // queries: [columns] of `row` floats, `stride` apart.
+    void (*pack_queries)(
+        std::byte* dst, const float* queries, int64_t stride, int64_t columns, int64_t row);
+    // False, and nothing written that counts, if a row that not every token sees holds a NaN or an
+    // infinity: zero times that would reach tokens before it. The caller then takes the tokens one
+    // by one, which gives the same bits where the rows are sound.
+    bool (*attend)(const TiledSplit& split);
+};
+
+// The machine's, or null: asked once.
+const AttentionTiles* attention_tiles();
+
+// Null where the processor or the system does not offer AMX bf16.
+const AttentionTiles* attention_tiles_amx();
+
+}  // namespace kernels::cpu
