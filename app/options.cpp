@@ -84,6 +84,20 @@ int64_t integer(std::string_view flag, std::string_view value, int64_t least, in
     return number;
 }
 
+// "1,4,8"
+std::vector<int64_t> integers(std::string_view flag,
+                              std::string_view value,
+                              int64_t least,
+                              int64_t most) {
+    std::vector<int64_t> list;
+    for (size_t at = 0; at <= value.size();) {
+        const size_t comma = std::min(value.find(',', at), value.size());
+        list.push_back(integer(flag, value.substr(at, comma - at), least, most));
+        at = comma + 1;
+    }
+    return list;
+}
+
 float real(std::string_view flag, std::string_view value, float least, float most) {
     float number = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
@@ -265,14 +279,9 @@ const Flag kFlags[] = {
     {"-n --n-gen", "N", of(bench), "tokens of the generation test (128); 0 leaves it out",
      SET { o.bench_generate = integer(flag, value, 0, kManyTokens); }},
     {"-d --n-depth", "N[,N...]", of(bench), "tokens already in the cache (0)",
-     SET {
-         o.bench_depths.clear();
-         for (size_t at = 0; at <= value.size();) {
-             const size_t comma = std::min(value.find(',', at), value.size());
-             o.bench_depths.push_back(integer(flag, value.substr(at, comma - at), 0, kManyTokens));
-             at = comma + 1;
-         }
-     }},
+     SET { o.bench_depths = integers(flag, value, 0, kManyTokens); }},
+    {"--sequences", "N[,N...]", of(bench), "sequences that the generation test runs in step (1)",
+     SET { o.bench_sequences = integers(flag, value, 1, 256); }},
     {"-r --repetitions", "N", of(bench), "how often each test runs (5)",
      SET { o.bench_repetitions = integer(flag, value, 1, 10'000); }},
     {"-o --output", "md|json", of(bench), "form of the result (md)",

@@ -75,6 +75,7 @@ struct Options {
     int64_t bench_prompt = 512;
     int64_t bench_generate = 128;
     std::vector<int64_t> bench_depths = {0};
+    std::vector<int64_t> bench_sequences = {1};
     int64_t bench_repetitions = 5;
 
     std::string output;  // bench: "md" or "json"; pack: a file; synth: the positional file

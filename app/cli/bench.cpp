@@ -1,10 +1,14 @@
 // keyhole bench: tokens per second of the model alone, without sampling: prompt processing (ppN)
-// and generation (tgN), each behind `depth` tokens that are in the cache already.
+// and generation (tgN), each behind `depth` tokens that are in the cache already; tgN xS generates
+// in S sequences in step. On the CPU beside it what a step reads and multiplies at the least, and
+// which share of the machine's measured memory bandwidth and peak that is.
 #include <algorithm>
 #include <chrono>
 #include <cinttypes>
 #include <cmath>
 #include <cstdio>
+#include <memory>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -15,6 +19,7 @@
 #include "app/cli/start.h"
 #include "app/cli/terminal.h"
 #include "app/json/json.h"
+#include "kernels/machine_speed.h"
 #include "runtime/engine/direct_run.h"
 
 namespace app {
@@ -25,6 +30,8 @@ struct Result {
     int64_t depth = 0;
     double mean = 0;
     double stddev = 0;
+    double bytes = 0;          // read, and
+    double multiply_adds = 0;  // done at the least per second
 };
 
 // Any tokens do, but the same ones every time.
@@ -49,22 +56,37 @@ public:
           repetitions_(repetitions),
           tokens_(random_tokens(*run.model().tokenizer, longest)) {}
 
-    Result prompt(int64_t count, int64_t depth) {
-        return measure("pp" + std::to_string(count), count, depth, [this, count, depth] {
-            run_.forward(
-                std::span(tokens_).subspan(static_cast<size_t>(depth), static_cast<size_t>(count)));
-        });
+    Result prompt(int64_t count, int64_t depth, int64_t sequences) {
+        Result result = measure("pp" + std::to_string(count) + times(sequences), count * sequences,
+                                depth, [this, count, depth] {
+                                    run_.forward(std::span(tokens_).subspan(
+                                        static_cast<size_t>(depth), static_cast<size_t>(count)));
+                                });
+        // Of a token in the middle; the head is for the last one alone, and is counted for all.
+        result.multiply_adds = result.mean * run_.work(depth + count / 2, 1).multiply_adds;
+        return result;
     }
 
-    Result generate(int64_t count, int64_t depth) {
-        return measure("tg" + std::to_string(count), count, depth, [this, count, depth] {
-            for (int64_t i = 0; i < count; i++) {
-                run_.forward(std::span(tokens_).subspan(static_cast<size_t>(depth + i), 1));
-            }
-        });
+    Result generate(int64_t count, int64_t depth, int64_t sequences) {
+        Result result = measure(
+            "tg" + std::to_string(count) + times(sequences), count * sequences, depth,
+            [this, count, depth] {
+                for (int64_t i = 0; i < count; i++) {
+                    run_.forward(std::span(tokens_).subspan(static_cast<size_t>(depth + i), 1));
+                }
+            });
+        const runtime::TokenWork work = run_.work(depth + count / 2, sequences);
+        const double steps = result.mean / static_cast<double>(sequences);
+        result.bytes = steps * (work.weight_bytes + work.k_bytes);
+        result.multiply_adds = steps * work.multiply_adds;
+        return result;
     }
 
 private:
+    static std::string times(int64_t sequences) {
+        return sequences == 1 ? "" : " x" + std::to_string(sequences);
+    }
+
     template <typename Work>
     Result measure(std::string test, int64_t count, int64_t depth, Work work) {
         ProgressBar bar(test + " @ " + std::to_string(depth));
@@ -83,7 +105,7 @@ private:
                 speeds.push_back(static_cast<double>(count) / taken.count());
             }
         }
-        Result result{std::move(test), depth, 0, 0};
+        Result result{std::move(test), depth};
         for (const double speed : speeds) {
             result.mean += speed / static_cast<double>(speeds.size());
         }
@@ -117,7 +139,8 @@ int64_t thread_count(const std::string& description, int asked) {
 
 void print_json(const runtime::DirectRun& run,
                 const Options& options,
-                const std::vector<Result>& results) {
+                const std::vector<Result>& results,
+                const std::optional<kernels::MachineSpeed>& machine) {
     Json list = Json::array();
     for (const Result& result : results) {
         Json entry;
@@ -125,6 +148,8 @@ void print_json(const runtime::DirectRun& run,
         entry["depth"] = result.depth;
         entry["tokens_per_second"] = result.mean;
         entry["stddev"] = result.stddev;
+        entry["bytes_per_second"] = result.bytes;
+        entry["multiply_adds_per_second"] = result.multiply_adds;
         list.push_back(std::move(entry));
     }
     Json out;
@@ -132,20 +157,50 @@ void print_json(const runtime::DirectRun& run,
     out["device"] = run.description();
     out["threads"] = thread_count(run.description(), options.engine.threads);
     out["results"] = std::move(list);
+    if (machine) {
+        out["machine"]["read_bytes_per_second"] = machine->read_bytes;
+        out["machine"]["multiply_adds_per_second"] = machine->multiply_adds;
+    }
     out["kv_cache"]["bytes_per_token"] = run.bytes_per_token();
     out["kv_cache"]["v_bytes"] = 0;
     out["kv_cache"]["peak_bytes"] = run.peak_kv_bytes();
     std::printf("%s\n", to_text(out).c_str());
 }
 
-void print_table(const runtime::DirectRun& run, const std::vector<Result>& results) {
+std::string share(double part, double whole) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.0f %%", whole > 0 ? 100 * part / whole : 0.0);
+    return text;
+}
+
+void print_table(const runtime::DirectRun& run,
+                 const std::vector<Result>& results,
+                 const std::optional<kernels::MachineSpeed>& machine) {
     std::printf("%s, %s, %s\n\n", printable(run.model().config.name).c_str(),
                 printable(run.model().config.file_type).c_str(),
                 printable(run.description()).c_str());
-    std::printf("| test | depth | tokens/s | +- |\n| --- | ---: | ---: | ---: |\n");
+    std::printf("| test | depth | tokens/s | +- |%s\n| --- | ---: | ---: | ---: |%s\n",
+                machine ? " GB/s read | of memory | GMAC/s | of peak |" : "",
+                machine ? " ---: | ---: | ---: | ---: |" : "");
     for (const Result& result : results) {
-        std::printf("| %s | %" PRId64 " | %.2f | %.2f |\n", result.test.c_str(), result.depth,
+        std::printf("| %s | %" PRId64 " | %.2f | %.2f |", result.test.c_str(), result.depth,
                     result.mean, result.stddev);
+        if (machine) {
+            char read[64] = " | |";
+            if (result.bytes > 0) {
+                std::snprintf(read, sizeof(read), " %.2f | %s |", result.bytes / 1e9,
+                              share(result.bytes, machine->read_bytes).c_str());
+            }
+            std::printf("%s %.1f | %s |", read, result.multiply_adds / 1e9,
+                        share(result.multiply_adds, machine->multiply_adds).c_str());
+        }
+        std::printf("\n");
+    }
+    if (machine) {
+        std::printf(
+            "\nthis machine, same threads: %.2f GB/s streaming read, %.0f GMAC/s in q8_0 "
+            "products of 512 rows\n",
+            machine->read_bytes / 1e9, machine->multiply_adds / 1e9);
     }
     std::printf("\nK cache: %" PRId64 " bytes a token, %s at most, V 0\n", run.bytes_per_token(),
                 human_bytes(run.peak_kv_bytes()).c_str());
@@ -158,25 +213,34 @@ int run_bench(const Options& options) {
     const int64_t deepest =
         *std::max_element(options.bench_depths.begin(), options.bench_depths.end());
     const int64_t longest = deepest + std::max(options.bench_prompt, options.bench_generate);
-    runtime::EngineOptions engine = options.engine;
-    if (!options.ctx_size_given) {
-        engine.ctx_size = longest;
+    // Before the model is there: half of the memory may be its own afterwards.
+    std::optional<kernels::MachineSpeed> machine;
+    if (options.engine.device == "cpu") {
+        machine = kernels::measure_machine(options.engine.threads);
     }
-    runtime::DirectRun run(choose_model(options), engine);
-    Bench bench(run, options.bench_repetitions, longest);
     std::vector<Result> results;
-    for (const int64_t depth : options.bench_depths) {
-        if (options.bench_prompt > 0) {
-            results.push_back(bench.prompt(options.bench_prompt, depth));
+    std::unique_ptr<runtime::DirectRun> run;
+    for (const int64_t sequences : options.bench_sequences) {
+        runtime::EngineOptions engine = options.engine;
+        if (!options.ctx_size_given) {
+            engine.ctx_size = (longest + 64) * sequences;
         }
-        if (options.bench_generate > 0) {
-            results.push_back(bench.generate(options.bench_generate, depth));
+        run = nullptr;
+        run = std::make_unique<runtime::DirectRun>(choose_model(options), engine, sequences);
+        Bench bench(*run, options.bench_repetitions, longest);
+        for (const int64_t depth : options.bench_depths) {
+            if (options.bench_prompt > 0 && sequences == options.bench_sequences.front()) {
+                results.push_back(bench.prompt(options.bench_prompt, depth, sequences));
+            }
+            if (options.bench_generate > 0) {
+                results.push_back(bench.generate(options.bench_generate, depth, sequences));
+            }
         }
     }
     if (options.output == "json") {
-        print_json(run, options, results);
+        print_json(*run, options, results, machine);
     } else {
-        print_table(run, results);
+        print_table(*run, results, machine);
     }
     return 0;
 }

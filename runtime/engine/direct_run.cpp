@@ -10,15 +10,19 @@ namespace runtime {
 
 struct DirectRun::Data {
     ModelInstance instance;
-    std::vector<int32_t> page_table;  // 0, 1, 2, ...: one sequence needs no bookkeeping
+    int64_t sequences = 1;
+    std::vector<int32_t> page_table;  // 0, 1, 2, ...: a range of pages for each sequence
     int64_t position = 0;
     int64_t peak_kv_bytes = 0;
     Batch batch;
     std::vector<float> logits;
+
+    int64_t pages_each() const { return static_cast<int64_t>(page_table.size()) / sequences; }
 };
 
-DirectRun::DirectRun(const std::string& path, const EngineOptions& options)
+DirectRun::DirectRun(const std::string& path, const EngineOptions& options, int64_t sequences)
     : data_(std::make_unique<Data>()) {
+    data_->sequences = sequences;
     data_->instance = load_model(path, options);
     data_->page_table.resize(static_cast<size_t>(data_->instance.plan.pool_pages));
     std::iota(data_->page_table.begin(), data_->page_table.end(), 0);
@@ -45,13 +49,15 @@ std::span<const float> DirectRun::forward(std::span<const TokenId> tokens, bool 
                                "tokens");
         }
     }
-    if (d.position + n > info.ctx_size) {
+    const int64_t limit = d.sequences == 1 ? info.ctx_size : d.pages_each() * kernels::kPageTokens;
+    if (d.position + n > limit) {
         throw RequestError(RequestError::Kind::too_long,
                            std::to_string(d.position + n) + " tokens do not fit a context of " +
-                               std::to_string(info.ctx_size),
+                               std::to_string(limit),
                            "tokens", "context_length_exceeded");
     }
-    if (!d.instance.cache->reserve(KvLayout::pages_for(d.position + n))) {
+    if (!d.instance.cache->reserve((d.sequences - 1) * d.pages_each() +
+                                   KvLayout::pages_for(d.position + n))) {
         throw RequestError(RequestError::Kind::too_long,
                            "out of memory for the K cache at " + std::to_string(d.position + n) +
                                " tokens: use a smaller cache type",
@@ -61,17 +67,27 @@ std::span<const float> DirectRun::forward(std::span<const TokenId> tokens, bool 
     d.logits.clear();
     std::span<const float> last;
     for (int64_t done = 0; done < n;) {
-        const int64_t count = std::min(n - done, d.instance.ubatch_tokens);
+        const int64_t count =
+            std::min(n - done, std::max<int64_t>(1, d.instance.ubatch_tokens / d.sequences));
         const auto part = tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(count));
-        d.batch.token_ids.assign(part.begin(), part.end());
-        d.batch.spans = {{0, count, d.position, d.page_table}};
+        d.batch.token_ids.clear();
+        d.batch.spans.clear();
+        const std::span<const int32_t> pages(d.page_table);
+        for (int64_t s = 0; s < d.sequences; s++) {
+            d.batch.token_ids.insert(d.batch.token_ids.end(), part.begin(), part.end());
+            d.batch.spans.push_back({s * count, count, d.position,
+                                     pages.subspan(static_cast<size_t>(s * d.pages_each()),
+                                                   static_cast<size_t>(d.pages_each()))});
+        }
         d.batch.logit_rows.clear();
         done += count;
         if (all_rows) {
             d.batch.logit_rows.resize(static_cast<size_t>(count));
             std::iota(d.batch.logit_rows.begin(), d.batch.logit_rows.end(), 0);
         } else if (done == n) {
-            d.batch.logit_rows.push_back(static_cast<int32_t>(count - 1));
+            for (int64_t s = 0; s < d.sequences; s++) {
+                d.batch.logit_rows.push_back(static_cast<int32_t>((s + 1) * count - 1));
+            }
         }
         last = d.instance.model->forward(d.batch, *d.instance.cache);
         d.position += count;
@@ -88,6 +104,10 @@ void DirectRun::reset() {
 
 int64_t DirectRun::position() const {
     return data_->position;
+}
+
+TokenWork DirectRun::work(int64_t depth, int64_t sequences) const {
+    return data_->instance.model->work(bytes_per_token(), depth, sequences);
 }
 
 std::string DirectRun::description() const {

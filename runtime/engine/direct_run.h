@@ -1,5 +1,5 @@
-// DirectRun: one model and one sequence without scheduler or sampler, for `keyhole eval` and
-// `keyhole bench`: tokens in, logits out. One thread.
+// DirectRun: one model and one sequence, or several in step, without scheduler or sampler, for
+// `keyhole eval` and `keyhole bench`: tokens in, logits out. One thread.
 #pragma once
 
 #include <cstdint>
@@ -9,24 +9,26 @@
 #include <vector>
 
 #include "runtime/engine/engine_thread.h"
+#include "runtime/model/token_work.h"
 
 namespace runtime {
 
 class DirectRun {
 public:
-    // Throws ModelError, DeviceError.
-    DirectRun(const std::string& path, const EngineOptions& options);
+    // The context is shared out evenly among the sequences. Throws ModelError, DeviceError.
+    DirectRun(const std::string& path, const EngineOptions& options, int64_t sequences = 1);
     ~DirectRun();
 
     const LoadedModel& model() const;
 
-    // Computes these tokens after those before. Logits of the last one [W], or of all [n, W]; valid
-    // until the next call. Throws RequestError (too_long, invalid) where they do not fit the
-    // context or the vocabulary.
+    // Computes these tokens, in every sequence, after those before. Logits of the last one [W], or
+    // of all [n, W]; valid until the next call; with several sequences [sequences, W]. Throws
+    // RequestError (too_long, invalid) where they do not fit the context or the vocabulary.
     std::span<const float> forward(std::span<const TokenId> tokens, bool all_rows = false);
     void reset();              // forgets all tokens
     int64_t position() const;  // tokens so far
 
+    TokenWork work(int64_t depth, int64_t sequences) const;
     std::string description() const;  // of the device: "CPU, 8 threads, AVX2"
     int64_t bytes_per_token() const;
     int64_t kv_bytes() const;  // backed by memory now

@@ -5,6 +5,7 @@
 #include "kernels/check.h"
 #include "runtime/cache/kv_cache.h"
 #include "runtime/error.h"
+#include "runtime/model/token_work.h"
 #include "runtime/model/weights.h"
 
 namespace runtime {
@@ -84,6 +85,10 @@ Model::Model(std::shared_ptr<const GgufFile> file,
 }
 
 Model::~Model() = default;
+
+TokenWork Model::work(int64_t k_bytes_per_token, int64_t depth, int64_t sequences) const {
+    return token_work(data_->weights, data_->config, k_bytes_per_token, depth, sequences);
+}
 
 const ModelConfig& Model::config() const {
     return data_->config;

@@ -17,6 +17,7 @@
 namespace runtime {
 
 class KvCache;
+struct TokenWork;
 
 // Loading progress: bytes done and to do; return false to give up (load then throws ModelError
 // "cancelled").
@@ -44,6 +45,9 @@ public:
                                          int64_t max_batch_tokens,
                                          int64_t max_sequences,
                                          int64_t ctx_size);
+
+    // What a step of `sequences` tokens reads and multiplies at the least, each behind `depth` others.
+    TokenWork work(int64_t k_bytes_per_token, int64_t depth, int64_t sequences) const;
 
     // Runs the batch's tokens through all layers, storing their K rows in `cache`, and returns the
     // logits [batch.logit_rows.size(), W] of the rows asked for, in host memory valid until the

@@ -292,14 +292,19 @@ TEST_CASE("--no-mmap computes the same from memory of its own") {
 
 TEST_CASE("bench prints the fields scripts rely on, V bytes zero") {
     const Outcome run = keyhole({"bench", "-m", golden("nano-f32.gguf"), "-p", "32", "-n", "8",
-                                 "-d", "0,64", "-r", "2", "-o", "json"});
+                                 "-d", "0,64", "-r", "2", "--sequences", "1,3", "-o", "json"});
     INFO(run.err);
     REQUIRE(run.status == 0);
     const auto bench = nlohmann::json::parse(run.out);
-    REQUIRE(bench["results"].size() == 4);
+    REQUIRE(bench["results"].size() == 6);
     for (const auto& result : bench["results"]) {
         CHECK(result["tokens_per_second"].get<double>() > 0);
+        CHECK(result["multiply_adds_per_second"].get<double>() > 0);
     }
+    CHECK(bench["results"][5]["test"] == "tg8 x3");
+    CHECK(bench["results"][5]["bytes_per_second"].get<double>() > 0);
+    CHECK(bench["machine"]["read_bytes_per_second"].get<double>() > 1e8);
+    CHECK(bench["machine"]["multiply_adds_per_second"].get<double>() > 1e8);
     CHECK(bench["kv_cache"]["v_bytes"] == 0);
     CHECK(bench["kv_cache"]["bytes_per_token"] == 3 * (32 + 16) * 2);
     CHECK(bench["kv_cache"]["peak_bytes"].get<int64_t>() > 0);

@@ -180,6 +180,44 @@ TEST_CASE("a shared prefix of 1,000 tokens is read once, and the second text is 
     CHECK(got.tokens == want.tokens);
 }
 
+TEST_CASE("DirectRun: sequences in step have the logits of one alone; its work is that of the file") {
+    EngineOptions options = two_threads();
+    options.ctx_size = 3 * 128;
+    runtime::DirectRun one(kNano, options), three(kNano, options, 3);
+    const std::vector<TokenId> tokens = tokens_of(5, 90);
+    const auto vocab = static_cast<size_t>(one.model().config.vocab);
+    for (size_t begin = 0; begin < 90; begin += begin < 64 ? 64 : 1) {
+        const auto part = std::span(tokens).subspan(begin, begin < 64 ? 64 : 1);
+        const auto want = one.forward(part);
+        const auto got = three.forward(part);
+        REQUIRE(want.size() == vocab);
+        REQUIRE(got.size() == 3 * vocab);
+        for (size_t s = 0; s < 3; s++) {
+            REQUIRE(std::equal(want.begin(), want.end(),
+                               got.begin() + static_cast<std::ptrdiff_t>(s * vocab)));
+        }
+    }
+    CHECK_THROWS_AS(three.forward(tokens), RequestError);  // 128 each
+
+    const auto file = runtime::GgufFile::open(kNano);
+    const runtime::ModelConfig& config = one.model().config;
+    double experts = 0, rest = 0;
+    for (const runtime::GgufTensor& tensor : file->tensors()) {
+        if (tensor.name.find("_exps.") != std::string_view::npos) {
+            experts += static_cast<double>(tensor.bytes);
+        } else if (tensor.ne.size() >= 2 && tensor.name != "token_embd.weight") {
+            rest += static_cast<double>(tensor.bytes);
+        }
+    }
+    const double share =
+        static_cast<double>(config.n_experts_used) / static_cast<double>(config.n_experts);
+    REQUIRE(experts > 0);
+    CHECK(one.work(0, 1).weight_bytes == Approx(rest + share * experts));
+    CHECK(one.work(0, 1000).weight_bytes == Approx(rest + experts));
+    CHECK(one.work(99, 2).k_bytes == 2 * 100 * one.bytes_per_token());
+    CHECK(one.work(0, 1).multiply_adds >= one.work(0, 1).weight_bytes / 4);  // the file is F32
+}
+
 TEST_CASE("DirectRun and the engine agree, and all rows equal rows one by one") {
     runtime::DirectRun run(kNano, two_threads());
     std::vector<TokenId> tokens = tokens_of(3, 70);
