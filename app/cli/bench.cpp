@@ -10,7 +10,6 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -51,40 +50,46 @@ std::vector<runtime::TokenId> random_tokens(const runtime::Tokenizer& tokenizer,
 
 class Bench {
 public:
-    Bench(runtime::DirectRun& run, int64_t repetitions, int64_t longest)
+    Bench(runtime::DirectRun& run, int64_t sequences, int64_t repetitions, int64_t longest)
         : run_(run),
+          sequences_(sequences),
           repetitions_(repetitions),
-          tokens_(random_tokens(*run.model().tokenizer, longest)) {}
+          longest_(longest),
+          tokens_(random_tokens(*run.model().tokenizer, longest * sequences)) {}
 
-    Result prompt(int64_t count, int64_t depth, int64_t sequences) {
-        Result result = measure("pp" + std::to_string(count) + times(sequences), count * sequences,
-                                depth, [this, count, depth] {
-                                    run_.forward(std::span(tokens_).subspan(
-                                        static_cast<size_t>(depth), static_cast<size_t>(count)));
-                                });
+    Result prompt(int64_t count, int64_t depth) {
+        Result result = measure("pp" + std::to_string(count) + times(), count, depth,
+                                [this, count, depth] { forward(depth, count); });
         // Of a token in the middle; the head is for the last one alone, and is counted for all.
         result.multiply_adds = result.mean * run_.work(depth + count / 2, 1).multiply_adds;
         return result;
     }
 
-    Result generate(int64_t count, int64_t depth, int64_t sequences) {
-        Result result = measure(
-            "tg" + std::to_string(count) + times(sequences), count * sequences, depth,
-            [this, count, depth] {
+    Result generate(int64_t count, int64_t depth) {
+        Result result =
+            measure("tg" + std::to_string(count) + times(), count, depth, [this, count, depth] {
                 for (int64_t i = 0; i < count; i++) {
-                    run_.forward(std::span(tokens_).subspan(static_cast<size_t>(depth + i), 1));
+                    forward(depth + i, 1);
                 }
             });
-        const runtime::TokenWork work = run_.work(depth + count / 2, sequences);
-        const double steps = result.mean / static_cast<double>(sequences);
+        const runtime::TokenWork work = run_.work(depth + count / 2, sequences_);
+        const double steps = result.mean / static_cast<double>(sequences_);
         result.bytes = steps * (work.weight_bytes + work.k_bytes);
         result.multiply_adds = steps * work.multiply_adds;
         return result;
     }
 
 private:
-    static std::string times(int64_t sequences) {
-        return sequences == 1 ? "" : " x" + std::to_string(sequences);
+    std::string times() const { return sequences_ == 1 ? "" : " x" + std::to_string(sequences_); }
+
+    // Tokens [at, at + count) of every sequence.
+    void forward(int64_t at, int64_t count) {
+        step_.clear();
+        for (int64_t s = 0; s < sequences_; s++) {
+            const auto from = tokens_.begin() + s * longest_ + at;
+            step_.insert(step_.end(), from, from + count);
+        }
+        run_.forward(step_);
     }
 
     template <typename Work>
@@ -96,13 +101,13 @@ private:
             bar.update(i + 1, repetitions_ + 1);
             run_.reset();
             if (depth > 0) {
-                run_.forward(std::span(tokens_).first(static_cast<size_t>(depth)));
+                forward(0, depth);
             }
             const auto start = std::chrono::steady_clock::now();
             work();
             const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
             if (i >= 0) {
-                speeds.push_back(static_cast<double>(count) / taken.count());
+                speeds.push_back(static_cast<double>(count * sequences_) / taken.count());
             }
         }
         Result result{std::move(test), depth};
@@ -119,7 +124,8 @@ private:
     }
 
     runtime::DirectRun& run_;
-    const int64_t repetitions_;
+    const int64_t sequences_, repetitions_, longest_;
+    std::vector<runtime::TokenId> step_;
     const std::vector<runtime::TokenId> tokens_;
 };
 
@@ -227,13 +233,13 @@ int run_bench(const Options& options) {
         }
         run = nullptr;
         run = std::make_unique<runtime::DirectRun>(choose_model(options), engine, sequences);
-        Bench bench(*run, options.bench_repetitions, longest);
+        Bench bench(*run, sequences, options.bench_repetitions, longest);
         for (const int64_t depth : options.bench_depths) {
             if (options.bench_prompt > 0 && sequences == options.bench_sequences.front()) {
-                results.push_back(bench.prompt(options.bench_prompt, depth, sequences));
+                results.push_back(bench.prompt(options.bench_prompt, depth));
             }
             if (options.bench_generate > 0) {
-                results.push_back(bench.generate(options.bench_generate, depth, sequences));
+                results.push_back(bench.generate(options.bench_generate, depth));
             }
         }
     }

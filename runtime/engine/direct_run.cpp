@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/check.h"
 #include "runtime/engine/model_instance.h"
 #include "runtime/error.h"
 
@@ -37,7 +38,10 @@ const LoadedModel& DirectRun::model() const {
 std::span<const float> DirectRun::forward(std::span<const TokenId> tokens, bool all_rows) {
     Data& d = *data_;
     const LoadedModel& info = model();
-    const auto n = static_cast<int64_t>(tokens.size());
+    const int64_t n = static_cast<int64_t>(tokens.size()) / d.sequences;
+    ENSURE(
+        n * d.sequences == static_cast<int64_t>(tokens.size()) && (!all_rows || d.sequences == 1),
+        tokens.size(), " tokens for ", d.sequences, " sequences");
     if (n == 0) {
         throw RequestError(RequestError::Kind::invalid, "no tokens to compute", "tokens");
     }
@@ -69,11 +73,12 @@ std::span<const float> DirectRun::forward(std::span<const TokenId> tokens, bool 
     for (int64_t done = 0; done < n;) {
         const int64_t count =
             std::min(n - done, std::max<int64_t>(1, d.instance.ubatch_tokens / d.sequences));
-        const auto part = tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(count));
         d.batch.token_ids.clear();
         d.batch.spans.clear();
         const std::span<const int32_t> pages(d.page_table);
         for (int64_t s = 0; s < d.sequences; s++) {
+            const auto part =
+                tokens.subspan(static_cast<size_t>(s * n + done), static_cast<size_t>(count));
             d.batch.token_ids.insert(d.batch.token_ids.end(), part.begin(), part.end());
             d.batch.spans.push_back({s * count, count, d.position,
                                      pages.subspan(static_cast<size_t>(s * d.pages_each()),

@@ -21,9 +21,9 @@ public:
 
     const LoadedModel& model() const;
 
-    // Computes these tokens, in every sequence, after those before. Logits of the last one [W], or
-    // of all [n, W]; valid until the next call; with several sequences [sequences, W]. Throws
-    // RequestError (too_long, invalid) where they do not fit the context or the vocabulary.
+    // Computes these tokens, [sequences, n], after those before. Logits of the last one of each
+    // sequence [sequences, W], or with one sequence of all [n, W]; valid until the next call.
+    // Throws RequestError (too_long, invalid) where they do not fit the context or the vocabulary.
     std::span<const float> forward(std::span<const TokenId> tokens, bool all_rows = false);
     void reset();              // forgets all tokens
     int64_t position() const;  // tokens so far

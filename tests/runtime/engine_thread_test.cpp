@@ -184,17 +184,28 @@ TEST_CASE("DirectRun: sequences in step have the logits of one alone; its work i
     EngineOptions options = two_threads();
     options.ctx_size = 3 * 128;
     runtime::DirectRun one(kNano, options), three(kNano, options, 3);
-    const std::vector<TokenId> tokens = tokens_of(5, 90);
+    const std::vector<TokenId> tokens = tokens_of(5, 3 * 90);
     const auto vocab = static_cast<size_t>(one.model().config.vocab);
-    for (size_t begin = 0; begin < 90; begin += begin < 64 ? 64 : 1) {
-        const auto part = std::span(tokens).subspan(begin, begin < 64 ? 64 : 1);
-        const auto want = one.forward(part);
-        const auto got = three.forward(part);
-        REQUIRE(want.size() == vocab);
-        REQUIRE(got.size() == 3 * vocab);
+    const auto part_of = [&](size_t s, size_t begin, size_t n) {
+        return std::span(tokens).subspan(s * 90 + begin, n);
+    };
+    std::vector<float> got;
+    for (size_t begin = 0, n = 64; begin < 90; begin += n, n = 1) {
+        std::vector<TokenId> all;
         for (size_t s = 0; s < 3; s++) {
-            REQUIRE(std::equal(want.begin(), want.end(),
-                               got.begin() + static_cast<std::ptrdiff_t>(s * vocab)));
+            all.insert(all.end(), part_of(s, begin, n).begin(), part_of(s, begin, n).end());
+        }
+        const auto logits = three.forward(all);
+        REQUIRE(logits.size() == 3 * vocab);
+        got.insert(got.end(), logits.begin(), logits.end());
+    }
+    for (size_t s = 0; s < 3; s++) {
+        one.reset();
+        size_t step = 0;
+        for (size_t begin = 0, n = 64; begin < 90; begin += n, n = 1, step++) {
+            const auto logits = one.forward(part_of(s, begin, n));
+            REQUIRE(std::equal(logits.begin(), logits.end(),
+                               got.begin() + static_cast<std::ptrdiff_t>((3 * step + s) * vocab)));
         }
     }
     CHECK_THROWS_AS(three.forward(tokens), RequestError);  // 128 each
