@@ -213,6 +213,8 @@ const Flag kFlags[] = {
      }},
     {"--no-mmap", nullptr, kLoadsModel, "read the model into memory instead of mapping the file",
      SET { o.engine.mmap = false; }},
+    {"--mlock", nullptr, kLoadsModel, "keep the model file in memory: nothing else can push it out",
+     SET { o.engine.mlock = true; }},
 
     {"--host", "ADDRESS", kServes, "address to listen on (127.0.0.1); any other than loopback needs a key",
      SET { o.host = not_empty(flag, value, "an address"); }},

@@ -30,6 +30,7 @@ struct EngineOptions {
     std::string device = "cpu";  // cpu, cuda, cuda:N
     int64_t vram_bytes = 0;      // --vram; 0 = as the device says
     bool mmap = true;
+    bool mlock = false;  // --mlock: the file stays in memory
 };
 
 // What is known of the loaded model; immutable, shared, outlives a later load.

@@ -150,6 +150,11 @@ ModelInstance load_model(const std::string& path,
         Model::work_shape(config, instance.ubatch_tokens, options.parallel, plan.ctx_size));
     instance.model = std::make_unique<Model>(file, backend, instance.ubatch_tokens, progress,
                                              plan.cpu_moe_layers);
+    if (options.mlock) {  // after reading, which reports its progress
+        if (const std::string problem = file->lock_in_memory(); !problem.empty()) {
+            log(LogLevel::warning, path + ": " + problem);
+        }
+    }
     instance.cache =
         std::make_unique<KvCache>(backend, KvLayout(config, plan.type), plan.pool_pages);
     info->config = instance.model->config();

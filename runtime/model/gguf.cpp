@@ -1,7 +1,10 @@
 #include "runtime/model/gguf.h"
 
+#include <cerrno>
 #include <cstring>
 #include <unordered_map>
+
+#include <sys/resource.h>
 
 #include "runtime/error.h"
 #include "runtime/model/gguf_part.h"
@@ -272,6 +275,26 @@ void GgufFile::check_unchanged() const {
                  "open it again");
         }
     }
+}
+
+std::string GgufFile::lock_in_memory() const {
+    for (const GgufPart& part : data_->parts) {
+        if (part.bytes->lock()) {
+            continue;
+        }
+        const int reason = errno;
+        rlimit limit{};
+        ::getrlimit(RLIMIT_MEMLOCK, &limit);
+        std::string text = "--mlock: the system did not lock " +
+                           std::to_string(part.bytes->size() >> 20) + " MiB in memory (" +
+                           std::strerror(reason) + ")";
+        if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < part.bytes->size()) {
+            text += ": this user may lock " + std::to_string(limit.rlim_cur >> 20) +
+                    " MiB; raise it with 'ulimit -l unlimited' or in /etc/security/limits.conf";
+        }
+        return text + "; going on without";
+    }
+    return {};
 }
 
 std::optional<uint64_t> GgufFile::u64(std::string_view key) const {

@@ -79,6 +79,9 @@ public:
     // Throws ModelError if a file was shortened or grew since it was opened. (See FileBytes in
     // gguf_part.h.)
     void check_unchanged() const;
+    // Locks all parts in memory, so that the system never puts them out (--mlock). Empty, or why it
+    // refused and what would help.
+    std::string lock_in_memory() const;
 
     // Metadata. The getters give nothing when the key is absent and throw ModelError when it has
     // another type.

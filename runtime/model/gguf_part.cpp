@@ -479,6 +479,10 @@ FileBytes::~FileBytes() {
     ::close(descriptor_);
 }
 
+bool FileBytes::lock() const {
+    return ::mlock(data_, size_) == 0;
+}
+
 bool FileBytes::unchanged() const {
     struct stat status {};
     return !mapped_ ||

@@ -28,6 +28,7 @@ public:
 
     const std::byte* data() const { return data_; }
     uint64_t size() const { return size_; }
+    bool lock() const;       // keeps all of it in memory; false, with errno, if the system refuses
     bool unchanged() const;  // the file still has the size it was opened with
 
 private:

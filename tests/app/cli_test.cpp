@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -288,6 +289,19 @@ TEST_CASE("--no-mmap computes the same from memory of its own") {
     REQUIRE(mapped.status == 0);
     CHECK(read.status == 0);
     CHECK(read.out == mapped.out);
+}
+
+TEST_CASE("--mlock locks the model, or says why it could not and goes on") {
+    const tests::TempFolder folder;
+    const std::string tokens = folder.write("tokens", "1 2 3");
+    const Outcome run =
+        keyhole({"eval", "-m", golden("nano-q8_0.gguf"), "--tokens", tokens, "--greedy", "2", "--mlock"});
+    INFO(run.err);
+    CHECK(run.status == 0);
+    const std::vector<char> probe(std::filesystem::file_size(golden("nano-q8_0.gguf")));
+    const bool allowed = mlock(probe.data(), probe.size()) == 0;
+    munlock(probe.data(), probe.size());
+    CHECK((run.err.find("--mlock: the system did not lock") == std::string::npos) == allowed);
 }
 
 TEST_CASE("bench prints the fields scripts rely on, V bytes zero") {
