@@ -15,9 +15,6 @@
 namespace kernels::cpu {
 namespace {
 
-// Tokens whose absorbed queries and mixed latents are held at a time.
-constexpr int64_t kAbsorbTokens = 256;
-
 void check_pages(const KPages& pages) {
     ENSURE(pages.pages != nullptr && pages.latent > 0 && pages.rotary >= 0 &&
                pages.rotary % 2 == 0 && pages.layer_offset_bytes >= 0,
@@ -180,7 +177,7 @@ void CpuBackend::mla_attend(const TensorView& heads,
 
     const Attention a{heads, q, k_b, v_b, pages, scale};
     const int64_t expand_from =
-        tiles_for(pages.dtype) != nullptr ? std::numeric_limits<int64_t>::max() : kExpandFromTokens;
+        tiles_for(pages) != nullptr ? std::numeric_limits<int64_t>::max() : kExpandFromTokens;
     size_t begin = 0;  // spans before `begin` are done
     for (size_t i = 0; i <= batch.spans.size(); i++) {
         if (i == batch.spans.size() || batch.spans[i].n_tokens >= expand_from) {

@@ -11,17 +11,14 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/attention_tiles.h"
+#include "kernels/k_type.h"
 
 namespace kernels::cpu {
 namespace {
 
+static_assert(kCodesPerScale == 128);  // as attention_tiles_amx.cpp reads them
 static_assert(kSplitTokens == kTiledSplitRows && kSplitTokens % kPageTokens == 0);
 constexpr int64_t kSplitPages = kSplitTokens / kPageTokens;
-constexpr int64_t kGroupTokens = 4;
-// With the matrix unit: queries, sums and weights of so many stay in the second-level cache.
-constexpr int64_t kTiledGroupTokens = 8;
-// Parts per thread between two merges: bounds the memory of unmerged sums at any context length.
-constexpr int64_t kPartsPerThread = 8;
 // So many groups per thread keep all threads busy to the end.
 constexpr int64_t kManyGroups = 3;
 
@@ -44,11 +41,13 @@ struct CpuBackend::Queries {
 };
 
 int64_t CpuBackend::group_tokens(const Attention& a) const {
-    return tiles_for(a.pages.dtype) != nullptr ? kTiledGroupTokens : kGroupTokens;
+    return tiles_for(a.pages) != nullptr ? kTiledGroupTokens : kGroupTokens;
 }
 
-const AttentionTiles* CpuBackend::tiles_for(DType rows) const {
-    return tiles_ != nullptr && tiles_->takes(rows) ? tiles_ : nullptr;
+const AttentionTiles* CpuBackend::tiles_for(const KPages& rows) const {
+    const bool taken =
+        tiles_ != nullptr && tiles_->takes(rows.dtype, rows.int8_latent, rows.latent);
+    return taken ? tiles_ : nullptr;
 }
 
 // mixed [n, H, part_row] = every token's sums over all positions that it sees.
@@ -64,7 +63,7 @@ void CpuBackend::attend_parts(const Attention& a,
     }
     const int64_t part_size = most * heads * part_row;
 
-    Queries q{queries, tiles_for(a.pages.dtype)};
+    Queries q{queries, tiles_for(a.pages)};
     int64_t work_bytes = (kPageTokens * a.row() + heads * kPageTokens) * 4;
     if (q.tiles != nullptr) {
         q.packed_bytes = q.tiles->query_bytes(most * heads, a.row());
@@ -194,6 +193,10 @@ void CpuBackend::attend_part(const Attention& a,
     };
     TiledSplit split{};
     split.type = a.pages.dtype;
+    split.int8_latent = a.pages.int8_latent;
+    const LatentRow latent_row(a.latent(), a.rotary());
+    split.rotary_at = latent_row.rotary_at;
+    split.scales_at = latent_row.scales_at;
     split.rows = rows;
     split.row_bytes = a.pages.row_bytes;
     split.latent = a.latent();

@@ -3,11 +3,11 @@
 //
 // Everything is a product of 16-bit floats with sums in float, as exact as floats are: an operand
 // is a sum of bf16 numbers, each the rest of the ones before it, rounded. An f16 row is high + low
-// exactly, a q8_0 row to 17 bits, a query high + middle + low exactly, a weight of a position to 17
-// bits. Scores are five products (high high, high middle, high low, low high, low middle: what is
-// left out is 2^-26), mixed latents three (2^-18; weights are at most 1). The order of every sum is
-// a function of the position in the split and the index in the row alone, so a token has the same
-// bits whatever is computed beside it.
+// exactly, q8_0 and q8_latent rows are high + middle + low to 23 bits at least, a query likewise, a
+// weight of a position is high + low to 17 bits. Products of two parts are left out where both are
+// not the first, but for the two seconds of the scores: 2^-25 of a score, 2^-17 of a weight, which
+// is at most 1. The order of every sum is a function of the position in the split and the index in
+// the row alone, so a token has the same bits whatever is computed beside it.
 //
 // Included by a file compiled for a wider instruction set: plain structs only (matmul_variants.h).
 #pragma once
@@ -23,7 +23,9 @@ static inline constexpr int64_t kTiledSplitRows = 128;
 
 // Columns are the heads of the group's tokens: column t * heads + h.
 struct TiledSplit {
-    DType type;                    // of the K rows
+    DType type;  // of the K rows, unless they are q8_latent (kernels/k_type.h):
+    bool int8_latent;
+    int64_t rotary_at, scales_at;  // then their parts begin there
     const std::byte* const* rows;  // K rows of each page of the split, of this layer
     const std::byte* const* next;  // of the split that this thread takes next, or null
     int64_t next_pages;
@@ -40,7 +42,7 @@ struct TiledSplit {
 };
 
 struct AttentionTiles {
-    bool (*takes)(DType type);
+    bool (*takes)(DType type, bool int8_latent, int64_t latent);
     int64_t (*query_bytes)(int64_t columns, int64_t row);
     int64_t (*work_bytes)(int64_t columns, int64_t row);
     // queries: [columns] of `row` floats, `stride` apart.

@@ -21,9 +21,11 @@ namespace {
 constexpr int64_t kSide = 16;   // rows of a tile, and its columns of 4 bytes
 constexpr int64_t kDepth = 32;  // numbers that one product sums over
 constexpr int64_t kTile = 1024;
+constexpr int64_t kMaxParts = 3;    // of a K row
 constexpr int64_t kQueryTiles = 3;  // the parts of a query: its 24 bits
 constexpr int64_t kPage = 64;
 constexpr int64_t kMaxRows = kTiledSplitRows;
+constexpr int64_t kCodesPerScale = 128;  // of a q8_latent row; attention_parts.cpp checks it
 
 inline int64_t tiles(int64_t n, int64_t side) {
     return (n + side - 1) / side;
@@ -130,9 +132,9 @@ inline __m512 exponential(__m512 x) {
 
 // Numbers [at, at + 32) of a K row; those from `end` on are zero.
 struct F16Rows {
-    static constexpr bool kLow = true;
-    static __m512 high(__m512 x) { return rounded(x); }
-    static void load(const std::byte* row, int64_t at, int64_t end, __m512& a, __m512& b) {
+    static constexpr int kParts = 2;
+    static void load(const TiledSplit& s, const std::byte* row, int64_t at, __m512& a, __m512& b) {
+        const int64_t end = s.latent + s.rotary;
         const std::byte* src = row + 2 * at;
         if (at + kDepth <= end) {
             a = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(src)));
@@ -147,9 +149,9 @@ struct F16Rows {
 };
 
 struct Bf16Rows {
-    static constexpr bool kLow = false;
-    static __m512 high(__m512 x) { return x; }
-    static void load(const std::byte* row, int64_t at, int64_t end, __m512& a, __m512& b) {
+    static constexpr int kParts = 1;
+    static void load(const TiledSplit& s, const std::byte* row, int64_t at, __m512& a, __m512& b) {
+        const int64_t end = s.latent + s.rotary;
         const int64_t n = end - at < kDepth ? end - at : kDepth;
         const auto there = static_cast<__mmask32>((uint64_t{1} << n) - 1);
         const __m512i both = _mm512_maskz_loadu_epi16(there, row + 2 * at);
@@ -160,31 +162,51 @@ struct Bf16Rows {
     }
 };
 
+// 16 numbers from their codes.
+inline __m512 from_codes(const std::byte* codes, __m512 scale) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
+    return _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)));
+}
+
 struct Q8Rows {
-    static constexpr bool kLow = true;
-    static __m512 high(__m512 x) { return rounded(x); }
-    static void load(const std::byte* row, int64_t at, int64_t, __m512& a, __m512& b) {
+    static constexpr int kParts = 3;
+    static void load(const TiledSplit&, const std::byte* row, int64_t at, __m512& a, __m512& b) {
         constexpr int64_t kBlockBytes = 34;  // f16 scale, 32 codes
         const std::byte* src = row + at / 32 * kBlockBytes;
         uint16_t bits;
         __builtin_memcpy(&bits, src, 2);
         const __m512 scale = _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
-        const auto* codes = reinterpret_cast<const __m128i*>(src + 2);
-        a = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(codes))));
-        b = _mm512_mul_ps(scale,
-                          _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(codes + 1))));
+        a = from_codes(src + 2, scale);
+        b = from_codes(src + 2 + kSide, scale);
+    }
+};
+
+// The latent in codes, the rotary part as f16; 32 numbers are never of both.
+struct LatentRows {
+    static constexpr int kParts = 3;
+    static void load(const TiledSplit& s, const std::byte* row, int64_t at, __m512& a, __m512& b) {
+        if (at < s.latent) {
+            float scale;
+            __builtin_memcpy(&scale, row + s.scales_at + at / kCodesPerScale * 4, 4);
+            a = from_codes(row + at, _mm512_set1_ps(scale));
+            b = from_codes(row + at + kSide, _mm512_set1_ps(scale));
+            return;
+        }
+        TiledSplit rotary = s;
+        rotary.latent = 0;
+        F16Rows::load(rotary, row + s.rotary_at, at - s.latent, a, b);
     }
 };
 
 struct Work {
-    std::byte* rows;     // [k tile][high, low]: 16 K rows; or [latent tile 2][chunk 4][high, low]
+    std::byte* rows;     // [k tile][part]: 16 K rows; or [latent tile 2][chunk 4][part]
     float* scores;       // [128, columns in tiles]
     std::byte* weights;  // [column tile][chunk][high, low]
 };
 
 inline int64_t rows_bytes(int64_t row) {
-    const int64_t scores = tiles(row, kDepth) * 2 * kTile;
-    const int64_t mixing = 2 * (kMaxRows / kDepth) * 2 * kTile;
+    const int64_t scores = tiles(row, kDepth) * kMaxParts * kTile;
+    const int64_t mixing = 2 * (kMaxRows / kDepth) * kMaxParts * kTile;
     return scores > mixing ? scores : mixing;
 }
 
@@ -216,51 +238,59 @@ inline void prefetch_next(const TiledSplit& s, int64_t begin, int64_t end) {
     }
 }
 
-// 16 rows from r on as A: [k tile][high, low][16][32].
+// x as bf16 numbers, each the rest of the ones before it, rounded; the last takes all that is left.
+template <int parts>
+inline void split(__m512 x, __m512* part) {
+    for (int i = 0; i + 1 < parts; i++) {
+        part[i] = rounded(x);
+        x = _mm512_sub_ps(x, part[i]);
+    }
+    part[parts - 1] = x;
+}
+
+// 16 rows from r on as A: [k tile][part][16][32].
 template <typename Rows>
 inline void rows_as_left(const TiledSplit& s, int64_t r, std::byte* dst) {
     const int64_t row = s.latent + s.rotary, depth = tiles(row, kDepth);
     for (int64_t i = 0; i < kSide; i++) {
         std::byte* out = dst + i * 64;
         if (r + i >= s.count) {
-            for (int64_t k = 0; k < 2 * depth; k++, out += kTile) {
+            for (int64_t k = 0; k < Rows::kParts * depth; k++, out += kTile) {
                 _mm512_store_si512(out, _mm512_setzero_si512());
             }
             continue;
         }
         const std::byte* src = k_row(s, r + i);
-        for (int64_t k = 0; k < depth; k++, out += 2 * kTile) {
-            __m512 a, b;
-            Rows::load(src, k * kDepth, row, a, b);
-            const __m512 high_a = Rows::high(a), high_b = Rows::high(b);
-            _mm512_store_si512(out, joined(high_a, high_b));
-            if constexpr (Rows::kLow) {
-                _mm512_store_si512(out + kTile,
-                                   joined(_mm512_sub_ps(a, high_a), _mm512_sub_ps(b, high_b)));
+        for (int64_t k = 0; k < depth; k++) {
+            __m512 numbers[2], a[kMaxParts], b[kMaxParts];
+            Rows::load(s, src, k * kDepth, numbers[0], numbers[1]);
+            split<Rows::kParts>(numbers[0], a);
+            split<Rows::kParts>(numbers[1], b);
+            for (int part = 0; part < Rows::kParts; part++, out += kTile) {
+                _mm512_store_si512(out, joined(a[part], b[part]));
             }
         }
     }
 }
 
-// Latents [32 l, 32 l + 32) of all rows as B: [latent tile 2][chunk][high, low][16 pairs][16][2].
+// Latents [32 l, 32 l + 32) of all rows as B: [latent tile 2][chunk][part][16 pairs][16][2].
 template <typename Rows>
 inline void rows_as_right(const TiledSplit& s, int64_t l, int64_t chunks, std::byte* dst) {
-    const int64_t row = s.latent + s.rotary;
     for (int64_t j = 0; j < chunks * kSide; j++) {
         __m512 a[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()}, b[2] = {a[0], a[0]};
         if (2 * j < s.count) {
-            Rows::load(k_row(s, 2 * j), l * kDepth, row, a[0], a[1]);
+            Rows::load(s, k_row(s, 2 * j), l * kDepth, a[0], a[1]);
         }
         if (2 * j + 1 < s.count) {
-            Rows::load(k_row(s, 2 * j + 1), l * kDepth, row, b[0], b[1]);
+            Rows::load(s, k_row(s, 2 * j + 1), l * kDepth, b[0], b[1]);
         }
-        std::byte* out = dst + j / kSide * 2 * kTile + j % kSide * 64;
-        for (int t = 0; t < 2; t++, out += chunks * 2 * kTile) {
-            const __m512 high_a = Rows::high(a[t]), high_b = Rows::high(b[t]);
-            _mm512_store_si512(out, paired(high_a, high_b));
-            if constexpr (Rows::kLow) {
-                _mm512_store_si512(
-                    out + kTile, paired(_mm512_sub_ps(a[t], high_a), _mm512_sub_ps(b[t], high_b)));
+        std::byte* out = dst + j / kSide * Rows::kParts * kTile + j % kSide * 64;
+        for (int t = 0; t < 2; t++, out += chunks * Rows::kParts * kTile) {
+            __m512 even[kMaxParts], odd[kMaxParts];
+            split<Rows::kParts>(a[t], even);
+            split<Rows::kParts>(b[t], odd);
+            for (int part = 0; part < Rows::kParts; part++) {
+                _mm512_store_si512(out + part * kTile, paired(even[part], odd[part]));
             }
         }
     }
@@ -276,7 +306,8 @@ inline void score_tiles(const std::byte* rows,
     const int64_t next = depth * kQueryTiles * kTile;
     _tile_zero(0);
     _tile_zero(1);
-    for (int64_t k = 0; k < depth; k++, rows += 2 * kTile, queries += kQueryTiles * kTile) {
+    for (int64_t k = 0; k < depth;
+         k++, rows += Rows::kParts * kTile, queries += kQueryTiles * kTile) {
         _tile_loadd(4, rows, 64);
         _tile_loadd(2, queries, 64);
         _tile_dpbf16ps(0, 4, 2);
@@ -284,12 +315,20 @@ inline void score_tiles(const std::byte* rows,
             _tile_loadd(3, queries + next, 64);
             _tile_dpbf16ps(1, 4, 3);
         }
-        if constexpr (Rows::kLow) {
+        if constexpr (Rows::kParts > 1) {
             _tile_loadd(5, rows + kTile, 64);
             _tile_dpbf16ps(0, 5, 2);
             if constexpr (two) {
                 _tile_dpbf16ps(1, 5, 3);
             }
+        }
+        if constexpr (Rows::kParts > 2) {
+            _tile_loadd(5, rows + 2 * kTile, 64);
+            _tile_dpbf16ps(0, 5, 2);
+            if constexpr (two) {
+                _tile_dpbf16ps(1, 5, 3);
+            }
+            _tile_loadd(5, rows + kTile, 64);
         }
         _tile_loadd(6, queries + kTile, 64);
         _tile_dpbf16ps(0, 4, 6);
@@ -297,7 +336,7 @@ inline void score_tiles(const std::byte* rows,
             _tile_loadd(7, queries + next + kTile, 64);
             _tile_dpbf16ps(1, 4, 7);
         }
-        if constexpr (Rows::kLow) {
+        if constexpr (Rows::kParts > 1) {
             _tile_dpbf16ps(0, 5, 6);
             if constexpr (two) {
                 _tile_dpbf16ps(1, 5, 7);
@@ -386,7 +425,7 @@ inline void mix_tiles(const std::byte* weights,
                       int64_t chunks,
                       float* out,
                       int64_t out_stride) {
-    const int64_t next = chunks * 2 * kTile;
+    const int64_t next = chunks * 2 * kTile, next_rows = chunks * Rows::kParts * kTile;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -403,23 +442,18 @@ inline void mix_tiles(const std::byte* weights,
             }
         }
     };
-    for (int64_t c = 0; c < chunks; c++, weights += 2 * kTile, rows += 2 * kTile) {
+    for (int64_t c = 0; c < chunks; c++, weights += 2 * kTile, rows += Rows::kParts * kTile) {
         _tile_loadd(4, weights, 64);
         if constexpr (two) {
             _tile_loadd(5, weights + next, 64);
         }
-        if constexpr (Rows::kLow) {
-            _tile_loadd(6, rows + kTile, 64);
+        for (int part = Rows::kParts - 1; part >= 0; part--) {
+            _tile_loadd(6, rows + part * kTile, 64);
             if constexpr (wide) {
-                _tile_loadd(7, rows + next + kTile, 64);
+                _tile_loadd(7, rows + next_rows + part * kTile, 64);
             }
             products();
         }
-        _tile_loadd(6, rows, 64);
-        if constexpr (wide) {
-            _tile_loadd(7, rows + next, 64);
-        }
-        products();
         _tile_loadd(4, weights + kTile, 64);
         if constexpr (two) {
             _tile_loadd(5, weights + next + kTile, 64);
@@ -506,7 +540,10 @@ bool attend_rows(const TiledSplit& s) {
     return true;
 }
 
-bool takes(DType type) {
+bool takes(DType type, bool int8_latent, int64_t latent) {
+    if (int8_latent) {
+        return latent % kDepth == 0;
+    }
     return type == DType::f16 || type == DType::bf16 || type == DType::q8_0;
 }
 
@@ -557,6 +594,9 @@ void pack_queries(
 }
 
 bool attend(const TiledSplit& split) {
+    if (split.int8_latent) {
+        return attend_rows<LatentRows>(split);
+    }
     switch (split.type) {
         case DType::f16:
             return attend_rows<F16Rows>(split);

@@ -127,7 +127,7 @@ private:
                float* weights);
     void attend_absorbed(const Attention& a, std::span<const SequenceSpan> spans);
     int64_t group_tokens(const Attention& a) const;
-    const AttentionTiles* tiles_for(DType rows) const;  // or null
+    const AttentionTiles* tiles_for(const KPages& rows) const;  // or null
     void attend_groups(const Attention& a,
                        std::span<const Group> groups,
                        int64_t first_row,

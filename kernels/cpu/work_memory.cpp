@@ -3,21 +3,18 @@
 // touched is never given by the system.
 #include <algorithm>
 
-#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/attention.h"
 
 namespace kernels::cpu {
 
 int64_t CpuBackend::work_bytes(const WorkShape& s) const {
     constexpr int64_t kFloat = 4, kPointer = 8;
-    constexpr int64_t kAttendTokens = 128;  // whose absorbed queries are held at a time
-    constexpr int64_t kPartsPerThread = 8;  // of attention, between two merges
-    constexpr int64_t kGroupTokens = 8;     // that attend together, at most
-    constexpr int64_t kUpRows = 64;         // of a feed-forward block, private to a thread
+    constexpr int64_t kUpRows = 64;       // of a feed-forward block, private to a thread
     constexpr int64_t kExpandTile = 256;  // positions whose keys and values are expanded at a time
     const int64_t threads = std::max(threads_, threads_batch_);
     const int64_t n = std::min(s.n_tokens, kBlockTokens), pairs = n * s.n_used;
     const int64_t rows = pairs + (s.shared_ff > 0 ? n : 0),
-                  attended = std::min(s.n_tokens, kAttendTokens);
+                  attended = std::min(s.n_tokens, kAbsorbTokens);
     const int64_t row = padded(s.latent + s.rotary), mix = padded(s.latent) + kLanes;
     const auto packed = [](int64_t cols) {  // of both formats
         int64_t bytes = 0;
@@ -41,12 +38,12 @@ int64_t CpuBackend::work_bytes(const WorkShape& s) const {
     // Attention: queries as floats and in three parts as tiles of 16 columns, of as many groups as
     // sequences and tokens can make; mixed latents; sums of parts; a thread's rows, scores and
     // sums.
-    const int64_t columns = (kGroupTokens * s.n_heads + kLanes - 1) / kLanes * kLanes;
-    const int64_t groups = attended / kGroupTokens + std::min(s.n_sequences, attended) + 1;
+    const int64_t columns = (kTiledGroupTokens * s.n_heads + kLanes - 1) / kLanes * kLanes;
+    const int64_t groups = attended / kTiledGroupTokens + std::min(s.n_sequences, attended) + 1;
     const int64_t wide = row + 2 * kLanes;
     bytes += attended * s.n_heads * (row + mix) * kFloat + 16 * 1024;
     bytes += groups * columns * wide * 6;
-    bytes += threads * kPartsPerThread * kGroupTokens * s.n_heads * mix * kFloat;
+    bytes += threads * kPartsPerThread * kTiledGroupTokens * s.n_heads * mix * kFloat;
     const int64_t attending = 2 * kPageTokens * 3 * wide * kFloat +
                               columns * (mix + 6 * kPageTokens) * kFloat +
                               (s.n_heads + kLanes) * wide * 6 + 16 * 1024;

@@ -280,7 +280,8 @@ TEST_CASE(
                 CAPTURE(backend->description(), shape.heads, shape.latent, name(type));
                 const bool large =
                     shape.heads == 20;  // the real model's: less of it, for the loops' sake
-                if (large && type != DType::f16 && type != DType::q4_0 && !type.int8_latent) {
+                if (large && type != DType::f16 && type != DType::q8_0 && type != DType::q4_0 &&
+                    !type.int8_latent) {
                     continue;
                 }
                 Cache cache(*backend, type, shape, 64);
