@@ -37,6 +37,53 @@ bool read(const Json& json, std::vector<std::string>& value) {
     return true;
 }
 
+// visit(key, member) of a preset.
+template <typename Visit>
+void for_each_of_preset(Visit&& visit) {
+    visit("name", &Preset::name);
+    visit("system_prompt", &Preset::system_prompt);
+    visit("temperature", &Preset::temperature);
+    visit("top_p", &Preset::top_p);
+    visit("top_k", &Preset::top_k);
+    visit("min_p", &Preset::min_p);
+    visit("repetition_penalty", &Preset::repetition_penalty);
+}
+
+bool read(const Json& json, std::vector<Preset>& value) {
+    if (!json.is_array()) {
+        return false;
+    }
+    value.clear();
+    for (const Json& item : json) {
+        Preset preset;
+        if (item.is_object()) {
+            for_each_of_preset([&](const char* key, auto member) {
+                if (const auto at = item.find(key); at != item.end()) {
+                    read(*at, preset.*member);
+                }
+            });
+        }
+        if (!preset.name.empty()) {
+            value.push_back(std::move(preset));
+        }
+    }
+    return true;
+}
+
+template <typename Value>
+Json written(const Value& value) {
+    return value;
+}
+Json written(const std::vector<Preset>& presets) {
+    Json list = Json::array();
+    for (const Preset& preset : presets) {
+        Json item;
+        for_each_of_preset([&](const char* key, auto member) { item[key] = preset.*member; });
+        list.push_back(std::move(item));
+    }
+    return list;
+}
+
 void keep_in_range(Settings& settings) {
     const Settings standard;
     const auto within = [](auto& value, auto low, auto high, auto otherwise) {
@@ -46,8 +93,20 @@ void keep_in_range(Settings& settings) {
     };
     within(settings.temperature, 0.0, 5.0, standard.temperature);
     within(settings.top_p, 0.0, 1.0, standard.top_p);
+    within(settings.top_k, int64_t{0}, int64_t{1} << 20, standard.top_k);
+    within(settings.min_p, 0.0, 1.0, standard.min_p);
+    within(settings.repetition_penalty, 0.5, 3.0, standard.repetition_penalty);
+    for (Preset& preset : settings.presets) {
+        within(preset.temperature, 0.0, 5.0, standard.temperature);
+        within(preset.top_p, 0.0, 1.0, standard.top_p);
+        within(preset.top_k, int64_t{0}, int64_t{1} << 20, standard.top_k);
+        within(preset.min_p, 0.0, 1.0, standard.min_p);
+        within(preset.repetition_penalty, 0.5, 3.0, standard.repetition_penalty);
+    }
+    within(settings.server_port, int64_t{0}, int64_t{65535}, standard.server_port);
     within(settings.answer_reserve_tokens, int64_t{16}, int64_t{1} << 20,
            standard.answer_reserve_tokens);
+    within(settings.context_tokens, int64_t{0}, int64_t{1} << 30, standard.context_tokens);
     within(settings.zoom, 0.5, 3.0, standard.zoom);
     within(settings.window_width, int64_t{400}, int64_t{16384}, standard.window_width);
     within(settings.window_height, int64_t{300}, int64_t{16384}, standard.window_height);
@@ -85,7 +144,7 @@ Settings load_settings(const fs::path& path, std::string& problem) {
 
 bool save_settings(const fs::path& path, const Settings& settings, std::string& problem) {
     Json json;
-    for_each_setting([&](const char* key, auto member) { json[key] = settings.*member; });
+    for_each_setting([&](const char* key, auto member) { json[key] = written(settings.*member); });
     const Json unknown = Json::parse(settings.unknown, nullptr, false);
     if (unknown.is_object()) {
         json.update(unknown);

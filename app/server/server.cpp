@@ -25,6 +25,8 @@ ServerContext::ServerContext(runtime::EngineThread& the_engine,
                              int64_t now)
     : engine(the_engine),
       options(the_options),
+      kept_log(the_options.log ? the_options.log : std::make_shared<RequestLog>()),
+      log(*kept_log),
       clients(the_options.max_requests_per_client),
       started(now) {
     guard.loopback_only = is_loopback_host(options.host);

@@ -25,6 +25,7 @@ struct ServerOptions {
     int max_requests_per_client = 0;  // under way at once, waiting ones included; 0: no limit
     std::string alias;  // the model's name towards clients; empty: its own
     std::shared_ptr<RemoteEngine> remote;  // another engine answers; null: the server's own
+    std::shared_ptr<RequestLog> log;  // goes on with this one; null: one of its own
     int64_t max_body_bytes = 32 << 20;
     std::chrono::milliseconds ping_interval{15'000};  // comment lines in a silent stream
 

@@ -45,7 +45,8 @@ struct ServerContext {
     runtime::EngineThread& engine;
     const ServerOptions& options;
     Guard guard;
-    RequestLog log;
+    const std::shared_ptr<RequestLog> kept_log;
+    RequestLog& log;
     ClientLimits clients;
     const int64_t started;  // seconds since 1970
     std::atomic<bool> stopping{false};

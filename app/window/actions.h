@@ -8,6 +8,9 @@
 
 namespace app::window {
 
+// What the middle of the window shows.
+enum class Page { chat, models, server, settings };
+
 class Actions {
 public:
     virtual ~Actions() = default;
@@ -27,8 +30,6 @@ public:
     virtual void cancel_attach() = 0;
     virtual void remove_attachment(size_t index) = 0;  // of the staged ones
 
-    virtual void open_chooser() = 0;
-    virtual void list_models(const std::string& folder) = 0;  // fills the chooser
     virtual void load_model(const std::string& path) = 0;
     virtual void cancel_load() = 0;
 

@@ -13,8 +13,12 @@
 #include "app/window/chat_view.h"
 #include "app/window/edit_buffer.h"
 #include "app/window/gauge_view.h"
+#include "app/window/models_view.h"
+#include "app/window/palette_view.h"
 #include "app/window/picker_view.h"
 #include "app/window/reading_view.h"
+#include "app/window/server_view.h"
+#include "app/window/settings_view.h"
 #include "app/window/theme.h"
 #include "runtime/cache/memory_snapshot.h"
 
@@ -62,7 +66,7 @@ struct ContextView {
     bool known = false;
     int64_t limit = 0;
     int64_t system = 0, codebase = 0, chat = 0, draft = 0;
-    int64_t reserve = 0;  // kept for the answer
+    int64_t reserve = 0;   // kept for the answer
     int64_t thinking = 0;  // reasoning of earlier answers that stays in the prompt
     int64_t used() const { return system + codebase + chat + thinking + draft; }
     int64_t free() const { return limit - used() - reserve; }
@@ -101,21 +105,15 @@ struct FileViewer {
     bool scroll_to_line = false;
 };
 
-struct ChooserView {
-    struct Entry {
-        std::string path, name, detail;
-    };
-    bool requested = false;  // opens at the next frame
-    std::string folder;      // what is typed
-    std::string listed;      // what `entries` belong to
-    std::string problem;
-    std::vector<Entry> entries;
-    std::vector<Entry> recent;
-};
-
 struct AppState {
     Actions* actions = nullptr;
     Fonts fonts;
+
+    Page page = Page::chat;
+    ModelsView models;
+    ServerPage server_page;
+    SettingsPage settings_page;
+    PaletteView command_palette;
 
     ModelView model;
     std::string device;
@@ -142,7 +140,6 @@ struct AppState {
     GenerationView generation;
     ContextView context;
     std::deque<Banner> banners;
-    ChooserView chooser;
     // Finds what names a file in an answer ("engine.cpp:118"); what it finds is drawn as a link and
     // goes to Actions::open_link. Whoever sets it counts links_revision up when answers change.
     LinkFinder links;
@@ -189,6 +186,9 @@ void draw_file_viewer(AppState& state, ImVec2 at, ImVec2 size);
 void draw_gauge(AppState& state, ImVec2 at, ImVec2 size);
 void draw_gauge_details(AppState& state, ImVec2 at, ImVec2 size);
 void draw_banners(AppState& state, ImVec2 at, float width, float& height);
-void draw_model_chooser(AppState& state);
+void draw_models_page(AppState& state, ImVec2 at, ImVec2 size);
+void draw_server_page(AppState& state, ImVec2 at, ImVec2 size);
+void draw_settings_page(AppState& state, ImVec2 at, ImVec2 size);
+void draw_command_palette(AppState& state);
 
 }  // namespace app::window

@@ -8,6 +8,7 @@
 #include "app/window/app_state.h"
 #include "app/window/chat_parts.h"
 #include "app/window/compat.h"
+#include "app/window/text_field.h"
 #include "app/window/turn_view.h"
 #include "app/window/widgets.h"
 
@@ -298,7 +299,8 @@ private:
             move(-io.MouseWheel * px(72));
         }
         const bool keys =
-            (chat_.focused || state_.draft.empty()) && !io.WantTextInput && !chat_.find.focused &&
+            (chat_.focused || state_.draft.empty()) && !input_line_active() &&
+            !chat_.find.focused &&
             !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel);
         if (keys && !io.KeyShift) {
             if (key_pressed(ImGuiKey_PageUp)) {

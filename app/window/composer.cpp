@@ -4,12 +4,12 @@
 #include <cmath>
 
 #include <imgui.h>
-#include <imgui_stdlib.h>
 
 #include "app/window/app_state.h"
 #include "app/window/compat.h"
 #include "app/window/format.h"
 #include "app/window/overflow_card.h"
+#include "app/window/text_field.h"
 #include "app/window/utf8.h"
 #include "app/window/widgets.h"
 
@@ -101,7 +101,8 @@ bool read_keyboard(AppState& state) {
         }
     }
     if (key_pressed(ImGuiKey_Enter, false) || key_pressed(kKeypadEnter, false)) {
-        if (shift) {
+        const Settings* settings = state.settings_page.settings;
+        if (shift != (settings && !settings->enter_sends)) {
             draft.insert("\n");
         } else {
             send = true;
@@ -335,14 +336,10 @@ float draw_attach_path(AppState& state, float x, float y, float width) {
     const float scale = state.fonts.scale;
     const auto px = [scale](float units) { return std::round(units * scale); };
     ImGui::SetCursorScreenPos({x, y});
-    ImGui::SetNextItemWidth(width - px(84));
-    if (state.attach_path.empty() && state.composer_focused) {
-        ImGui::SetKeyboardFocusHere();
-        state.composer_focused = false;
-    }
-    const bool entered =
-        ImGui::InputTextWithHint("##path", "Path of a file or folder", &state.attach_path,
-                                 ImGuiInputTextFlags_EnterReturnsTrue);
+    const bool take = state.attach_path.empty() && state.composer_focused;
+    const bool was_active = input_line_active();
+    const bool entered = input_line(state, "path", state.attach_path, width - px(84),
+                                    "Path of a file or folder", take);
     ButtonLook look;
     look.fill = colour::kChip;
     look.text = colour::kText;
@@ -354,7 +351,7 @@ float draw_attach_path(AppState& state, float x, float y, float width) {
         state.attach_path.clear();
         state.attach_open = false;
         state.composer_focused = true;
-    } else if (key_pressed(ImGuiKey_Escape, false)) {
+    } else if (was_active && key_pressed(ImGuiKey_Escape, false)) {
         state.attach_open = false;
         state.composer_focused = true;
     }
@@ -400,7 +397,7 @@ void draw_composer(AppState& state, ImVec2 at, ImVec2 size) {
     const ImGuiIO& io = ImGui::GetIO();
     const bool free_keyboard =
         !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel) &&
-        !io.WantTextInput;
+        !input_line_active();
     if (!free_keyboard) {
         state.composer_focused = false;
     } else if (!state.composer_focused && !io.InputQueueCharacters.empty() && !state.attach_open &&

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxBanners = 8, kMaxRecent = 8, kMaxEntries = 500;
+constexpr size_t kMaxBanners = 8, kMaxRecent = 8;
 
 std::string home_relative(const std::string& path) {
     const char* home = std::getenv("HOME");
@@ -30,25 +30,19 @@ std::string expanded(const std::string& path) {
     return home && (path == "~" || path.starts_with("~/")) ? home + path.substr(1) : path;
 }
 
-ChooserView::Entry entry_of(const fs::path& path) {
-    std::error_code error;
-    const auto bytes = fs::file_size(path, error);
-    return {path.string(), codebase::printable_path(path.filename().string()),
-            error ? "missing" : bytes_text(static_cast<int64_t>(bytes))};
-}
-
 }  // namespace
 
 Controller::Controller(AppState& state,
                        runtime::EngineThread& engine,
-                       const runtime::EngineOptions& engine_options,
+                       const Options& options,
                        ControllerPaths paths,
                        Hooks hooks)
     : state_(state),
       engine_(engine),
-      engine_options_(engine_options),
+      engine_options_(options.engine),
       paths_(std::move(paths)),
       hooks_(std::move(hooks)),
+      settings_(load_settings(paths_.settings, settings_problem_)),
       store_(paths_.conversations),
       chats_(ChatHost{state_,
                       engine_,
@@ -78,13 +72,27 @@ Controller::Controller(AppState& state,
                  count_wanted_ = true;
              },
              hooks_.wake}),
+      models_({state_, settings_, paths_.models.string(), paths_.demo_model.string(), hooks_.wake,
+               [this] { save_settings_now(); },
+               [this](const std::string& path, const runtime::EngineOptions& with) {
+                   engine_options_ = with;
+                   load_model(path);
+               },
+               [this] { cancel_load(); }},
+              engine_options_),
+      server_({state_, settings_, engine_, model_, hooks_.wake, [this] { save_settings_now(); },
+               [this](Banner::Kind kind, const std::string& text) { banner(kind, text); }},
+              options),
+      preferences_({state_, settings_, hooks_.wake, [this] { save_settings_now(); },
+                    [this] { count_wanted_ = true; }}),
       prompt_worker_(hooks_.wake) {
     state_.actions = this;
-    std::string problem;
-    settings_ = load_settings(paths_.settings, problem);
-    if (!problem.empty()) {
-        banner(Banner::Kind::warning, problem);
+    if (!settings_problem_.empty()) {
+        banner(Banner::Kind::warning, settings_problem_);
     }
+    state_.settings_page.file = paths_.settings.string();
+    state_.settings_page.conversations = paths_.conversations.string();
+    state_.settings_page.models = paths_.models.string();
     if (!store_.problem().empty()) {
         banner(store_.in_memory() ? Banner::Kind::error : Banner::Kind::warning, store_.problem());
     }
@@ -134,6 +142,16 @@ int Controller::tick() {
     changed = prompt_worker_.deliver() || changed;
     changed = follow_model() || changed;
     changed = chats_.tick() || changed;
+    changed = models_.tick() || changed;
+    changed = server_.tick() || changed;
+    changed = preferences_.tick() || changed;
+    if (shown_page_ != state_.page) {
+        shown_page_ = state_.page;
+        if (shown_page_ == Page::models) {
+            models_.opened();
+        }
+        changed = true;
+    }
     const bool figures = follow_memory();
     if (!waiting_paths_.empty() && state_.model.state != ModelView::State::loading) {
         attach(std::exchange(waiting_paths_, {}));
@@ -177,6 +195,10 @@ bool Controller::follow_model() {
                 settings_.last_model = loaded->path == paths_.demo_model ? "" : loaded->path;
                 save_settings_now();
                 last_load_error_.clear();
+                models_.loaded(loaded->path);
+                if (!loaded->is_demo) {
+                    models_.remember(engine_options_);
+                }
                 count_wanted_ = true;
             }
             view.state = ModelView::State::ready;
@@ -185,6 +207,7 @@ bool Controller::follow_model() {
             view.state = ModelView::State::failed;
             if (status.error != last_load_error_) {
                 last_load_error_ = status.error;
+                models_.failed(status.error);
                 banner(Banner::Kind::error, status.error);
             }
             break;
@@ -318,10 +341,12 @@ void Controller::stop() {
 }
 
 void Controller::new_conversation() {
+    state_.page = Page::chat;
     chats_.new_conversation();
 }
 
 void Controller::select_conversation(int64_t id) {
+    state_.page = Page::chat;
     chats_.select(id);
 }
 
@@ -334,6 +359,7 @@ void Controller::remove_conversation(int64_t id) {
 }
 
 void Controller::attach(const std::vector<std::string>& paths) {
+    state_.page = Page::chat;
     if (desk_.reading()) {
         banner(Banner::Kind::info,
                "One folder is being read already; drop the next one when it is done.");
@@ -366,6 +392,7 @@ void Controller::open_first_model(const std::string& named) {
     if (path.empty() && !settings_.last_model.empty()) {
         if (fs::is_regular_file(settings_.last_model, error)) {
             path = settings_.last_model;
+            engine_options_ = models_.remembered();
         } else {
             banner(Banner::Kind::warning,
                    "The model used last is gone: " + home_relative(settings_.last_model));
@@ -394,53 +421,6 @@ void Controller::cancel_load() {
     engine_.cancel_load();
 }
 
-void Controller::open_chooser() {
-    ChooserView& chooser = state_.chooser;
-    chooser.requested = true;
-    chooser.problem.clear();
-    chooser.recent.clear();
-    for (const std::string& path : settings_.recent_models) {
-        chooser.recent.push_back(entry_of(path));
-    }
-    if (!paths_.demo_model.empty()) {
-        ChooserView::Entry demo = entry_of(paths_.demo_model);
-        demo.detail = "demo \u00B7 " + demo.detail;
-        chooser.recent.push_back(std::move(demo));
-    }
-    list_models(settings_.models_folder.empty() ? paths_.models.string() : settings_.models_folder);
-    chooser.problem.clear();
-}
-
-void Controller::list_models(const std::string& folder) {
-    ChooserView& chooser = state_.chooser;
-    chooser.folder = folder;
-    chooser.problem.clear();
-    chooser.entries.clear();
-    const fs::path path = expanded(folder);
-    std::error_code error;
-    fs::directory_iterator entries(path, fs::directory_options::skip_permission_denied, error);
-    if (error) {
-        chooser.problem = home_relative(path.string()) + ": " + error.message();
-        return;
-    }
-    for (const fs::directory_entry& entry : entries) {
-        // Of a model in several files only the first is opened by hand.
-        const std::string name = entry.path().filename().string();
-        const bool later_part =
-            name.find("-of-") != std::string::npos && name.find("-00001-of-") == std::string::npos;
-        if (entry.path().extension() == ".gguf" && entry.is_regular_file(error) && !later_part &&
-            chooser.entries.size() < kMaxEntries) {
-            chooser.entries.push_back(entry_of(entry.path()));
-        }
-    }
-    std::sort(chooser.entries.begin(), chooser.entries.end(),
-              [](const auto& a, const auto& b) { return a.name < b.name; });
-    chooser.listed = home_relative(path.string());
-    if (folder != paths_.models.string()) {
-        settings_.models_folder = folder;
-    }
-}
-
 void Controller::copy(const std::string& text) {
     hooks_.set_clipboard(text);
 }
@@ -467,6 +447,7 @@ void Controller::toggle_sidebar() {
 
 void Controller::zoom(int steps) {
     settings_.zoom = steps == 0 ? 1.0 : std::clamp(settings_.zoom + 0.1 * steps, 0.5, 3.0);
+    preferences_.settings_changed();
 }
 
 }  // namespace app::window

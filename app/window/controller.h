@@ -11,10 +11,14 @@
 
 #include "app/codebase/pack.h"
 #include "app/conversation_store.h"
+#include "app/options.h"
 #include "app/settings.h"
 #include "app/window/app_state.h"
 #include "app/window/chats.h"
+#include "app/window/models.h"
 #include "app/window/pack_desk.h"
+#include "app/window/preferences.h"
+#include "app/window/server_control.h"
 #include "app/window/worker.h"
 #include "runtime/engine/engine_thread.h"
 
@@ -35,7 +39,7 @@ public:
     };
     Controller(AppState& state,
                runtime::EngineThread& engine,
-               const runtime::EngineOptions& engine_options,
+               const Options& options,
                ControllerPaths paths,
                Hooks hooks);
     ~Controller() override;  // stops and saves an answer that is being written
@@ -50,7 +54,7 @@ public:
     void banner(Banner::Kind kind, const std::string& text, uint64_t undo = 0);
     Settings& settings() { return settings_; }
     void save_settings_now();
-    void find_in_chat() { state_.reading.find.requested = true; }
+    void start_server() { server_.start_first(); }
 
     void send() override;
     void stop() override;
@@ -63,8 +67,6 @@ public:
     void attach(const std::vector<std::string>& paths) override;
     void cancel_attach() override;
     void remove_attachment(size_t index) override;
-    void open_chooser() override;
-    void list_models(const std::string& folder) override;
     void load_model(const std::string& path) override;
     void cancel_load() override;
     void copy(const std::string& text) override;
@@ -85,6 +87,7 @@ private:
     runtime::EngineOptions engine_options_;
     ControllerPaths paths_;
     Hooks hooks_;
+    std::string settings_problem_;
     Settings settings_;
     ConversationStore store_;
     std::shared_ptr<const runtime::LoadedModel> model_;
@@ -95,6 +98,10 @@ private:
     bool count_wanted_ = false, counting_ = false;
     Chats chats_;
     PackDesk desk_;
+    Models models_;
+    ServerControl server_;
+    Preferences preferences_;
+    Page shown_page_ = Page::chat;
     // Last: its thread ends before anything that its jobs point to.
     Worker prompt_worker_;
 };

@@ -142,7 +142,7 @@ void draw_find_bar_input(AppState& state) {
         find.focused = false;
         return;
     }
-    if (state.composer_focused || ImGui::GetIO().WantTextInput) {
+    if (state.composer_focused || input_line_active()) {
         find.focused = false;
     }
 }

@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <utility>
 
 #include <imgui.h>
-#include <imgui_stdlib.h>
 
 #include "app/window/app_state.h"
 #include "app/window/compat.h"
 #include "app/window/format.h"
+#include "app/window/text_field.h"
 #include "app/window/widgets.h"
 
 namespace app::window {
@@ -204,15 +205,9 @@ void List::choose(const ConversationSummary& item) {
 
 bool List::rename_field(ImVec2 at, float width, std::string& text) {
     ImGui::SetCursorScreenPos({at.x + px(2), at.y + px(7)});
-    ImGui::SetNextItemWidth(width - px(4));
-    if (state_.rename_starts) {
-        ImGui::SetKeyboardFocusHere();
-    }
-    const bool entered =
-        ImGui::InputText("##rename", &text,
-                         ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_AutoSelectAll);
-    const bool left = !state_.rename_starts && !entered && ImGui::IsItemDeactivated();
-    state_.rename_starts = false;
+    const bool take = std::exchange(state_.rename_starts, false);
+    const bool entered = input_line(state_, "rename", text, width - px(4), "", take);
+    const bool left = !entered && !input_line_active();
     if (left) {
         state_.renaming = 0;
         view_.renaming_folder = 0;
@@ -505,7 +500,7 @@ void List::draw_row(const Row& row, ImVec2 at, float height) {
 
 // Arrows move, Enter opens, Delete puts into the trash (Backspace never does anything).
 void List::keyboard(const std::vector<Row>& rows, float page) {
-    if (!view_.has_keyboard || state_.composer_focused || ImGui::GetIO().WantTextInput ||
+    if (!view_.has_keyboard || state_.composer_focused || input_line_active() ||
         ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel)) {
         return;
     }
@@ -671,12 +666,10 @@ void draw_prompts(AppState& state) {
         bool entered = false;
         ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {px(10), px(10)});
         if (ImGui::BeginPopup(popup)) {
-            ImGui::SetNextItemWidth(px(300));
-            if (ImGui::IsWindowAppearing()) {
-                ImGui::SetKeyboardFocusHere();
+            entered = input_line(state, "text", text, px(300), hint, ImGui::IsWindowAppearing());
+            if (!entered && key_pressed(ImGuiKey_Escape, false)) {
+                ImGui::CloseCurrentPopup();
             }
-            entered = ImGui::InputTextWithHint("##text", hint, &text,
-                                               ImGuiInputTextFlags_EnterReturnsTrue);
             if (entered) {
                 open = false;
                 ImGui::CloseCurrentPopup();
@@ -724,15 +717,13 @@ void draw_head(AppState& state, ImVec2 at, float width) {
     }
 
     ImGui::SetCursorScreenPos({at.x + px(kEdge), at.y + px(52)});
-    ImGui::SetNextItemWidth(width - px(2 * kEdge) - (view.query.empty() ? 0 : px(30)));
-    if (view.focus_search) {
-        view.focus_search = false;
-        state.composer_focused = false;
-        ImGui::SetKeyboardFocusHere();
-    }
-    const bool changed =
-        ImGui::InputTextWithHint("##search", "Search all conversations", &view.query);
-    const bool active = ImGui::IsItemActive();
+    const bool take = std::exchange(view.focus_search, false);
+    const std::string before = view.query;
+    const bool entered = input_line(state, "search", view.query,
+                                    width - px(2 * kEdge) - (view.query.empty() ? 0 : px(30)),
+                                    "Search all conversations", take);
+    const bool active = input_line_active("search");
+    const bool changed = view.query != before;
     if (changed) {
         view.cursor = 0;
         state.chat.actions->search_changed();
@@ -740,12 +731,12 @@ void draw_head(AppState& state, ImVec2 at, float width) {
     // Down into the hits, Enter to the first one.
     if (active && !view.hits.empty()) {
         if (key_pressed(ImGuiKey_DownArrow, false)) {
-            ImGui::SetWindowFocus(nullptr);
+            leave_input_line();
             view.has_keyboard = true;
             view.cursor = 1;
         }
     }
-    if (ImGui::IsItemDeactivated() && key_pressed(ImGuiKey_Enter, false) && !view.hits.empty()) {
+    if (entered && !view.hits.empty()) {
         state.chat.actions->open_hit(0);
     }
     if (!view.query.empty()) {

@@ -23,6 +23,17 @@ FieldEvent text_field(AppState& state,
                       ImVec2 size,
                       std::string_view hint);
 
+// Several lines, wrapped; Enter begins a new one. True when the text changed. With a frame; Escape
+// and a click elsewhere leave it.
+bool text_area(AppState& state,
+               const char* id,
+               EditBuffer& buffer,
+               bool& focused,
+               float& scroll,
+               ImVec2 at,
+               ImVec2 size,
+               std::string_view hint);
+
 // As ImGui::InputTextWithHint() with EnterReturnsTrue, at the cursor, with a frame; Escape and a
 // click elsewhere leave it. `take_focus`: from this frame on the keyboard is its own.
 bool input_line(AppState& state,
@@ -33,5 +44,7 @@ bool input_line(AppState& state,
                 bool take_focus);
 // Whether an input_line() has the keyboard.
 bool input_line_active();
+bool input_line_active(const char* id);  // the one of this name, in the current window
+void leave_input_line();
 
 }  // namespace app::window

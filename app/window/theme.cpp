@@ -5,6 +5,7 @@
 #include <imgui_freetype.h>
 
 #include "app/window/compat.h"
+#include "app/window/font_files.h"
 #include "assets/embed.h"
 
 namespace app::window {
@@ -16,35 +17,49 @@ constexpr ImWchar kBundledRanges[] = {
     0x052F, 0x1E00, 0x1EFF, 0x2000, 0x209F, 0x20A0, 0x20BF, 0x2100, 0x218B, 0x2190, 0x23FF,
     0x2460, 0x259F, 0x25A0, 0x27BF, 0xFB00, 0xFB06, 0xFFFD, 0xFFFD, 0};
 
-ImFont* add_face(std::string_view data, float size) {
+ImFont* add_face(const FontFile& file, std::string_view bundled, float size) {
     ImFontConfig config;
-    config.FontDataOwnedByAtlas = false;
     config.OversampleH = config.OversampleV = 1;
     config.PixelSnapH = true;
+    ImFontAtlas& atlas = *ImGui::GetIO().Fonts;
+    if (!file.path.empty()) {
+        config.FontNo = file.index;
+        return atlas.AddFontFromFileTTF(file.path.c_str(), size, &config, kBundledRanges);
+    }
+    config.FontDataOwnedByAtlas = false;
     // The atlas only reads the data; its signature has no const.
-    return ImGui::GetIO().Fonts->AddFontFromMemoryTTF(const_cast<char*>(data.data()),
-                                                      static_cast<int>(data.size()), size, &config,
-                                                      kBundledRanges);
+    return atlas.AddFontFromMemoryTTF(const_cast<char*>(bundled.data()),
+                                      static_cast<int>(bundled.size()), size, &config,
+                                      kBundledRanges);
 }
 
 }  // namespace
 
-void build_fonts(Fonts& fonts, float scale) {
+void build_fonts(Fonts& fonts, float scale, const FontChoice& choice) {
     ImGuiIO& io = ImGui::GetIO();
     io.Fonts->Clear();
     io.Fonts->FontBuilderIO = ImGuiFreeType::GetBuilderForFreeType();
     io.Fonts->FontBuilderFlags = ImGuiFreeTypeBuilderFlags_LightHinting;
     io.Fonts->Flags |= ImFontAtlasFlags_NoPowerOfTwoHeight;
 
+    FontFile regular, bold, italic, mono;
+    if (!choice.text.empty()) {
+        regular = font_file(choice.text, false, false);
+        bold = font_file(choice.text, true, false);
+        italic = font_file(choice.text, false, true);
+    }
+    if (!choice.code.empty()) {
+        mono = font_file(choice.code, false, false);
+    }
     const auto size = [scale](float units) { return std::round(units * scale); };
-    fonts.body = add_face(assets::inter_regular(), size(15));
-    fonts.bold = add_face(assets::inter_semibold(), size(15));
-    fonts.italic = add_face(assets::inter_italic(), size(15));
-    fonts.mono = add_face(assets::jetbrains_mono(), size(14));
-    fonts.small = add_face(assets::inter_regular(), size(13));
-    fonts.small_mono = add_face(assets::jetbrains_mono(), size(12.5F));
-    fonts.heading = add_face(assets::inter_semibold(), size(18));
-    fonts.title = add_face(assets::inter_semibold(), size(28));
+    fonts.body = add_face(regular, assets::inter_regular(), size(15));
+    fonts.bold = add_face(bold, assets::inter_semibold(), size(15));
+    fonts.italic = add_face(italic, assets::inter_italic(), size(15));
+    fonts.mono = add_face(mono, assets::jetbrains_mono(), size(14));
+    fonts.small = add_face(regular, assets::inter_regular(), size(13));
+    fonts.small_mono = add_face(mono, assets::jetbrains_mono(), size(12.5F));
+    fonts.heading = add_face(bold, assets::inter_semibold(), size(18));
+    fonts.title = add_face(bold, assets::inter_semibold(), size(28));
     fonts.scale = scale;
     fonts.generation++;
     io.FontDefault = fonts.body;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -90,9 +91,16 @@ struct Fonts {
     uint64_t generation = 0;  // grows when the faces are rebuilt: cached layouts are then void
 };
 
-// Fills ImGui's atlas with the bundled faces at `scale`; what they do not hold comes from the glyph
-// cache. The caller makes the texture.
-void build_fonts(Fonts& fonts, float scale);
+// Families of this machine in place of the bundled faces; empty: these.
+struct FontChoice {
+    std::string text, code;
+    bool operator==(const FontChoice&) const = default;
+};
+
+// Fills ImGui's atlas with the faces at `scale`; what they do not hold comes from the glyph cache.
+// A family that is not there or cannot be drawn is left for the bundled face. The caller makes the
+// texture.
+void build_fonts(Fonts& fonts, float scale, const FontChoice& choice = {});
 
 void apply_style(float scale);
 

@@ -2,6 +2,8 @@
 #include <cmath>
 
 #include "app/window/app_state.h"
+#include "app/window/commands.h"
+#include "app/window/controls.h"
 #include "app/window/format.h"
 #include "app/window/widgets.h"
 
@@ -64,7 +66,40 @@ void draw_top_bar(AppState& state, ImVec2 at, ImVec2 size) {
                                     : "";
     const float chip_width = px(30) + text_width(state.fonts.body, address + clients) + px(12);
     const bool wide = size.x > px(760);
-    const float right = wide ? at.x + size.x - px(12) - chip_width : at.x + size.x - px(12);
+    float edge = at.x + size.x - px(12);
+
+    // Commands and settings, at the right end.
+    const float palette_width = text_width(state.fonts.small, "Ctrl K") + px(20);
+    edge -= palette_width;
+    const Click palette = click_area("palette", {edge, y}, {palette_width, px(chip_height)});
+    list->AddRectFilled({edge, y}, {edge + palette_width, y + px(chip_height)},
+                        palette.hovered ? colour::kHover : colour::kChip, px(6));
+    list->AddRect({edge, y}, {edge + palette_width, y + px(chip_height)}, colour::kLine, px(6));
+    draw_text(list, state.fonts.small,
+              {edge + px(10), centred(state.fonts.small, y, px(chip_height))}, colour::kTextDim,
+              "Ctrl K");
+    if (palette.hovered) {
+        tooltip(state, "Everything there is to do, by name");
+    }
+    if (palette.clicked) {
+        open_palette(state);
+    }
+    edge -= px(8) + px(28);
+    const Click settings = click_area("settings", {edge, y}, {px(28), px(chip_height)});
+    if (settings.hovered || state.page == Page::settings) {
+        list->AddRectFilled({edge, y}, {edge + px(28), y + px(chip_height)},
+                            state.page == Page::settings ? colour::kActive : colour::kHover, px(6));
+    }
+    draw_icon(list, Icon::settings, {edge + px(14), y + px(chip_height) / 2}, px(14),
+              colour::kTextSoft);
+    if (settings.hovered) {
+        tooltip(state, "Settings");
+    }
+    if (settings.clicked) {
+        state.page = state.page == Page::settings ? Page::chat : Page::settings;
+    }
+    edge -= px(8);
+    const float right = wide ? edge - chip_width : edge;
 
     const float room = right - x - px(20);
     const std::string label = ellipsize(state.fonts.body, model_label(state.model), room - px(90));
@@ -103,7 +138,7 @@ void draw_top_bar(AppState& state, ImVec2 at, ImVec2 size) {
                   colour::kWarning, "demo");
     }
     if (model.clicked) {
-        state.actions->open_chooser();
+        state.page = state.page == Page::models ? Page::chat : Page::models;
     }
     if (model.hovered) {
         std::string text = "Choose a model";
@@ -133,26 +168,25 @@ void draw_top_bar(AppState& state, ImVec2 at, ImVec2 size) {
     if (wide) {
         const Click server = click_area("server", {right, y}, {chip_width, px(chip_height)});
         list->AddRectFilled({right, y}, {right + chip_width, y + px(chip_height)},
-                            server.hovered ? colour::kHover : colour::kChip, px(6));
+                            state.page == Page::server ? colour::kActive
+                            : server.hovered           ? colour::kHover
+                                                       : colour::kChip,
+                            px(6));
         list->AddRect({right, y}, {right + chip_width, y + px(chip_height)}, colour::kLine, px(6));
         list->AddCircleFilled({right + px(15), y + px(chip_height) / 2}, 4.5F * scale,
                               state.server.address.empty() ? colour::kTextDim : colour::kGood);
-        const bool copied = just_copied(state, "server");
-        draw_text(list, state.fonts.body, {right + px(27), text_y}, colour::kTextSoft,
-                  copied ? "copied" : address);
-        if (!copied) {
-            draw_text(list, state.fonts.body,
-                      {right + px(27) + text_width(state.fonts.body, address), text_y},
-                      colour::kTextDim, clients);
-        }
+        draw_text(list, state.fonts.body, {right + px(27), text_y}, colour::kTextSoft, address);
+        draw_text(list, state.fonts.body,
+                  {right + px(27) + text_width(state.fonts.body, address), text_y},
+                  colour::kTextDim, clients);
         if (server.hovered) {
             tooltip(state, state.server.address.empty()
                                ? "The HTTP server does not run"
                                : "OpenAI API at http://" + state.server.address +
-                                     "/v1\nClick to copy the address");
+                                     "/v1\nClick for requests, keys and who may connect");
         }
-        if (server.clicked && !state.server.address.empty()) {
-            copy_and_note(state, "http://" + state.server.address + "/v1", "server");
+        if (server.clicked) {
+            state.page = state.page == Page::server ? Page::chat : Page::server;
         }
     }
     ImGui::EndChild();

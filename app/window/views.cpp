@@ -5,6 +5,7 @@
 #include "app/window/app_state.h"
 #include "app/window/compat.h"
 #include "app/window/glyph_cache.h"
+#include "app/window/text_field.h"
 #include "app/window/widgets.h"
 
 namespace app::window {
@@ -21,11 +22,14 @@ bool shows_codebase(const AppState& state) {
                        [&](const Message& message) { return has_files(message.attachments); });
 }
 
-void global_keys(AppState& state) {
-    if (key_pressed(ImGuiKey_Escape, false) && !state.reading.find.focused &&
+void global_keys(AppState& state, bool typing) {
+    if (key_pressed(ImGuiKey_Escape, false) && !state.reading.find.focused && !typing &&
         !state.picker.open && !state.viewer.open &&
         !ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopupId)) {
-        if (state.generation.busy()) {
+        if (state.page != Page::chat) {
+            state.page = Page::chat;
+            state.composer_focused = true;
+        } else if (state.generation.busy()) {
             state.actions->stop();
         } else if (state.chat.overflow) {
             state.chat.actions->cancel_overflow();
@@ -47,6 +51,13 @@ void draw_window(AppState& state) {
     const auto px = [scale](float units) { return std::round(units * scale); };
     state.wants_caret = false;
     state.wants_frame = false;
+    // Escape and the arrows are then the text's.
+    const bool typing =
+        input_line_active() || (state.page == Page::settings && state.settings_page.editing_prompt);
+    // Pages are walked through with the arrow keys; in the chat these are the text's.
+    ImGuiConfigFlags& flags = ImGui::GetIO().ConfigFlags;
+    flags = state.page == Page::chat || typing ? flags & ~ImGuiConfigFlags_NavEnableKeyboard
+                                               : flags | ImGuiConfigFlags_NavEnableKeyboard;
     if (GlyphCache* glyphs = GlyphCache::current()) {
         glyphs->begin_frame(state.fonts);
     }
@@ -78,6 +89,12 @@ void draw_window(AppState& state) {
         draw_picker(state, {left, top}, {width - left, bottom - top});
     } else if (state.viewer.open) {
         draw_file_viewer(state, {left, top}, {width - left, bottom - top});
+    } else if (state.page == Page::models) {
+        draw_models_page(state, {left, top}, {width - left, bottom - top});
+    } else if (state.page == Page::server) {
+        draw_server_page(state, {left, top}, {width - left, bottom - top});
+    } else if (state.page == Page::settings) {
+        draw_settings_page(state, {left, top}, {width - left, bottom - top});
     } else {
         draw_chat(state, {left, top}, {right - left, bottom - top - composer});
         draw_composer(state, {left, bottom - composer}, {right - left, composer});
@@ -94,8 +111,8 @@ void draw_window(AppState& state) {
     }
     ImGui::SetCursorScreenPos({0, 0});
     ImGui::Dummy({1, 1});
-    global_keys(state);
-    draw_model_chooser(state);
+    global_keys(state, typing);
+    draw_command_palette(state);
     draw_drag_card(state);
     ImGui::End();
 }

@@ -96,7 +96,7 @@ void draw_welcome(AppState& state, ImVec2 at, ImVec2 size) {
         if (button(state, "choose", {std::round(x + (width - box.x) / 2), y}, "Choose a model",
                    look)
                 .clicked) {
-            state.actions->open_chooser();
+            state.page = Page::models;
         }
     }
     y += cards;

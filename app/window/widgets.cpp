@@ -16,6 +16,11 @@ Click click_area(const char* id, ImVec2 at, ImVec2 size) {
     if (click.hovered) {
         ImGui::SetMouseCursor(ImGuiMouseCursor_Hand);
     }
+    if (ImGui::IsItemFocused() && ImGui::GetIO().NavVisible) {
+        ImGui::GetForegroundDrawList()->AddRect({at.x - 2, at.y - 2},
+                                                {at.x + size.x + 2, at.y + size.y + 2},
+                                                colour::kAccentText, 6, 0, 1.5F);
+    }
     return click;
 }
 

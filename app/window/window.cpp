@@ -5,12 +5,14 @@
 
 #define GLFW_INCLUDE_NONE
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
-#include <memory>
-#include <optional>
+#include <filesystem>
 #include <string>
+#include <utility>
 
 #include <GLFW/glfw3.h>
 #include <imgui.h>
@@ -19,7 +21,8 @@
 
 #include "app/options.h"
 #include "app/paths.h"
-#include "app/server/server.h"
+#include "app/settings.h"
+#include "app/window/commands.h"
 #include "app/window/controller.h"
 #include "app/window/drag_scan.h"
 #include "app/window/drag_watch.h"
@@ -27,6 +30,7 @@
 #include "app/window/gauge_feed.h"
 #include "app/window/gl_textures.h"
 #include "app/window/no_display.h"
+#include "app/window/single_instance.h"
 #include "app/window/wake_ups.h"
 #include "app/window/watchdog.h"
 #include "runtime/log.h"
@@ -55,6 +59,7 @@ volatile std::sig_atomic_t signalled = 0;
 struct Shell {
     FrameClock clock;
     Controller* controller = nullptr;
+    AppState* state = nullptr;
     bool rescale = false;
     struct Press {
         int key, mods;
@@ -66,53 +71,36 @@ Shell& shell_of(GLFWwindow* window) {
     return *static_cast<Shell*>(glfwGetWindowUserPointer(window));
 }
 
-void on_key(GLFWwindow* window, int key, int, int action, int mods) {
+// What is printed on a key, as shortcuts name it; keys of the number block count as their signs.
+int letter_of(int key, int scancode) {
+    switch (key) {
+        case GLFW_KEY_KP_ADD:
+            return '=';
+        case GLFW_KEY_KP_SUBTRACT:
+            return '-';
+        case GLFW_KEY_KP_0:
+            return '0';
+        default:
+            break;
+    }
+    const char* name = glfwGetKeyName(key, scancode);
+    if (name != nullptr && name[0] > ' ' && name[0] < 127 && name[1] == 0) {
+        return name[0] == '+' ? '=' : std::toupper(static_cast<unsigned char>(name[0]));
+    }
+    return key;
+}
+
+void on_key(GLFWwindow* window, int key, int scancode, int action, int mods) {
     Shell& shell = shell_of(window);
     shell.clock.request();
     if (action == GLFW_PRESS && key >= 0) {
         shell.presses.push_back({key, mods});
     }
-    if (action == GLFW_RELEASE || !shell.controller || (mods & GLFW_MOD_CONTROL) == 0 ||
-        (mods & GLFW_MOD_ALT) != 0) {
+    if (action == GLFW_RELEASE || !shell.controller || !shell.state ||
+        (mods & GLFW_MOD_CONTROL) == 0 || (mods & GLFW_MOD_ALT) != 0) {
         return;
     }
-    switch (key) {
-        case GLFW_KEY_EQUAL:
-        case GLFW_KEY_KP_ADD:
-            shell.controller->zoom(1);
-            break;
-        case GLFW_KEY_MINUS:
-        case GLFW_KEY_KP_SUBTRACT:
-            shell.controller->zoom(-1);
-            break;
-        case GLFW_KEY_0:
-        case GLFW_KEY_KP_0:
-            shell.controller->zoom(0);
-            break;
-        case GLFW_KEY_L:
-            if ((mods & GLFW_MOD_SHIFT) == 0) {
-                return;
-            }
-            shell.controller->settings().theme = window::name_of(
-                window::next(window::theme_named(shell.controller->settings().theme)));
-            window::set_theme(window::theme_named(shell.controller->settings().theme));
-            break;
-        case GLFW_KEY_N:
-            shell.controller->new_conversation();
-            return;
-        case GLFW_KEY_O:
-            shell.controller->open_chooser();
-            return;
-        case GLFW_KEY_B:
-            shell.controller->toggle_sidebar();
-            return;
-        case GLFW_KEY_F:
-            shell.controller->find_in_chat();
-            return;
-        default:
-            return;
-    }
-    shell.rescale = true;
+    run_shortcut(*shell.state, {letter_of(key, scancode), true, (mods & GLFW_MOD_SHIFT) != 0});
 }
 
 // Installed before ImGui's, which calls them in turn.
@@ -146,7 +134,7 @@ void install_callbacks(GLFWwindow* window) {
 // GLFW, the window, its GL context and ImGui, taken down in the opposite order.
 class Display {
 public:
-    Display(int width, int height) {
+    explicit Display(const Settings& settings) {
         // A display server that refuses says so through this callback, as a line of its own.
         glfwSetErrorCallback([](int, const char* text) { last_error() = text; });
 #ifdef GLFW_PLATFORM
@@ -163,13 +151,18 @@ public:
         glfwWindowHint(GLFW_CONTEXT_VERSION_MAJOR, 3);
         glfwWindowHint(GLFW_CONTEXT_VERSION_MINOR, 0);
         glfwWindowHint(GLFW_SCALE_TO_MONITOR, GLFW_TRUE);
-        window = glfwCreateWindow(width, height, "Keyhole", nullptr, nullptr);
+        glfwWindowHint(GLFW_VISIBLE, GLFW_FALSE);
+        window =
+            glfwCreateWindow(static_cast<int>(settings.window_width),
+                             static_cast<int>(settings.window_height), "Keyhole", nullptr, nullptr);
         if (!window) {
             const std::string reason = last_error();
             glfwTerminate();
             throw NoDisplay("no OpenGL 3 window: " + reason);
         }
         glfwSetWindowSizeLimits(window, 480, 360, GLFW_DONT_CARE, GLFW_DONT_CARE);
+        restore_place(settings);
+        glfwShowWindow(window);
         glfwMakeContextCurrent(window);
         glfwSwapInterval(1);
     }
@@ -200,9 +193,45 @@ public:
         return std::clamp(std::max(x, y), 0.5F, 4.0F);
     }
 
+    // Where and how large the window is, for the next start. While it fills the screen the size
+    // it had before counts.
+    void note_place(Settings& settings) const {
+        settings.window_maximized = glfwGetWindowAttrib(window, GLFW_MAXIMIZED) != 0;
+        if (settings.window_maximized || glfwGetWindowAttrib(window, GLFW_ICONIFIED) != 0) {
+            return;
+        }
+        int x = 0, y = 0, width = 0, height = 0;
+        glfwGetWindowPos(window, &x, &y);
+        glfwGetWindowSize(window, &width, &height);
+        const float scale = content_scale();
+        settings.window_x = x;
+        settings.window_y = y;
+        settings.window_width = std::lround(static_cast<float>(width) / scale);
+        settings.window_height = std::lround(static_cast<float>(height) / scale);
+    }
+
     GLFWwindow* window = nullptr;
 
 private:
+    // Only onto a monitor that is there: the one it was on may be unplugged.
+    void restore_place(const Settings& settings) {
+        int count = 0;
+        GLFWmonitor** monitors = glfwGetMonitors(&count);
+        for (int i = 0; i < count; i++) {
+            int x = 0, y = 0, width = 0, height = 0;
+            glfwGetMonitorWorkarea(monitors[i], &x, &y, &width, &height);
+            if (settings.window_x >= x - 40 && settings.window_x < x + width - 80 &&
+                settings.window_y >= y && settings.window_y < y + height - 80) {
+                glfwSetWindowPos(window, static_cast<int>(settings.window_x),
+                                 static_cast<int>(settings.window_y));
+                break;
+            }
+        }
+        if (settings.window_maximized) {
+            glfwMaximizeWindow(window);
+        }
+    }
+
     static std::string& last_error() {
         static std::string text;
         return text;
@@ -210,8 +239,24 @@ private:
     bool imgui_ = false;
 };
 
-void rebuild_fonts(AppState& state, float scale) {
-    window::build_fonts(state.fonts, scale);
+// What of the settings decides how everything is drawn.
+struct Look {
+    std::string theme;
+    window::FontChoice fonts;
+    float scale = 0;
+    bool operator==(const Look&) const = default;
+};
+
+Look look_of(const Settings& settings, const Display& display) {
+    return {settings.theme,
+            {settings.text_font, settings.code_font},
+            display.content_scale() * static_cast<float>(settings.zoom)};
+}
+
+void apply(const Look& look, AppState& state) {
+    const float scale = look.scale;
+    window::set_theme(window::theme_named(look.theme));
+    window::build_fonts(state.fonts, scale, look.fonts);
     window::apply_style(scale);
     ImGui_ImplOpenGL3_DestroyFontsTexture();
     ImGui_ImplOpenGL3_CreateFontsTexture();
@@ -277,33 +322,6 @@ void draw_frame(GLFWwindow* window, AppState& state, std::vector<Shell::Press>& 
     glfwSwapBuffers(window);
 }
 
-// The server at the wanted port; where that is taken, at a free one, and the person is told.
-std::unique_ptr<Server> start_server(runtime::EngineThread& engine,
-                                     const Options& options,
-                                     Controller& controller,
-                                     AppState& state) {
-    ServerOptions wanted = ServerOptions::from(options);
-    std::string reason;
-    for (int attempt = 0; attempt < 2; attempt++) {
-        try {
-            auto server = std::make_unique<Server>(engine, wanted);
-            server->start();
-            state.server.address = wanted.host + ":" + std::to_string(server->port());
-            if (attempt > 0) {
-                controller.banner(Banner::Kind::warning, reason + ". The HTTP server uses port " +
-                                                             std::to_string(server->port()) +
-                                                             " instead.");
-            }
-            return server;
-        } catch (const std::exception& error) {
-            reason = attempt == 0 ? error.what() : reason;
-            wanted.port = 0;
-        }
-    }
-    controller.banner(Banner::Kind::error, "The HTTP server did not start: " + reason);
-    return nullptr;
-}
-
 // For tests and for whoever asks why: the first frame, then every one, and who made one late.
 void note_frame(uint64_t count) {
     using runtime::LogLevel;
@@ -323,6 +341,15 @@ void note_frame(uint64_t count) {
     runtime::log(LogLevel::debug, "frame " + std::to_string(count));
 }
 
+void open_request(Controller& controller, window::SingleInstance::Request request) {
+    if (!request.model.empty()) {
+        controller.load_model(request.model);
+        controller.attach_when_loaded(std::move(request.paths));
+    } else if (!request.paths.empty()) {
+        controller.attach(request.paths);
+    }
+}
+
 void run_loop(Display& display,
               Shell& shell,
               AppState& state,
@@ -330,7 +357,9 @@ void run_loop(Display& display,
               Controller& controller,
               window::DragScan& drag,
               window::DragWatch& dragged,
-              window::WakeUps& wakes) {
+              window::WakeUps& wakes,
+              window::SingleInstance& instance,
+              Look look) {
     GLFWwindow* window = display.window;
     FrameClock& clock = shell.clock;
     double last_blink = -1, noted_copy = 0;
@@ -368,6 +397,13 @@ void run_loop(Display& display,
             if (gauge.tick(state, glfwGetTime())) {
                 clock.request(1);
             }
+            for (window::SingleInstance::Request& request : instance.take()) {
+                open_request(controller, std::move(request));
+                glfwRestoreWindow(window);
+                glfwFocusWindow(window);
+                glfwRequestWindowAttention(window);
+                clock.request();
+            }
         }
         if (glyph_cache.has_news()) {
             clock.request(2);
@@ -383,12 +419,12 @@ void run_loop(Display& display,
             noted_copy = state.copied_until;
             clock.request(1);
         }
-        const float scale =
-            display.content_scale() * static_cast<float>(controller.settings().zoom);
-        if (shell.rescale || scale != state.fonts.scale) {
+        if (Look wanted = look_of(controller.settings(), display);
+            shell.rescale || !(wanted == look)) {
             shell.rescale = false;
             const window::Timed timed("fonts");
-            rebuild_fonts(state, scale);
+            look = std::move(wanted);
+            apply(look, state);
             clock.request();
         }
         if (!iconified && clock.due(now, interval)) {
@@ -403,13 +439,42 @@ void run_loop(Display& display,
     }
 }
 
+std::string display_name() {
+    for (const char* name : {"DISPLAY", "WAYLAND_DISPLAY"}) {
+        if (const char* value = std::getenv(name); value && *value) {
+            return value;
+        }
+    }
+    return "";
+}
+
+window::SingleInstance::Request request_of(const Options& options) {
+    const auto absolute = [](const std::string& path) {
+        std::error_code error;
+        const auto whole = std::filesystem::absolute(path, error);
+        return error ? path : whole.string();
+    };
+    window::SingleInstance::Request request;
+    request.model = options.model.empty() ? "" : absolute(options.model);
+    for (const std::string& path : options.folders) {
+        request.paths.push_back(absolute(path));
+    }
+    return request;
+}
+
 }  // namespace
 
 int run_window(const Options& options) {
     std::string ignored;
     const Settings settings = load_settings(settings_path(), ignored);
-    Display display(static_cast<int>(settings.window_width),
-                    static_cast<int>(settings.window_height));
+    // A window that is there already is given what this one was to open.
+    const std::filesystem::path folder = conversations_path().parent_path();
+    const std::string screen = display_name();
+    if (!screen.empty() && window::SingleInstance::hand_over(folder, screen, request_of(options))) {
+        std::fprintf(stderr, "keyhole: opened in the window that is already there\n");
+        return 0;
+    }
+    Display display(settings);
     Shell shell;
     glfwSetWindowUserPointer(display.window, &shell);
     install_callbacks(display.window);
@@ -417,24 +482,26 @@ int run_window(const Options& options) {
 
     AppState state;
     state.demo_hint = kRealModelHint;
-    window::set_theme(window::theme_named(settings.theme));
-    rebuild_fonts(state, display.content_scale() * static_cast<float>(settings.zoom));
+    const Look look = look_of(settings, display);
+    apply(look, state);
 
     window::WakeUps wakes([] { return glfwGetTime(); }, [] { glfwPostEmptyEvent(); });
     const auto wake = [&wakes] { wakes.wake(); };
     window::GlTextures textures;
     window::GlyphCache glyph_cache(textures, wake);
+    window::SingleInstance instance(folder, screen, wake);
     runtime::EngineThread engine(wake);
     {
         const auto demo = demo_model();
-        Controller controller(state, engine, options.engine,
+        Controller controller(state, engine, options,
                               {settings_path(), conversations_path(), models_folder(),
                                demo ? *demo : std::filesystem::path(), cache_folder()},
                               {wake, [&](const std::string& text) {
                                    glfwSetClipboardString(display.window, text.c_str());
                                }});
         shell.controller = &controller;
-        const std::unique_ptr<Server> server = start_server(engine, options, controller, state);
+        shell.state = &state;
+        controller.start_server();
         signalled = 0;
         for (const int signal : {SIGINT, SIGTERM}) {
             std::signal(signal, [](int) { signalled = 1; });
@@ -450,18 +517,9 @@ int run_window(const Options& options) {
                                                        drag.end();
                                                        shell.clock.request();
                                                    }});
-        run_loop(display, shell, state, glyph_cache, controller, drag, dragged, wakes);
-
-        int width = 0, height = 0;
-        glfwGetWindowSize(display.window, &width, &height);
-        const float content_scale = display.content_scale();
-        controller.settings().window_width = std::lround(static_cast<float>(width) / content_scale);
-        controller.settings().window_height =
-            std::lround(static_cast<float>(height) / content_scale);
-        if (server) {
-            server->refuse_new_work();
-            server->stop();
-        }
+        run_loop(display, shell, state, glyph_cache, controller, drag, dragged, wakes, instance,
+                 look);
+        display.note_place(controller.settings());
         shell.controller = nullptr;
     }
     engine.stop();

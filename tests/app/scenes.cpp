@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "app/window/commands.h"
+
 using namespace app;
 using namespace app::window;
 
@@ -109,6 +111,117 @@ void converse(AppState& state) {
                            {4, "Plan a two-day trip to Turin", state.now - 90'000, 2'900}};
 }
 
+void find_models(AppState& state) {
+    constexpr int64_t kGiB = int64_t{1} << 30, kMiB = 1 << 20;
+    state.page = Page::models;
+    ModelsView& view = state.models;
+    const auto entry = [&](const char* path, const char* name, const char* place, int64_t bytes,
+                           const char* type, bool recent) -> ModelEntry& {
+        ModelEntry fresh;
+        fresh.file = {path, name, place, bytes, 1};
+        fresh.recent = recent;
+        fresh.read = true;
+        fresh.facts.usable = fresh.facts.mla = true;
+        fresh.facts.name = "GLM-4.7-Flash";
+        fresh.facts.architecture = "deepseek2";
+        fresh.facts.type = type;
+        fresh.facts.dialect = "mainline llama.cpp";
+        fresh.facts.n_layers = 47;
+        fresh.facts.n_experts = 64;
+        fresh.facts.n_experts_used = 4;
+        fresh.facts.n_mtp_layers = 1;
+        fresh.facts.context_length = 202'752;
+        fresh.facts.bytes_per_token = 54'144;
+        view.entries.push_back(fresh);
+        return view.entries.back();
+    };
+    entry("/models/GLM-4.7-Flash-Q4_K_M.gguf", "GLM-4.7-Flash-Q4_K_M.gguf", "~/models",
+          17 * kGiB + 410 * kMiB, "Q4_K_M", true)
+        .facts.notes = {"the draft layer (MTP) is not used: its tensors are not loaded"};
+    entry("/hf/GLM-4.7-Flash-Q8_0.gguf", "GLM-4.7-Flash-Q8_0.gguf", "Hugging Face cache", 30 * kGiB,
+          "Q8_0", false);
+    entry("/lm/GLM-4.7-Flash-MXFP4.gguf", "GLM-4.7-Flash-MXFP4.gguf", "LM Studio",
+          16 * kGiB + 200 * kMiB, "MXFP4", false);
+    ModelEntry& demo =
+        entry("/demo.gguf", "keyhole-demo.gguf", "comes with Keyhole", 9 * kMiB, "F16", false);
+    demo.demo = true;
+    demo.facts.name = "Keyhole demo";
+    ModelEntry& other = entry("/lm/llama.gguf", "Llama-3.1-8B-Q4_K_M.gguf", "LM Studio",
+                              4 * kGiB + 600 * kMiB, "Q4_K", false);
+    other.facts.usable = other.facts.mla = false;
+    other.facts.name = "Llama 3.1 8B";
+    view.places = {"Keyhole's models", "Hugging Face cache", "LM Studio", "~/models"};
+    view.selected = "/models/GLM-4.7-Flash-Q4_K_M.gguf";
+    view.choice.ctx_size = 65'536;
+    view.choice.cache_type = "f16";
+    view.choice.device = "cuda";
+    view.cache_types = {"", "f16", "bf16", "q8_0", "q4_0", "q8_latent"};
+    view.devices = {"cpu", "cuda"};
+    view.planned = true;
+    runtime::MemoryPlan& plan = view.plan;
+    plan.fits = true;
+    plan.cache_type = "f16";
+    plan.bytes_per_token = 54'144;
+    plan.ctx_size = 65'536;
+    plan.max_ctx_size = 98'304;
+    plan.k_bytes = 65'536 * plan.bytes_per_token;
+    plan.with_v_bytes = 65'536 * int64_t{102'272};
+    runtime::MemoryPlan::Device device;
+    device.name = "RTX 4090";
+    device.total_bytes = 24 * kGiB;
+    device.weights_bytes = 17 * kGiB + 410 * kMiB;
+    device.kv_bytes = plan.k_bytes;
+    device.compute_bytes = 635 * kMiB;
+    device.other_bytes = 922 * kMiB;
+    device.free_bytes = device.total_bytes - device.weights_bytes - device.kv_bytes -
+                        device.compute_bytes - device.other_bytes;
+    plan.devices = {device};
+}
+
+void serve(AppState& state) {
+    static RequestLog log;
+    static const std::string prompt =
+        "[gMASK]<sop><|system|>\nYou are a careful reviewer.<|user|>\n<file-7f3a "
+        "path=\"runtime/cache/kv_cache.cpp\">\nvoid KvCache::release(Sequence& s) {\n    for "
+        "(PageId "
+        "p : s.pages) {\n        pool_.unref(p);\n    }\n    s.pages.clear();\n}\n</file-7f3a>\n"
+        "After a cancelled request the used pages never go back to zero. Where is the reference "
+        "lost?<|assistant|>\n<think>";
+    if (log.size() == 0) {
+        for (int i = 0; i < 400; i++) {
+            RequestRow row;
+            row.started_ms = (1'790'000'000 + i * 7) * int64_t{1000};
+            row.method = i % 9 == 0 ? "GET" : "POST";
+            row.route = i % 9 == 0   ? "/v1/models"
+                        : i % 4 == 0 ? "/v1/messages"
+                                     : "/v1/chat/completions";
+            row.owner = i % 4 == 0 ? "key 2" : "key 1";
+            row.client = i % 4 == 0 ? "claude-cli/2.0" : "OpenAI/Python 1.109";
+            row.model = "glm-4.7-flash";
+            row.status = i % 23 == 0 ? 400 : i % 31 == 0 ? 499 : 200;
+            row.error = i % 23 == 0 ? "The prompt has 70,112 tokens; the context holds 65,536" : "";
+            row.streamed = true;
+            row.finish_reason = "stop";
+            row.total_ms = 900 + (i * 377) % 4000;
+            if (i % 9 != 0 && row.status == 200) {
+                row.usage = {12'000 + i * 71, 11'400 + i * 71, 80 + i % 300, 20};
+                row.timings = {3, 410, row.total_ms - 420};
+            }
+            log.add(row, i % 9 != 0 ? prompt : "");
+        }
+    }
+    state.page = Page::server;
+    ServerPage& page = state.server_page;
+    page.log = &log;
+    page.state = ServerPage::State::on;
+    page.url = "http://127.0.0.1:8080";
+    page.port = "8080";
+    page.keys = {"kh-2f8AbcdefghijklmnopqrstuvwxyZ91", "kh-9kQabcdefghijklmnopqrstuvwxyzT7"};
+    page.selected = 398;
+    page.row = *LogRows::row(log, 398);
+    page.prompt = log.prompt(398);
+}
+
 const std::vector<Scene>& all() {
     static const std::vector<Scene> scenes = {
         {"welcome",
@@ -124,6 +237,40 @@ const std::vector<Scene>& all() {
              reset(state);
              load_model(state);
              converse(state);
+         }},
+        {"models",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             converse(state);
+             find_models(state);
+         }},
+        {"server",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             converse(state);
+             serve(state);
+         }},
+        {"settings",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             converse(state);
+             state.page = Page::settings;
+             static Settings settings;
+             settings = {};
+             settings.temperature = 0.8;
+             settings.system_prompt = "Answer briefly, and name the file and line you speak of.";
+             state.settings_page.settings = &settings;
+             state.settings_page.system_prompt.start(settings.system_prompt, 0);
+         }},
+        {"palette",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             converse(state);
+             open_palette(state);
          }},
         {"gauge",
          [](AppState& state) {

@@ -21,5 +21,7 @@ const std::vector<Scene>& all();
 void reset(app::window::AppState& state);
 void load_model(app::window::AppState& state);
 void converse(app::window::AppState& state);
+void find_models(app::window::AppState& state);
+void serve(app::window::AppState& state);
 
 }  // namespace scenes

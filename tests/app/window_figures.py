@@ -4,12 +4,12 @@ that a click and keys arrive. Prints its figures; any that misses its bar fails.
 Needs Xvfb and xdotool. KEYHOLE_FIRST_FRAME_MS moves the bar of the first frame for busy or instrumented machines."""
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+
+from window_program import Program, find_window, start_display, xdotool
 
 FIRST_FRAME_MS = float(os.environ.get("KEYHOLE_FIRST_FRAME_MS", "300"))
 keyhole, model = sys.argv[1], sys.argv[2]
@@ -25,73 +25,9 @@ def check(what, figure, bar, unit):
         failures.append(what)
 
 
-def start_display():
-    """Xvfb on a free display number, which it chooses itself."""
-    read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1440x900x24", "-nolisten", "tcp"],
-                              pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(write)
-    number = os.read(read, 16).decode().strip()
-    if not number:
-        sys.exit("Xvfb did not start")
-    return server, f":{number}"
-
-
-class Program:
-    """The window; `lines` collects (time, text) of its log."""
-
-    def __init__(self, *arguments):
-        self.lines = []
-        self.began = time.monotonic()
-        self.process = subprocess.Popen([keyhole, "-m", model, "--port", "0", "--log-level", "debug", *arguments],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.append((time.monotonic(), line.strip()))
-
-    def wait_for(self, text, seconds=60):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            for when, line in list(self.lines):
-                if text in line:
-                    return (when - self.began) * 1000
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.005)
-        sys.exit(f"no line with '{text}' came; the log: {self.lines[-5:]}")
-
-    def frames(self, since):
-        return sum(1 for when, line in self.lines if when >= since and " frame " in f" {line} ")
-
-    def processor_ms(self):
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
-
-    def rss_mib(self):
-        with open(f"/proc/{self.process.pid}/status") as status:
-            kib = {line.split(":")[0]: line.split()[1] for line in status if line.startswith(("RssAnon", "VmRSS"))}
-        return int(kib.get("RssAnon", kib.get("VmRSS", 0))) / 1024
-
-    def settle(self, seconds=15):
-        """Until no frame was drawn for two seconds."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.frames(time.monotonic() - 2) == 0:
-                return
-            time.sleep(0.2)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        if self.process.wait(20) != 0:
-            failures.append("exit status")
-
-
-def xdotool(*arguments):
-    subprocess.run(["xdotool", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+def stop(program):
+    if program.stop() != 0:
+        failures.append("exit status")
 
 
 def picture(name):
@@ -107,16 +43,16 @@ try:
     # three, for the machine may be busy with other things.
     times = []
     for _ in range(4):
-        program = Program()
+        program = Program(keyhole, model)
         times.append(program.wait_for("first frame drawn"))
         program.wait_for("frame 2")
-        program.stop()
+        stop(program)
     print("first frame, four starts: " + ", ".join(f"{t:.0f} ms" for t in times))
     check("first frame (best of the later three)", min(times[1:]), FIRST_FRAME_MS, "ms")
 
-    program = Program()
+    program = Program(keyhole, model)
     program.wait_for("first frame drawn")
-    window = subprocess.check_output(["xdotool", "search", "--sync", "--name", "^Keyhole$"], text=True).split()[0]
+    window = find_window()
     xdotool("windowmove", window, 0, 0)
     xdotool("mousemove", 700, 300)
     time.sleep(1)
@@ -142,7 +78,7 @@ try:
     picture("typed")
     late = [line for _, line in program.lines if "on the main thread" in line]
     print(f"parts of frames over 4 ms: {len(late)}" + "".join(f"\n    {line}" for line in late[:5]))
-    program.stop()
+    stop(program)
 finally:
     server.terminate()
     server.wait()

@@ -40,8 +40,6 @@ struct Recorder : Actions {
     void attach(const std::vector<std::string>&) override { note("attach"); }
     void cancel_attach() override { note("cancel_attach"); }
     void remove_attachment(size_t) override { note("remove_attachment"); }
-    void open_chooser() override { note("open_chooser"); }
-    void list_models(const std::string&) override { note("list_models"); }
     void load_model(const std::string& path) override { note("load " + path); }
     void cancel_load() override { note("cancel_load"); }
     void copy(const std::string& text) override { note("copy " + text); }

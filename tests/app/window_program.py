@@ -1,0 +1,87 @@
+"""The real window under Xvfb, for tests that drive it with X events: a display of its own, the program with its log."""
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+
+def start_display():
+    """Xvfb on a free display number, which it chooses itself."""
+    read, write = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1440x900x24", "-nolisten", "tcp"],
+                              pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(write)
+    number = os.read(read, 16).decode().strip()
+    if not number:
+        sys.exit("Xvfb did not start")
+    return server, f":{number}"
+
+
+class Program:
+    """The window; `lines` collects (time, text) of its log."""
+
+    def __init__(self, keyhole, model, *arguments, port=0):
+        self.lines = []
+        self.began = time.monotonic()
+        self.process = subprocess.Popen([keyhole, "-m", model, "--port", str(port), "--log-level", "debug", *arguments],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stderr:
+            self.lines.append((time.monotonic(), line.strip()))
+
+    def wait_for(self, text, seconds=60):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for when, line in list(self.lines):
+                if text in line:
+                    return (when - self.began) * 1000
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.005)
+        sys.exit(f"no line with '{text}' came; the log: {self.lines[-5:]}")
+
+    def frames(self, since):
+        return sum(1 for when, line in self.lines if when >= since and " frame " in f" {line} ")
+
+    def processor_ms(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+    def rss_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            kib = {line.split(":")[0]: line.split()[1] for line in status if line.startswith(("RssAnon", "VmRSS"))}
+        return int(kib.get("RssAnon", kib.get("VmRSS", 0))) / 1024
+
+    def settle(self, seconds=15):
+        """Until no frame was drawn for two seconds."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.frames(time.monotonic() - 2) == 0:
+                return
+            time.sleep(0.2)
+
+    def stop(self):
+        """The exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+def xdotool(*arguments):
+    subprocess.run(["xdotool", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+
+
+def focus(window):
+    """No window manager runs there: the focus is given by hand."""
+    xdotool("windowmove", window, 0, 0)
+    xdotool("windowfocus", "--sync", window)
+
+
+def find_window():
+    found = subprocess.check_output(["xdotool", "search", "--sync", "--name", "^Keyhole$"], text=True)
+    return found.split()[0]
