@@ -266,7 +266,8 @@ struct ActiveLine {
 }  // namespace
 
 bool input_line_active() {
-    return active_line.id != 0 && active_line.frame >= ImGui::GetFrameCount() - 1;
+    const int age = ImGui::GetFrameCount() - active_line.frame;  // negative: of another context
+    return active_line.id != 0 && (age == 0 || age == 1);
 }
 
 bool input_line_active(const char* id) {
