@@ -168,6 +168,9 @@ private:
             }
             take(files);
         }
+        if (cancelled()) {
+            return;
+        }
         std::sort(result_.files.begin(), result_.files.end(),
                   [](const ScannedFile& a, const ScannedFile& b) { return a.path < b.path; });
         publish();

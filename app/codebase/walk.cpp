@@ -169,6 +169,9 @@ private:
 
     void finish() {
         tell();
+        if (result_.cancelled) {
+            return;  // whoever cancelled waits, and looks at nothing of it
+        }
         std::sort(result_.files.begin(), result_.files.end(),
                   [](const WalkedFile& a, const WalkedFile& b) { return a.path < b.path; });
     }
