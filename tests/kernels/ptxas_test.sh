@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # ptxas_test.sh ROOT [NVCC]: compiles every kernel of a decode step for every release architecture and reads what ptxas
-# says: no spilled register, no stack, no more registers than the threads of a block leave, no more static shared memory
-# than a block may have. (Dynamic shared memory is checked where it is laid out: a static_assert in mla_decode.cu, and every
+# says: no spilled register, no stack (but for the table that sine and cosine in double precision bring along), no more
+# registers than the threads of a block leave, no more static shared memory than a block may have. (Dynamic shared memory is checked where it is laid out: a static_assert in mla_decode.cu, and every
 # launch on the CPU's execution layer.) Exits 77 (skipped) where there is no nvcc. It takes minutes of processor time, so
 # the verdict is kept in the user's cache and stands while sources and compiler are the same.
 set -euo pipefail
@@ -36,7 +36,10 @@ done
 read_log() {
     awk '
         /Compiling entry function/ { name = $0; sub(/.*function .\/?/, "", name); sub(/[\x27"].*/, "", name); kernels++ }
-        /bytes stack frame/ { if ($0 !~ / 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads/) { print "spills or stack: " name ": " $0; bad = 1 } }
+        /bytes stack frame/ {
+            frame = name ~ /rotate_and_store/ ? "40" : "0"
+            if ($0 !~ " (0|" frame ") bytes stack frame, 0 bytes spill stores, 0 bytes spill loads") { print "spills or stack: " name ": " $0; bad = 1 }
+        }
         /Used [0-9]+ registers/ {
             match($0, /Used [0-9]+/); registers = substr($0, RSTART + 5, RLENGTH - 5) + 0
             shared = 0; if (match($0, /[0-9]+ bytes smem/)) shared = substr($0, RSTART, RLENGTH) + 0
