@@ -125,7 +125,9 @@ public:
 #if SIMT_GPU
         check(cudaMemcpy(p_, v.data(), v.size() * sizeof(T), cudaMemcpyHostToDevice), "upload");
 #else
-        std::memcpy(static_cast<void*>(p_), v.data(), v.size() * sizeof(T));
+        if (!v.empty()) {
+            std::memcpy(static_cast<void*>(p_), v.data(), v.size() * sizeof(T));
+        }
 #endif
     }
     std::vector<T> download() const {
@@ -133,7 +135,9 @@ public:
 #if SIMT_GPU
         check(cudaMemcpy(v.data(), p_, n_ * sizeof(T), cudaMemcpyDeviceToHost), "download");
 #else
-        std::memcpy(static_cast<void*>(v.data()), p_, n_ * sizeof(T));
+        if (n_ > 0) {
+            std::memcpy(static_cast<void*>(v.data()), p_, n_ * sizeof(T));
+        }
 #endif
         return v;
     }
