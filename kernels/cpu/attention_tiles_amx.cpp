@@ -1,24 +1,19 @@
 // attention_tiles.h with the bf16 products of AMX (Sapphire Rapids and later).
 //
-//   scores  C [16 positions, 16 columns]  =  A [16 K rows, 32 numbers]      .  B [16 pairs, 16
-//   columns] mixing  C [16 columns, 16 latents]    =  A [16 columns, 32 positions]   .  B [16
-//   pairs, 16 latents]
+//   scores: C [16 positions, 16 columns] = A [16 K rows, 32 numbers] . B [16 pairs, 16 columns]
+//
+//   mixing: C [16 columns, 16 latents] = A [16 columns, 32 positions] . B [16 pairs, 16 latents]
 //
 // So K rows need no transposition: for the scores they are taken as they lie, for the mixing two
 // neighbouring rows are interleaved. Both forms are made from the cached row when they are needed
 // and stay in the nearest cache: keeping them for the other heads' sake would cost more than
 // making them. Queries and weights of the positions are transposed, which is little.
-#include <cpuid.h>
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/attention_tiles.h"
 
 namespace kernels::cpu {
 namespace {
 
-constexpr int64_t kSide = 16;   // rows of a tile, and its columns of 4 bytes
 constexpr int64_t kDepth = 32;  // numbers that one product sums over
 constexpr int64_t kTile = 1024;
 constexpr int64_t kMaxParts = 3;    // of a K row
@@ -31,31 +26,19 @@ inline int64_t tiles(int64_t n, int64_t side) {
     return (n + side - 1) / side;
 }
 
-// gcc's tile intrinsics do not say which memory they read: what was written there must be written
-// by now.
-inline void finish_writing() {
-    asm volatile("" : : : "memory");
-}
-
-struct TileConfig {
-    uint8_t palette = 1;
-    uint8_t start_row = 0;
-    uint8_t reserved[14] = {};
-    uint16_t row_bytes[16] = {};
-    uint8_t rows[16] = {};
-};
-
 // Tiles 4 and 5 are A. With `first` and `second` rows in them, so have the sums 0, 1 and 2, 3.
 inline void configure(int64_t first, int64_t second) {
     alignas(64) TileConfig config;
-    for (int i = 0; i < 8; i++) {
-        config.row_bytes[i] = 64;
-        config.rows[i] = kSide;
+    for (const int tile : {0, 1, 4}) {
+        config.set(tile, static_cast<int>(first), 64);
     }
-    config.rows[0] = config.rows[1] = config.rows[4] = static_cast<uint8_t>(first);
-    config.rows[2] = config.rows[3] = config.rows[5] = static_cast<uint8_t>(second);
-    finish_writing();
-    _tile_loadconfig(&config);
+    for (const int tile : {2, 3, 5}) {
+        config.set(tile, static_cast<int>(second), 64);
+    }
+    for (const int tile : {6, 7}) {
+        config.set(tile, kSide, 64);
+    }
+    load_config(config);
 }
 
 inline __m512i high_mask() {
@@ -84,35 +67,6 @@ inline __m512i joined(__m512 a, __m512 b) {
                                                       45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
     return _mm512_permutex2var_epi16(_mm512_castps_si512(a), _mm512_load_si512(kOdd),
                                      _mm512_castps_si512(b));
-}
-
-// 16 rows of 16 words, the other way round.
-inline void transpose(__m512i* v) {
-    __m512i a[kSide];
-    for (int i = 0; i < kSide; i += 2) {
-        a[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        a[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < kSide; i += 4) {
-        for (int h = 0; h < 2; h++) {
-            v[i + 2 * h] = _mm512_unpacklo_epi64(a[i + h], a[i + 2 + h]);
-            v[i + 2 * h + 1] = _mm512_unpackhi_epi64(a[i + h], a[i + 2 + h]);
-        }
-    }
-    // v[4 b + c]: quarter q holds word 4 q + c of rows 4 b .. 4 b + 3
-    for (int c = 0; c < 4; c++) {
-        const __m512i even = _mm512_shuffle_i32x4(v[c], v[4 + c], 0x44),
-                      odd = _mm512_shuffle_i32x4(v[c], v[4 + c], 0xEE);
-        const __m512i even_2 = _mm512_shuffle_i32x4(v[8 + c], v[12 + c], 0x44),
-                      odd_2 = _mm512_shuffle_i32x4(v[8 + c], v[12 + c], 0xEE);
-        a[c] = _mm512_shuffle_i32x4(even, even_2, 0x88);
-        a[4 + c] = _mm512_shuffle_i32x4(even, even_2, 0xDD);
-        a[8 + c] = _mm512_shuffle_i32x4(odd, odd_2, 0x88);
-        a[12 + c] = _mm512_shuffle_i32x4(odd, odd_2, 0xDD);
-    }
-    for (int i = 0; i < kSide; i++) {
-        v[i] = a[i];
-    }
 }
 
 // e^x for x <= 0, to about 1 ulp; NaN stays NaN.
@@ -608,17 +562,10 @@ bool attend(const TiledSplit& split) {
 }
 
 bool supported() {
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq")) {
-        return false;
-    }
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 22 & 5) != 5) {  // AMX-BF16, AMX-TILE
-        return false;
-    }
-    constexpr int kRequestPermission = 0x1023,
-                  kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    constexpr unsigned kAmxBf16 = 1U << 22;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           tiles_granted(kAmxBf16);
 }
 
 constexpr AttentionTiles kTiles = {takes, query_bytes, work_bytes, pack_queries, attend};

@@ -10,15 +10,12 @@
 // Formats with factors per 16 weights take parts of 16.
 #include <type_traits>
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/avx512.h"
 
 namespace kernels::cpu {
 namespace {
 
-constexpr int kSide = 16;          // rows of a tile, either way
 constexpr int kMaxParts = 320;     // of a row: up to 10,240 columns
 constexpr int kBlockParts = 1024;  // parts of all activation rows that are transposed at a time
 
@@ -46,37 +43,19 @@ struct Buffers {
     alignas(64) int32_t dots[2][2][kSide][kSide];  // [part][half of it]
 };
 
-// gcc's tile intrinsics do not say which memory they read: what was written there must be written
-// by now.
-inline void finish_writing(const void* memory) {
-    asm volatile("" : : "r"(memory) : "memory");
-}
-
-struct TileConfig {
-    uint8_t palette = 1;
-    uint8_t start_row = 0;
-    uint8_t reserved[14] = {};
-    uint16_t row_bytes[16] = {};
-    uint8_t rows[16] = {};
-};
-
 // Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B; `codes` is the length of a part.
 inline void configure(int codes) {
     alignas(64) TileConfig config;
     for (int i = 0; i < 4; i++) {
-        config.row_bytes[i] = 64;
-        config.rows[i] = kSide;
+        config.set(i, kSide, 64);
     }
     for (int i = 4; i < 6; i++) {
-        config.row_bytes[i] = static_cast<uint16_t>(codes);
-        config.rows[i] = kSide;
+        config.set(i, kSide, codes);
     }
     for (int i = 6; i < 8; i++) {
-        config.row_bytes[i] = 64;
-        config.rows[i] = static_cast<uint8_t>(codes / 4);
+        config.set(i, codes / 4, 64);
     }
-    finish_writing(&config);
-    _tile_loadconfig(&config);
+    load_config(config);
 }
 
 // Part `part` of `rows` rows (at most 16); absent ones become zeros.
@@ -239,36 +218,6 @@ void fill_lanes(Buffers& buffers, const ActivationPart* x, int parts) {
     }
 }
 
-// 16 rows of 16 numbers, the other way round.
-inline void transpose(__m512* v) {
-    __m512 a[kSide];
-    for (int i = 0; i < kSide; i += 2) {
-        a[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
-        a[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < kSide; i += 4) {
-        for (int h = 0; h < 2; h++) {
-            const __m512d low = _mm512_castps_pd(a[i + h]), high = _mm512_castps_pd(a[i + 2 + h]);
-            v[i + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-            v[i + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-        }
-    }
-    // v[4 b + c]: quarter q holds column 4 q + c of rows 4 b .. 4 b + 3
-    for (int c = 0; c < 4; c++) {
-        const __m512 even = _mm512_shuffle_f32x4(v[c], v[4 + c], 0x44),
-                     odd = _mm512_shuffle_f32x4(v[c], v[4 + c], 0xEE);
-        const __m512 even_2 = _mm512_shuffle_f32x4(v[8 + c], v[12 + c], 0x44),
-                     odd_2 = _mm512_shuffle_f32x4(v[8 + c], v[12 + c], 0xEE);
-        a[c] = _mm512_shuffle_f32x4(even, even_2, 0x88);
-        a[4 + c] = _mm512_shuffle_f32x4(even, even_2, 0xDD);
-        a[8 + c] = _mm512_shuffle_f32x4(odd, odd_2, 0x88);
-        a[12 + c] = _mm512_shuffle_f32x4(odd, odd_2, 0xDD);
-    }
-    for (int i = 0; i < kSide; i++) {
-        v[i] = a[i];
-    }
-}
-
 template <typename Block>
 void amx_tiles(const MatmulJob& job, int64_t first_row, int rows, Buffers& buffers) {
     const int64_t all_parts = job.cols / 32;
@@ -286,24 +235,24 @@ void amx_tiles(const MatmulJob& job, int64_t first_row, int rows, Buffers& buffe
     const auto parts = static_cast<int>(all_parts);
     for (int64_t m = job.m_begin; m < job.m_end; m += kSide) {
         unpack<Block>(buffers.weights, job, m, parts);
-        finish_writing(&buffers);
+        finish_writing();
         const int64_t count = job.m_end - m < kSide ? job.m_end - m : kSide;
         const auto there = static_cast<__mmask16>((1U << count) - 1);
         for (int b = 0; b < blocks; b++) {
             fill_lanes<Block>(buffers, buffers.x + b * parts, parts);
-            __m512 result[kSide];
+            __m512i result[kSide];
             for (int i = 0; i < kSide; i++) {
                 const auto lane = [&](int j) { return _mm512_load_ps(buffers.lanes[j][i]); };
                 const __m512 even =
                     _mm512_add_ps(_mm512_add_ps(lane(0), lane(4)), _mm512_add_ps(lane(2), lane(6)));
                 const __m512 odd =
                     _mm512_add_ps(_mm512_add_ps(lane(1), lane(5)), _mm512_add_ps(lane(3), lane(7)));
-                result[i] = _mm512_add_ps(even, odd);
+                result[i] = _mm512_castps_si512(_mm512_add_ps(even, odd));
             }
             transpose(result);
             float* out = job.out + (first_row + b * kSide) * job.out_stride + m - job.m_begin;
             for (int t = 0; t < kSide && b * kSide + t < rows; t++, out += job.out_stride) {
-                _mm512_mask_storeu_ps(out, there, result[t]);
+                _mm512_mask_storeu_epi32(out, there, result[t]);
             }
         }
     }
@@ -334,18 +283,9 @@ struct Amx : Avx512 {
     }
 };
 
-// Whether the processor has the tiles and the system lets this program use them.
 bool supported() {
-    if (!avx512_supported()) {
-        return false;
-    }
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 24 & 3) != 3) {  // AMX-TILE, AMX-INT8
-        return false;
-    }
-    constexpr int kRequestPermission = 0x1023,
-                  kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    constexpr unsigned kAmxInt8 = 1U << 25;
+    return avx512_supported() && tiles_granted(kAmxInt8);
 }
 
 }  // namespace
