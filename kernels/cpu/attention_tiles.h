@@ -1,13 +1,14 @@
 // Absorbed attention of some neighbouring tokens over one split of positions, with a matrix unit.
 // The steps around it (absorbing, merging, v_b) are those of attention.cpp.
 //
-// Everything is a product of 16-bit floats with sums in float, as exact as floats are: an operand
-// is a sum of bf16 numbers, each the rest of the ones before it, rounded. An f16 row is high + low
-// exactly, q8_0 and q8_latent rows are high + middle + low to 23 bits at least, a query likewise, a
-// weight of a position is high + low to 17 bits. Products of two parts are left out where both are
-// not the first, but for the two seconds of the scores: 2^-25 of a score, 2^-17 of a weight, which
-// is at most 1. The order of every sum is a function of the position in the split and the index in
-// the row alone, so a token has the same bits whatever is computed beside it.
+// Everything is a product of 16-bit floats with sums in float: an operand is a sum of bf16 numbers,
+// each the rest of the ones before it, rounded. An f16 row is high + low exactly. A q8_0 or
+// q8_latent row is high + middle + low to 23 bits at least in the scores, which an exponential
+// follows, and high + low to 17 bits where it is mixed. A query is high + middle + low, a weight
+// of a position high + low to 17 bits. Products of two parts are left out where both are not the
+// first, but for the two seconds of the scores: 2^-25 of a score, 2^-17 of a weight, which is at
+// most 1. The order of every sum is a function of the position in the split and the index in the
+// row alone, so a token has the same bits whatever is computed beside it.
 //
 // Included by a file compiled for a wider instruction set: plain structs only (matmul_variants.h).
 #pragma once

@@ -86,7 +86,8 @@ inline __m512 exponential(__m512 x) {
 
 // Numbers [at, at + 32) of a K row; those from `end` on are zero.
 struct F16Rows {
-    static constexpr int kParts = 2;
+    static constexpr int kScoreParts = 2, kMixParts = 2;
+    static constexpr bool kExact = true;  // two parts are the number
     static void load(const TiledSplit& s, const std::byte* row, int64_t at, __m512& a, __m512& b) {
         const int64_t end = s.latent + s.rotary;
         const std::byte* src = row + 2 * at;
@@ -103,7 +104,8 @@ struct F16Rows {
 };
 
 struct Bf16Rows {
-    static constexpr int kParts = 1;
+    static constexpr int kScoreParts = 1, kMixParts = 1;
+    static constexpr bool kExact = true;
     static void load(const TiledSplit& s, const std::byte* row, int64_t at, __m512& a, __m512& b) {
         const int64_t end = s.latent + s.rotary;
         const int64_t n = end - at < kDepth ? end - at : kDepth;
@@ -123,7 +125,8 @@ inline __m512 from_codes(const std::byte* codes, __m512 scale) {
 }
 
 struct Q8Rows {
-    static constexpr int kParts = 3;
+    static constexpr int kScoreParts = 3, kMixParts = 2;
+    static constexpr bool kExact = false;
     static void load(const TiledSplit&, const std::byte* row, int64_t at, __m512& a, __m512& b) {
         constexpr int64_t kBlockBytes = 34;  // f16 scale, 32 codes
         const std::byte* src = row + at / 32 * kBlockBytes;
@@ -137,7 +140,8 @@ struct Q8Rows {
 
 // The latent in codes, the rotary part as f16; 32 numbers are never of both.
 struct LatentRows {
-    static constexpr int kParts = 3;
+    static constexpr int kScoreParts = 3, kMixParts = 2;
+    static constexpr bool kExact = false;
     static void load(const TiledSplit& s, const std::byte* row, int64_t at, __m512& a, __m512& b) {
         if (at < s.latent) {
             float scale;
@@ -192,14 +196,15 @@ inline void prefetch_next(const TiledSplit& s, int64_t begin, int64_t end) {
     }
 }
 
-// x as bf16 numbers, each the rest of the ones before it, rounded; the last takes all that is left.
-template <int parts>
+// x as bf16 numbers, each the rest of the ones before it, rounded; of `exact` numbers the last is
+// all that is left.
+template <int parts, bool exact>
 inline void split(__m512 x, __m512* part) {
     for (int i = 0; i + 1 < parts; i++) {
         part[i] = rounded(x);
         x = _mm512_sub_ps(x, part[i]);
     }
-    part[parts - 1] = x;
+    part[parts - 1] = exact ? x : rounded(x);
 }
 
 // 16 rows from r on as A: [k tile][part][16][32].
@@ -209,7 +214,7 @@ inline void rows_as_left(const TiledSplit& s, int64_t r, std::byte* dst) {
     for (int64_t i = 0; i < kSide; i++) {
         std::byte* out = dst + i * 64;
         if (r + i >= s.count) {
-            for (int64_t k = 0; k < Rows::kParts * depth; k++, out += kTile) {
+            for (int64_t k = 0; k < Rows::kScoreParts * depth; k++, out += kTile) {
                 _mm512_store_si512(out, _mm512_setzero_si512());
             }
             continue;
@@ -218,9 +223,9 @@ inline void rows_as_left(const TiledSplit& s, int64_t r, std::byte* dst) {
         for (int64_t k = 0; k < depth; k++) {
             __m512 numbers[2], a[kMaxParts], b[kMaxParts];
             Rows::load(s, src, k * kDepth, numbers[0], numbers[1]);
-            split<Rows::kParts>(numbers[0], a);
-            split<Rows::kParts>(numbers[1], b);
-            for (int part = 0; part < Rows::kParts; part++, out += kTile) {
+            split<Rows::kScoreParts, true>(numbers[0], a);
+            split<Rows::kScoreParts, true>(numbers[1], b);
+            for (int part = 0; part < Rows::kScoreParts; part++, out += kTile) {
                 _mm512_store_si512(out, joined(a[part], b[part]));
             }
         }
@@ -238,12 +243,12 @@ inline void rows_as_right(const TiledSplit& s, int64_t l, int64_t chunks, std::b
         if (2 * j + 1 < s.count) {
             Rows::load(s, k_row(s, 2 * j + 1), l * kDepth, b[0], b[1]);
         }
-        std::byte* out = dst + j / kSide * Rows::kParts * kTile + j % kSide * 64;
-        for (int t = 0; t < 2; t++, out += chunks * Rows::kParts * kTile) {
+        std::byte* out = dst + j / kSide * Rows::kMixParts * kTile + j % kSide * 64;
+        for (int t = 0; t < 2; t++, out += chunks * Rows::kMixParts * kTile) {
             __m512 even[kMaxParts], odd[kMaxParts];
-            split<Rows::kParts>(a[t], even);
-            split<Rows::kParts>(b[t], odd);
-            for (int part = 0; part < Rows::kParts; part++) {
+            split<Rows::kMixParts, Rows::kExact>(a[t], even);
+            split<Rows::kMixParts, Rows::kExact>(b[t], odd);
+            for (int part = 0; part < Rows::kMixParts; part++) {
                 _mm512_store_si512(out + part * kTile, paired(even[part], odd[part]));
             }
         }
@@ -261,7 +266,7 @@ inline void score_tiles(const std::byte* rows,
     _tile_zero(0);
     _tile_zero(1);
     for (int64_t k = 0; k < depth;
-         k++, rows += Rows::kParts * kTile, queries += kQueryTiles * kTile) {
+         k++, rows += Rows::kScoreParts * kTile, queries += kQueryTiles * kTile) {
         _tile_loadd(4, rows, 64);
         _tile_loadd(2, queries, 64);
         _tile_dpbf16ps(0, 4, 2);
@@ -269,14 +274,14 @@ inline void score_tiles(const std::byte* rows,
             _tile_loadd(3, queries + next, 64);
             _tile_dpbf16ps(1, 4, 3);
         }
-        if constexpr (Rows::kParts > 1) {
+        if constexpr (Rows::kScoreParts > 1) {
             _tile_loadd(5, rows + kTile, 64);
             _tile_dpbf16ps(0, 5, 2);
             if constexpr (two) {
                 _tile_dpbf16ps(1, 5, 3);
             }
         }
-        if constexpr (Rows::kParts > 2) {
+        if constexpr (Rows::kScoreParts > 2) {
             _tile_loadd(5, rows + 2 * kTile, 64);
             _tile_dpbf16ps(0, 5, 2);
             if constexpr (two) {
@@ -290,7 +295,7 @@ inline void score_tiles(const std::byte* rows,
             _tile_loadd(7, queries + next + kTile, 64);
             _tile_dpbf16ps(1, 4, 7);
         }
-        if constexpr (Rows::kParts > 1) {
+        if constexpr (Rows::kScoreParts > 1) {
             _tile_dpbf16ps(0, 5, 6);
             if constexpr (two) {
                 _tile_dpbf16ps(1, 5, 7);
@@ -379,7 +384,7 @@ inline void mix_tiles(const std::byte* weights,
                       int64_t chunks,
                       float* out,
                       int64_t out_stride) {
-    const int64_t next = chunks * 2 * kTile, next_rows = chunks * Rows::kParts * kTile;
+    const int64_t next = chunks * 2 * kTile, next_rows = chunks * Rows::kMixParts * kTile;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -396,12 +401,12 @@ inline void mix_tiles(const std::byte* weights,
             }
         }
     };
-    for (int64_t c = 0; c < chunks; c++, weights += 2 * kTile, rows += Rows::kParts * kTile) {
+    for (int64_t c = 0; c < chunks; c++, weights += 2 * kTile, rows += Rows::kMixParts * kTile) {
         _tile_loadd(4, weights, 64);
         if constexpr (two) {
             _tile_loadd(5, weights + next, 64);
         }
-        for (int part = Rows::kParts - 1; part >= 0; part--) {
+        for (int part = Rows::kMixParts - 1; part >= 0; part--) {
             _tile_loadd(6, rows + part * kTile, 64);
             if constexpr (wide) {
                 _tile_loadd(7, rows + next_rows + part * kTile, 64);
