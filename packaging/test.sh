@@ -25,4 +25,4 @@ want schemathesis || true
 
 build "${KEYHOLE_PRESET:-cpu}" "${options[@]}"
 cd "$build"
-exec ctest --output-on-failure "$@"
+exec ctest --output-on-failure -j "$(nproc)" "$@"
