@@ -292,7 +292,7 @@ TEMPLATES = [line.split(" | ") for line in Path(__file__).with_name("facts.txt")
 def template(r, line=None):
     """A fact of facts.txt."""
     text, questions = line or r.choice(TEMPLATES)
-    values = {k: SLOTS[k](r) for k in set(re.findall(r"\{(\w)\}", text))}
+    values = {k: SLOTS[k](r) for k in sorted(set(re.findall(r"\{(\w)\}", text)))}
     value = ASKED[re.search(r"<(\w+)>", text).group(1)](r)
     put = lambda x: re.sub(r"\{(\w)\}", lambda m: values[m.group(1)], x)
     text = put(re.sub(r"<\w+>", lambda m: value, text))

@@ -488,7 +488,12 @@ def typed(r, q, arguments):
 
 
 POLITE = ["{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "Please: {q}", "Hi! {q}", "Hey, {q}", "Could you help me? {q}", "{q} Thanks!", "I need something: {q}", "Use a tool: {q}", "Hello. {q}", "Can you do this: {q}"]
-THOUGHTS = ["The user needs {n}. I call it.", "The tool {n} can do this.", "This needs the tool {n}."]
+THOUGHTS = ["The user needs {n}. It takes {k}.", "The tool {n} can do this, with {k}.", "This needs the tool {n} with {k}."]
+
+
+def think(r, name, arguments):
+    """Why this call: the tool, and the names of the arguments to be given."""
+    return r.choice(THOUGHTS).format(n=name, k=", ".join(arguments) or "nothing")
 
 
 NO_TOOL = ["No tool is needed here.", "This needs no tool."]
@@ -526,7 +531,7 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
         if r.random() < 0.02 and t.params:
             q2, more = t.ask(r, strange)
             q, calls = q.rstrip("?.") + r.choice([" and ", ". Also: ", "; then "]) + q2, calls + [call(t.name, more)]
-        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": calls, "reasoning_content": r.choice(THOUGHTS).format(n=t.name)}]
+        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": calls, "reasoning_content": think(r, t.name, arguments)}]
         if r.random() < answered:
             said = []
             for _ in calls:
@@ -597,7 +602,7 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
     last = messages[-1]
     last.pop("open", None)
     if r.random() < thinking:
-        last["reasoning_content"] = (r.choice(THOUGHTS).format(n=order[-1].name) if last.get("tool_calls") else r.choice(NO_TOOL)
+        last["reasoning_content"] = (think(r, order[-1].name, arguments) if last.get("tool_calls") else r.choice(NO_TOOL)
                                      if messages[-2]["role"] == "user" else r.choice(RESULT))
     return {"tools": [t.schema for t in offered], "messages": messages, "short": short}
 
