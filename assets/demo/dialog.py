@@ -41,12 +41,12 @@ def read_topics(path):
 
 # How people ask, by kind of phrase.
 FRAMES = {kind: text.split("|") for kind, text in {
-    "fact": "what is {}?|what about {}?|tell me about {}|tell me {}|explain {}|can you explain {}?|I'd like to know {}|{}?|{}|what can you say about {}?|do you know {}?|information on {}|describe {}|I have a question about {}|I don't understand {}|what does the manual say about {}?|could you tell me {}?|I wonder about {}|give me details on {}|remind me, {}?|what's {}?|how about {}?|I am interested in {}|any details on {}?",
-    "can": "can I {}?|how do I {}?|how can I {}?|is it possible to {}?|what do I do to {}?|I want to {}|I'd like to {}|how to {}?|is there a way to {}?|what's the way to {}?|I need to {}|how would I {}?|what must I do to {}?|is there a command to {}?|show me how to {}|am I able to {}?|how does one {}?|what do I need to {}?|could I {}?|help me {}|I am trying to {}|what is the best way to {}?|how should I {}?|may I {}?|why can't I {}?|what allows me to {}?|I have to {}, how?|{}, how?",
-    "if": "what happens if {}?|what if {}?|and if {}?|what does keyhole do if {}?|what happens when {}?|{}, what then?|{}, what now?|{}, what happens?|is it a problem if {}?|what will happen if {}?|suppose {}|what do I get if {}?|{}|how does keyhole react when {}?|what should I expect if {}?|imagine {}, what happens?",
-    "does": "does it {}?|does keyhole {}?|will it {}?|will keyhole {}?|can it {}?|can keyhole {}?|is it going to {}?|do I have to fear that it will {}?|does the program {}?|I wonder whether it will {}|tell me whether keyhole will {}|would it {}?|does this app {}?|could it {}?|how come it doesn't {}?|why would it {}?",
-    "option": "how do I set {}?|how do I change {}?|which flag sets {}?|which option sets {}?|is there an option for {}?|what is the switch for {}?|I want to set {}|where do I set {}?|how can I choose {}?|command line option for {}|adjust {}|option: {}|what controls {}?|can I choose {}?|how do I control {}?|which parameter is for {}?|what do I pass to set {}?|set {}|how to configure {}?|flag for {}?|is {} adjustable?|can {} be changed?|I need to change {}|what do I type for {}?",
-    "where": "where are {} stored?|where do I find {}?|which folder holds {}?|location of {}?|in which file are {}?|path of {}?|where does keyhole keep {}?|where does it save {}?|on disk, where are {}?|where are {} kept?|which file contains {}?|I am looking for {}, where are they?|where do {} go?|in what place does keyhole store {}?|which directory has {}?|{}: where?"}.items()}
+    "fact": "what is {}?|what about {}?|tell me about {}|tell me {}|explain {}|can you explain {}?|I'd like to know {}|{}?|{}|what can you say about {}?|do you know {}?|information on {}|describe {}|I have a question about {}|I don't understand {}|what does the manual say about {}?|could you tell me {}?|I wonder about {}|give me details on {}|remind me, {}?|what's {}?|how about {}?|I am interested in {}|any details on {}?|I came across {}, please explain|somebody mentioned {}, what is it?|a word about {}|let's talk about {}|in the manual, what is said about {}?|{} - what should I know?|what is meant by {}?|I want the facts about {}|please say something about {}|and {}?|anything to know about {}?|I'd love to hear about {}|there was something about {}, what was it?|what would you say about {}?|could I learn more about {}?",
+    "can": "can I {}?|how do I {}?|how can I {}?|is it possible to {}?|what do I do to {}?|I want to {}|I'd like to {}|how to {}?|is there a way to {}?|what's the way to {}?|I need to {}|how would I {}?|what must I do to {}?|is there a command to {}?|show me how to {}|am I able to {}?|how does one {}?|what do I need to {}?|could I {}?|help me {}|I am trying to {}|what is the best way to {}?|how should I {}?|may I {}?|why can't I {}?|what allows me to {}?|I have to {}, how?|{}, how?|would it be hard to {}?|what would I use to {}?|I was asked to {}, what do I do?|suppose I want to {}|my plan is to {}, what do I need?|somebody wants to {}, what should I tell them?|do you know how to {}?|any chance to {}?|where do I go to {}?|I can't find out how to {}|which way is there to {}?|it should be possible to {}, right?|for a demo I have to {}|what lets me {}?|let me {}|I wonder how to {}|is anybody able to {}?|{} - how does that work?|what do people do to {}?|my task: {}",
+    "if": "what happens if {}?|what if {}?|and if {}?|what does keyhole do if {}?|what happens when {}?|{}, what then?|{}, what now?|{}, what happens?|is it a problem if {}?|what will happen if {}?|suppose {}|what do I get if {}?|{}|how does keyhole react when {}?|what should I expect if {}?|imagine {}, what happens?|what will I see if {}?|I wonder what happens when {}|let's say {}|assume {}, then what?|in case {}, what does it do?|what is going to happen when {}?|today it happened that {}|what now, {}?|how is it handled when {}?|and what if {} by accident?|is keyhole prepared for it if {}?|{} - what comes next?",
+    "does": "does it {}?|does keyhole {}?|will it {}?|will keyhole {}?|can it {}?|can keyhole {}?|is it going to {}?|do I have to fear that it will {}?|does the program {}?|I wonder whether it will {}|tell me whether keyhole will {}|would it {}?|does this app {}?|could it {}?|how come it doesn't {}?|why would it {}?|is it true that it will {}?|I'd like to be sure, does it {}?|am I right that it can {}?|I hope it doesn't {}, does it?|somebody said it would {}|how well does it {}?|when does it {}?|does keyhole ever {}?|must it {}?|I fear that it could {}|it won't {}, will it?|explain whether it can {}",
+    "option": "how do I set {}?|how do I change {}?|which flag sets {}?|which option sets {}?|is there an option for {}?|what is the switch for {}?|I want to set {}|where do I set {}?|how can I choose {}?|command line option for {}|adjust {}|option: {}|what controls {}?|can I choose {}?|how do I control {}?|which parameter is for {}?|what do I pass to set {}?|set {}|how to configure {}?|flag for {}?|is {} adjustable?|can {} be changed?|I need to change {}|what do I type for {}?|with what do I change {}?|where's the knob for {}?|I'd like something else for {}|can I have a say in {}?|I'm not happy with {}, how do I change that?|how to override {}?|on the command line, how do I give {}?|what's the name of the flag for {}?|let me choose {}|start it with a different value for {}|what do I write to get {}?|{}: which flag?|is there a setting for {}?|tune {}",
+    "where": "where are {} stored?|where do I find {}?|which folder holds {}?|location of {}?|in which file are {}?|path of {}?|where does keyhole keep {}?|where does it save {}?|on disk, where are {}?|where are {} kept?|which file contains {}?|I am looking for {}, where are they?|where do {} go?|in what place does keyhole store {}?|which directory has {}?|{}: where?|I want to copy {}, where are they?|on which path are {}?|I'd like to see {} on disk|where on my disk are {}?|the place of {} please|can you tell me where {} live?|which files belong to {}?|where did it put {}?|how do I locate {} on disk?|I'm searching the disk for {}"}.items()}
 
 TOPICS = read_topics(HERE / "questions.txt")
 
@@ -114,6 +114,15 @@ BEFORE = ["I'd like to know: ", "I would like to know ", "can you tell me ", "co
 AFTER = [" please", " thanks", " thank you", " in keyhole", " with keyhole", " exactly", " again", " in this program", " please?", " here", " in short", " then", " when I use keyhole", " I forgot", " for me", " actually"]
 
 
+# What people say before they come to the question; it decides nothing.
+PREAMBLE = ["I am new to this.", "I am new here.", "I just read the readme.", "We talked about this at work.", "My boss wants to know.", "A colleague asked me.", "I am writing a guide.", "I tried for an hour.", "Sorry for the silly question.",
+            "I could not find it.", "I looked everywhere.", "I'm a bit lost.", "Before I go on:", "It's my first day with it.", "I read something about it.", "I am not a programmer.", "Somebody on a forum asked.", "I'm preparing a talk.", "Let me ask something else.",
+            "One thing I do not get.", "I have a small question.", "Not sure I understand.", "I forgot how it goes.", "Just to be sure.", "I want to understand this.", "It's for a friend.", "This may be obvious.", "I am comparing tools.", "I'm curious.", "Help me out."]
+INSIDE = ["really", "actually", "just", "maybe", "here", "somehow", "also", "already", "again", "now", "at home", "at work", "right now", "by any chance", "in general", "normally", "usually", "directly", "simply", "exactly", "still", "ever", "too", "yet",
+          "for once", "on my side", "somewhere", "in practice", "at all", "today", "quickly", "safely", "of course", "for example", "so far", "in fact", "basically", "perhaps", "later", "tonight", "with my setup", "for my team", "for my thesis", "in my case", "as a beginner", "from my side"]
+TRAILER = ["I couldn't find it anywhere.", "I'm asking for a friend.", "Thanks in advance.", "Just curious.", "I'm new to this.", "That would help me.", "I looked in the readme.", "I don't want to break anything.", "It is for work.", "Short answer please."]
+
+
 def typo(r, text):
     i = r.randrange(len(text) - 1)
     k = r.random()
@@ -132,8 +141,14 @@ def noise(r, q, strength=1.0):
         q = _PATTERN.sub(lambda m: r.choice(_LOOKUP[m.group(1)]) if r.random() < 0.5 else m.group(1), q)
     if r.random() < 0.10 * strength:
         words = q.split()
-        if len(words) > 4:
-            del words[r.randrange(len(words))]
+        for _ in range(r.choice([1, 1, 2])):
+            if len(words) > 4:
+                del words[r.randrange(len(words))]
+        q = " ".join(words)
+    for _ in range(2):
+        if r.random() < 0.10 * strength:
+            words = q.split()
+            words.insert(r.randint(1, len(words)), r.choice(INSIDE))
             q = " ".join(words)
     if r.random() < 0.06 * strength:
         words = [x for x in re.sub(r"[?.!,]", "", q).split() if x.lower() not in STOP]
@@ -145,13 +160,20 @@ def noise(r, q, strength=1.0):
         q = r.choice(BEFORE) + q
     if r.random() < 0.08 * strength:
         q = q.rstrip("?.!") + r.choice(AFTER) + ("?" if q.endswith("?") else "")
-    if r.random() < 0.10 * strength and len(q) > 8:
-        q = typo(r, q)
+    if r.random() < 0.08 * strength:
+        q = recall.cap(r.choice(PREAMBLE)) + " " + (recall.cap(q) if r.random() < 0.5 else q)
+    elif r.random() < 0.04 * strength:
+        q = q + ("" if q[-1] in "?.!" else r.choice("?.")) + " " + r.choice(TRAILER)
+    for _ in range(2):
+        if r.random() < 0.07 * strength and len(q) > 8:
+            q = typo(r, q)
     k = r.random()
     if k < 0.55:
         q = recall.cap(q)
-    elif k < 0.58:
+    elif k < 0.57:
         q = q.upper()
+    elif k < 0.7:
+        q = q.lower()
     if k > 0.4 and r.random() < 0.8:
         q = q.replace("keyhole", "Keyhole")
     if r.random() < 0.2:

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 TOKENS = 65536      # per step
-PEAK = 0.8          # the rate after the first steps
-WARM_STEPS = 100    # up to it
-HOLD = 0.35         # part of the run up to which it stays there; then it goes down to zero in a straight line
+WARM_STEPS = 100    # up to the peak
 
 
 @dataclass(frozen=True)
@@ -17,18 +15,30 @@ class Stage:
     marked: float = 1.0     # weight of a token that follows a special token
 
 
-STAGES = [
+@dataclass(frozen=True)
+class Plan:
+    peak: float         # the rate after the first steps
+    hold: float         # part of the run up to which it stays there; then it goes down to zero in a straight line
+    stages: tuple
+    seed: int = 0       # other batches than another plan's
+
+    def stage(self, progress):
+        """The stage at this part of the run."""
+        return next((s for s in self.stages if progress < s.until), self.stages[-1])
+
+    def rate(self, step, progress):
+        return self.peak * min(1.0, (step + 1) / WARM_STEPS, max(0.0, 1 - progress) / (1 - self.hold))
+
+
+FRESH = Plan(0.8, 0.35, (
     Stage("copy", 0.05, {"echo": 0.25, "recall": 0.3, "repeat": 0.1, "among": 0.15, "bind": 0.1, "manual": 0.1}, 2.0, 2.0),
     Stage("short", 0.22, {"recall": 0.12, "among": 0.14, "repeat": 0.04, "bind": 0.2, "choose": 0.06, "brief": 0.2, "once": 0.1, "manual": 0.14}, 2.0, 3.0),
     Stage("main", 0.7, {"recall": 0.05, "among": 0.08, "long": 0.16, "longest": 0.05, "repeat": 0.02, "bind": 0.13, "choose": 0.04, "brief": 0.17, "once": 0.14, "calls": 0.04, "manual": 0.12}, 2.0, 3.0),
     Stage("end", 1.0, {"recall": 0.04, "among": 0.07, "long": 0.18, "longest": 0.06, "repeat": 0.01, "bind": 0.08, "choose": 0.03, "brief": 0.18, "once": 0.17, "calls": 0.04, "manual": 0.14}, 2.0, 3.0),
-]
+))
 
-
-def stage(progress):
-    """The stage at this part of the run."""
-    return next((s for s in STAGES if progress < s.until), STAGES[-1])
-
-
-def rate(step, progress):
-    return PEAK * min(1.0, (step + 1) / WARM_STEPS, max(0.0, 1 - progress) / (1 - HOLD))
+# From the weights of a run before (--start).
+CONTINUED = Plan(0.6, 0.3, (
+    Stage("more", 0.5, {"recall": 0.03, "among": 0.05, "long": 0.14, "longest": 0.07, "repeat": 0.01, "bind": 0.13, "choose": 0.03, "brief": 0.16, "once": 0.18, "calls": 0.05, "manual": 0.15}, 2.0, 3.0),
+    Stage("last", 1.0, {"recall": 0.03, "among": 0.05, "long": 0.15, "longest": 0.06, "repeat": 0.01, "bind": 0.09, "choose": 0.02, "brief": 0.16, "once": 0.22, "calls": 0.05, "manual": 0.16}, 2.0, 3.0),
+), seed=1)

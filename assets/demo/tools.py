@@ -272,6 +272,11 @@ def spell(r, parts):
     return ".".join(parts)
 
 
+def odd_key(r):
+    """A parameter's name that says nothing: it can only be read from the definition."""
+    return r.choice([lambda: plain_word(r), lambda: f"{plain_word(r)}_{plain_word(r)}", lambda: r.choice(KEYS), lambda: pseudo(r)])()
+
+
 def said(r, kind, value):
     """How a request states a value of this kind; the value as it must come out."""
     frame = r.choice(kind.frames)
@@ -332,6 +337,8 @@ class Written(Tool):
                 own = k.split("=")
                 k = KINDS[own[0]]
                 n, kind, note, value, enum = own[1] if len(own) > 1 else r.choice(k.names), k.type, r.choice(k.texts or [""]), k.value, k.enum if k.closed else None
+            if r.random() < 0.15:
+                n = odd_key(r)
             n = n if n not in seen else f"{n}{i + 1}"
             seen.add(n)
             params.append((n, kind, note, value, enum, True))
@@ -341,6 +348,9 @@ class Written(Tool):
         values = {n: value(r) for n, _, _, value, _, _ in self.params}
         values = self.unseen(r, values, strange)
         shown = [("on" if v else "off") if isinstance(v, bool) else v for v in values.values()]
+        for i, (n, kind, *_) in enumerate(self.params):     # what kind of thing it is may stand before it, and is no part of it
+            if kind == S and r.random() < 0.07:
+                shown[i] = f"{r.choice([n.replace('_', ' '), n.replace('_', ' '), 'the ' + n.replace('_', ' '), 'the one called', 'named', 'called'])} {shown[i]}"
         return r.choice(self.requests).strip().format(*shown), values
 
 
@@ -376,7 +386,7 @@ class Composed(Tool):
                 entry = (n, B, note, VALUES["switch"], None)
             else:
                 kind = KINDS[k]
-                n = r.choice(kind.names) if r.random() < 0.93 else r.choice([pseudo(r), f"{r.choice(kind.names)}_{r.choice(['value', 'name', 'arg', 'field'])}", f"{noun.split()[0]}_{r.choice(kind.names)}"])
+                n = r.choice(kind.names) if r.random() < 0.8 else r.choice([odd_key(r), odd_key(r), f"{r.choice(kind.names)}_{r.choice(['value', 'name', 'arg', 'field'])}", f"{noun.split()[0]}_{r.choice(kind.names)}"])
                 if r.random() < 0.08:
                     n = spell(r, [noun, n])
                 entry = (n, kind.type, r.choice(kind.texts) if kind.texts else "", kind.value, kind.enum if kind.closed or (kind.enum and r.random() < 0.3) else None)
@@ -404,7 +414,7 @@ class Composed(Tool):
             k = self.kinds[n]
             if isinstance(k, tuple):
                 parts.append(" " + k[0 if v else 1])
-            elif r.random() < 0.12:
+            elif r.random() < 0.18:
                 parts.append(r.choice([", {n} {v}", " with {n} {v}", ", {n}: {v}", ", {n}={v}", " and {n} {v}", ", the {n} is {v}"]).format(n=n.replace("_", " "), v=v))
             else:
                 text = said(r, k, v)
@@ -641,7 +651,7 @@ def bind(r, size):
     """Tools with arbitrary names and keys, each asked for about once, by its name: which keys belong to it must be looked up.
 
     From bare definitions, where name and keys are close to each other, to complete ones."""
-    full = r.choice([0, 0, 0, 1, 1, 2, 2])
+    full = r.choice([0, 0, 1, 1, 2, 2, 2, 2])
     n = r.randint(2, max(2, min(8, int(size // (55, 105, 135)[full]))))
     common = plain_word(r) if r.random() < 0.2 else None
     offered, used, names = [], [], set()
@@ -654,11 +664,11 @@ def bind(r, size):
             continue
         names.add(name)
         properties = {}
-        for _ in range(r.choice([0, 1, 1, 1, 1, 2, 2, 2, 3, 3])):
+        for _ in range(r.choice([0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4])):
             key = r.choice(used) if used and r.random() < 0.15 else r.choice(KEYS) if r.random() < 0.5 else plain_word(r) if r.random() < 0.7 else f"{plain_word(r)}_{plain_word(r)}"
             properties[key] = {"type": r.choice([S, S, S, S, I, I, N, B])}
-            if full == 2 and r.random() < 0.5:
-                properties[key]["description"] = cap(words_of(r, r.choice([1, 2, 3])))
+            if full == 2 and r.random() < 0.6:
+                properties[key]["description"] = cap(words_of(r, r.choice([1, 2, 3, 4, 6, 8])) + r.choice(["", "", ".", f", e.g. {words_of(r, 1)}"]))
         used += properties
         f = {"name": name}
         if full == 2 and r.random() < 0.8:
@@ -683,5 +693,9 @@ def bind(r, size):
         q = r.choice(BINDS).format(n=said_name, v=r.choice([", ", " and ", ", ", " "] if not any(" " in x for x in parts) else [", ", " and "]).join(parts)) if parts else r.choice(["{n}", "call {n}", "{n} please", "do {n}", "use {n}"]).format(n=said_name)
         messages += [{"role": "user", "content": typed(r, q, arguments | {"": name})},
                      {"role": "assistant", "content": "", "tool_calls": [call(name, arguments)], "open": True}]
-    messages[-1].pop("open", None)
+    last = messages[-1]
+    last.pop("open", None)
+    if last.get("tool_calls") and r.random() < 0.4:
+        f = last["tool_calls"][0]["function"]
+        last["reasoning_content"] = think(r, f["name"], f["arguments"])
     return {"tools": offered, "messages": messages, "short": r.random() < 0.6}

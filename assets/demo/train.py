@@ -136,7 +136,7 @@ class Trainer:
             mean.copy_(saved[name])
 
 
-def make_batches(pipe):
+def make_batches(pipe, plan):
     """One of the other processes: gets (number, tokens, part of the run), answers with a batch."""
     ctypes.CDLL(None).prctl(1, 9)       # PR_SET_PDEATHSIG: end with the trainer, however that ends
     os.nice(5)
@@ -145,8 +145,8 @@ def make_batches(pipe):
     while True:
         try:
             number, tokens, progress = pipe.recv()
-            s = stages.stage(progress)
-            made = corpus.batch(SEED * 1_000_003 + number, vocab, s.tasks, tokens, s.lead, s.marked)
+            s = plan.stage(progress)
+            made = corpus.batch((SEED + plan.seed) * 1_000_003 + number, vocab, s.tasks, tokens, s.lead, s.marked)
             pipe.send((made[0].astype(np.uint16), made[1].astype(np.uint16), made[2].astype(np.float16), made[3].astype(np.int32)))
         except (EOFError, BrokenPipeError, KeyboardInterrupt):
             return
@@ -155,12 +155,12 @@ def make_batches(pipe):
 class Makers:
     """The processes that make batches; each has two to do."""
 
-    def __init__(self, n, tokens):
+    def __init__(self, n, tokens, plan):
         self.tokens, self.number, self.progress, self.pipes, self.processes = tokens, 0, 0.0, [], []
         context = multiprocessing.get_context("fork")
         for _ in range(n):
             ours, theirs = context.Pipe()
-            p = context.Process(target=make_batches, args=(theirs,), daemon=True)
+            p = context.Process(target=make_batches, args=(theirs, plan), daemon=True)
             p.start()
             theirs.close()
             self.pipes.append(ours)
@@ -197,7 +197,8 @@ def main():
     ap.add_argument("--eager", action="store_true", help="compile nothing")
     a = ap.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
-    makers = Makers(a.makers, a.tokens)         # before the device is touched: they are forked
+    plan = stages.CONTINUED if a.start else stages.FRESH
+    makers = Makers(a.makers, a.tokens, plan)         # before the device is touched: they are forked
     log = open(a.out / "log.txt", "a", encoding="utf-8")
 
     def say(line):
@@ -236,7 +237,7 @@ def main():
         progress = makers.progress = (now - start) / max(1.0, end - start)
         if progress >= 1:
             break
-        loss, hits = trainer.step(batch, stages.rate(step, progress))
+        loss, hits = trainer.step(batch, plan.rate(step, progress))
         trainer.average(max(0.005, 1 / (step + 1)))
         step += 1
         if step % 4 == 0:
@@ -248,8 +249,8 @@ def main():
             value, share = loss.item(), hits.item()
             now = time.time()
             speed = (step - said_step) * a.tokens / (now - said)
-            say(f"{now - BEGAN:6.1f} s  {stages.stage(progress).name:6s} {100 * progress:5.1f} %  step {step:6d}  {step * a.tokens / 1e6:8.2f} M tokens  {speed / 1e3:8.1f} k/s  "
-                f"loss {value:.4f}  hits {share:.4f}  rate {stages.rate(step, progress):.3f}  waited {waited:.1f} s")
+            say(f"{now - BEGAN:6.1f} s  {plan.stage(progress).name:6s} {100 * progress:5.1f} %  step {step:6d}  {step * a.tokens / 1e6:8.2f} M tokens  {speed / 1e3:8.1f} k/s  "
+                f"loss {value:.4f}  hits {share:.4f}  rate {plan.rate(step, progress):.3f}  waited {waited:.1f} s")
             if value != value:
                 raise SystemExit("the loss is not a number")
             said, said_step, waited = now, step, 0.0
