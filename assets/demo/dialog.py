@@ -194,8 +194,30 @@ def manual(r):
     return noise(r, expand(r, r.choice(t.questions))), t.answer
 
 
-def plain(r):
-    """A question without document or tool, and its answer."""
+# What a question is about, and the words of tools that could answer it: with such a tool offered it is not to be asked as one that nobody can answer.
+ANSWERABLE = [(re.compile(q, re.I), re.compile(t, re.I)) for q, t in (
+    (r"\d|plus|minus|times|divided|square root|percent|calculat|prime|equation", r"add|sum|calc|comput|expression|multip|subtract|divi|number|math|prime|sqrt|root|percent|power|convert|product|factor|round|max|evaluat|unit"),
+    (r"translat|french|german|language", r"translat|language|say"), (r"weather", r"weather|forecast|temperature|rain|umbrella"), (r"time|day|date|when|old|year", r"time|date|day|clock|calendar|when|year"),
+    (r"news|happened|war", r"news|headline"), (r"alarm|remind", r"alarm|remind|timer|wake|task|note"), (r"music|sing|song|play|rap|listen", r"music|song|play|volume|artist"), (r"light", r"light|lamp|bright|switch"),
+    (r"mail|letter|write", r"mail|message|send|write|post"), (r".", r"search|wiki|google|\bweb\b|internet|dictionary|defin|encyclo|article|lookup|look up"), (r"flight|trip|visit|distance|get to|where|see in|far", r"flight|route|distance|direction|travel|hotel|trip|map|locat|navig"),
+    (r"recipe|cook|eat|food|calorie|healthy|wine|pizza", r"recipe|cook|food|calor|nutri|dish|meal|restaurant|pizza|order"), (r"price|cost|much|rich|buy|order", r"price|cost|stock|quote|order|buy|shop|purchase|product"), (r"call", r"call|phone|dial"),
+    (r"browser|open", r"open|brows|url|page"), (r"joke|interesting|secret", r"joke|quote|fact"), (r"poem|story|draw|picture|haiku|essay|table|list|count|name", r"write|draw|image|picture|paint|story|poem|generat|list|count|name"),
+    (r"code|function|loop|error|test|python|program", r"code|run|test|exec|debug|compil|function|shell"), (r"book|movie|tv|wrote|hamlet", r"book|movie|film|read|author"), (r"people|capital|president|currency|country|king|population|city", r"population|capital|country|currency|exchange|city"),
+    (r"mean|define|word|synonym|spell|rhyme|opposite|plural", r"word|synonym|rhyme|spell|term|meaning|revers|text"))]
+
+
+def plain(r, offered=()):
+    """A question without document or tool, and its answer; none that one of the tools offered could answer."""
+    while True:
+        q, a = any_plain(r)
+        if a != UNKNOWN or not offered:
+            return q, a
+        tools = " ".join(t.name.replace("_", " ") + " " + t.schema["function"].get("description", "") for t in offered)
+        if not any(asked.search(q) and able.search(tools) for asked, able in ANSWERABLE):
+            return q, a
+
+
+def any_plain(r):
     k = r.random()
     if k < 0.45:
         return manual(r)

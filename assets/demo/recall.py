@@ -10,8 +10,14 @@ import words as w
 VOWELS, CONSONANTS = "aeiou", "bcdfghjklmnprstvwz"
 
 
+BLENDED = [x for x in w.FIRST + w.LAST + w.PLACE + w.NOUN + w.OBJECT + w.ANIMAL + w.FOOD + w.LANGUAGE + w.ADJ + w.VERB if x.isalpha() and len(x) > 3]
+
+
 def pseudo(r):
-    """A word that does not exist."""
+    """A word that does not exist; some begin like one word and end like another, so that a copy cannot be guessed."""
+    if r.random() < 0.3:
+        a, b = r.choice(BLENDED), r.choice(BLENDED)
+        return (a[:r.randint(2, 5)] + b[-r.randint(2, 5):]).lower()
     s = "".join(r.choice(CONSONANTS) + r.choice(VOWELS) + r.choice(["", "", "n", "r", "l", "s", "x", "th", "m"])
                 for _ in range(r.choice([1, 2, 2, 2, 3])))
     return s

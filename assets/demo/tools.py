@@ -531,7 +531,7 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
         turns += 1
         room -= 70
         if r.random() < 0.22:
-            q, a = dialog.plain(r)
+            q, a = dialog.plain(r, offered)
             messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": r.choice(NO_TOOL)}]
             continue
         t = r.choice(offered)
@@ -596,7 +596,7 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
             q, a = about(r, offered)
             messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
         while r.random() < 0.15:
-            q, a = dialog.plain(r)
+            q, a = dialog.plain(r, offered)
             messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
         q, arguments = t.ask(r, strange)
         q = typed(r, q, arguments)
@@ -607,7 +607,7 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
         else:
             messages[-1]["open"] = True
     if r.random() < 0.15:
-        q, a = dialog.plain(r)
+        q, a = dialog.plain(r, offered)
         messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
     last = messages[-1]
     last.pop("open", None)
