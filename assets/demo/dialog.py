@@ -97,6 +97,23 @@ def ask_unknown(r):
     return q.replace("{y}", str(r.randint(1000, 2024))).replace("{s}", recall.pseudo(r))
 
 
+# Words that no question about the manual has.
+KNOWN = set(re.findall(r"[a-z]+", " ".join(q for t in TOPICS for q in t.questions + [p for _, p in t.phrases]).lower()))
+STRANGE = {k: [x for x in v if not set(re.findall(r"[a-z]+", x.lower())) & KNOWN] for k, v in
+           (("n", w.NOUN + w.OBJECT + w.ANIMAL + w.FOOD + w.HOBBY + w.JOB + w.PLANTWORD + w.MATERIAL + w.INSTRUMENT), ("v", w.VERB + "paint knit sew boil roast plant marry teach climb juggle drive ride hunt polish fry melt tame breed carve iron grill wash peel brew weave feed train impress tickle dig brush lift throw mend borrow admire invent".split()), ("a", w.ADJ + w.COLOR), ("p", w.PLACE))}
+
+
+def ask_strange(r):
+    """Asked like a question about the manual, but with words from elsewhere."""
+    n, m = (r.choice(STRANGE["n"]) if r.random() < 0.75 else recall.pseudo(r) for _ in range(2))
+    v, a, p = r.choice(STRANGE["v"]), r.choice(STRANGE["a"]), r.choice(STRANGE["p"]) if r.random() < 0.8 else recall.cap(recall.pseudo(r))
+    kind = r.choice(["fact", "fact", "can", "can", "if"])
+    phrase = r.choice({"fact": [n, f"the {n}", f"the {n} of {p}", f"the {n} of the {m}", f"{a} {n}s", p, f"{r.choice(w.FIRST)} {r.choice(w.LAST)}", f"{n} and {m}", f"the {n} in {p}", f"a {a} {n}", f"{n} {m}"],
+                       "can": [f"{v} {n}", f"{v} a {n}", f"{v} the {n} in {p}", f"{v} my {n}", f"{v} {a} {n}s", f"become a {n}", f"{v} a {n} with a {m}", f"travel to {p}", f"grow {n}"],
+                       "if": [f"I {v} the {n}", f"the {n} is {a}", f"a {n} meets a {m}", f"it rains in {p}", f"I eat a {n}", f"the {n} falls on the {m}", f"my {n} is {a}"]}[kind])
+    return r.choice([f for f in FRAMES[kind] if "keyhole" not in f and "manual" not in f and "command" not in f]).replace("{}", phrase)
+
+
 # Words that people use for one another; a training question has some of them exchanged.
 SYNONYMS = [s.split("/") for s in """show/display/print/list/view|start/launch/run/open/fire up/boot|stop/end/cancel/abort/halt/terminate|big/large/huge|folder/directory/dir|
 model/llm/network/neural network|keyhole/the program/this app/the app/the application/this program/the software/this tool|need/require/want|use/utilise/work with|
@@ -123,6 +140,11 @@ INSIDE = ["really", "actually", "just", "maybe", "here", "somehow", "also", "alr
 TRAILER = ["I couldn't find it anywhere.", "I'm asking for a friend.", "Thanks in advance.", "Just curious.", "I'm new to this.", "That would help me.", "I looked in the readme.", "I don't want to break anything.", "It is for work.", "Short answer please."]
 
 
+def unknown(r):
+    """A question that the demo model cannot answer."""
+    return ask_unknown(r) if r.random() < 0.5 else ask_strange(r)
+
+
 def typo(r, text):
     i = r.randrange(len(text) - 1)
     k = r.random()
@@ -136,7 +158,7 @@ def typo(r, text):
 
 
 def noise(r, q, strength=1.0):
-    """The question as somebody else would type it."""
+    """The question as somebody else would type it; strength below 1 is for what is not about Keyhole."""
     if r.random() < 0.35 * strength:
         q = _PATTERN.sub(lambda m: r.choice(_LOOKUP[m.group(1)]) if r.random() < 0.5 else m.group(1), q)
     if r.random() < 0.10 * strength:
@@ -157,9 +179,9 @@ def noise(r, q, strength=1.0):
                 r.shuffle(words)
             q = " ".join(words)
     if r.random() < 0.16 * strength:
-        q = r.choice(BEFORE) + q
+        q = r.choice([x for x in BEFORE if strength == 1 or "keyhole" not in x]) + q
     if r.random() < 0.08 * strength:
-        q = q.rstrip("?.!") + r.choice(AFTER) + ("?" if q.endswith("?") else "")
+        q = q.rstrip("?.!") + r.choice([x for x in AFTER if strength == 1 or "keyhole" not in x]) + ("?" if q.endswith("?") else "")
     if r.random() < 0.08 * strength:
         q = recall.cap(r.choice(PREAMBLE)) + " " + (recall.cap(q) if r.random() < 0.5 else q)
     elif r.random() < 0.04 * strength:
@@ -221,10 +243,10 @@ def any_plain(r):
     k = r.random()
     if k < 0.45:
         return manual(r)
-    if k < 0.75:
+    if k < 0.68:
         answer, asks = r.choice(SMALL)
         return noise(r, r.choice(asks.split("|")), 0.3), answer
-    return noise(r, ask_unknown(r), 0.5), UNKNOWN
+    return noise(r, unknown(r), 0.5), UNKNOWN
 
 
 def conversation(r, vocab, size, thinking=0.4):
@@ -235,14 +257,14 @@ def conversation(r, vocab, size, thinking=0.4):
     room = size - 40
     while room > 0:
         k = r.random()
-        if k < 0.8:
+        if k < 0.74:
             q, a = manual(r)
             thought = r.choice(KEY_THOUGHT)
-        elif k < 0.9:
+        elif k < 0.84:
             answer, asks = r.choice(SMALL)
             q, a, thought = noise(r, r.choice(asks.split("|")), 0.3), answer, "A short friendly answer is enough."
         else:
-            q, a, thought = noise(r, ask_unknown(r), 0.5), UNKNOWN, "This is not about Keyhole, and I do not know it."
+            q, a, thought = noise(r, unknown(r), 0.5), UNKNOWN, "This is not about Keyhole, and I do not know it."
         cut = None
         if r.random() < 0.6:        # the beginning of an answer is where it is chosen: leave out the rest of some
             cut = " ".join(a.split()[:r.randint(4, 8)])
