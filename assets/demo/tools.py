@@ -584,8 +584,8 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
     Most results are left out ("open" calls), which leaves more room for calls; the last one ends with its stop token.
     """
     short = r.random() < short
-    n = max(1, min(6, int((size - (20 if short else 150)) // 140)))
-    n = r.randint(max(1, n - 2), n)
+    n = max(1, min(6, int((size - (20 if short else 150)) // 115)))
+    n = r.randint(max(1, n - 1), n)
     offered = draw_set(r, n)
     messages = [{"role": "system", "content": r.choice(dialog.SYSTEMS)}] if r.random() < 0.15 else []
     order = r.sample(offered, r.randint(max(1, n - 1), n))
