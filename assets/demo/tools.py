@@ -445,7 +445,7 @@ def unseen(r):
 
 
 def draw(r):
-    return Composed(r) if r.random() < 0.35 else Written(r, r.choice(FAMILIES if r.random() < 0.4 or not WRITTEN else WRITTEN))
+    return Composed(r) if r.random() < 0.3 else Written(r, r.choice(FAMILIES if r.random() < 0.5 else WRITTEN))
 
 
 def draw_set(r, n):
