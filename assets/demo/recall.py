@@ -70,8 +70,8 @@ def person(r):
         return r.choice(w.FIRST)
     if k < 0.75:
         return r.choice(w.FIRST) + " " + r.choice(w.LAST)
-    if k < 0.85:
-        return r.choice(["Dr.", "Mr.", "Mrs.", "Ms.", "Professor", "Captain"]) + " " + r.choice(w.LAST)
+    if k < 0.88:
+        return r.choice(["Dr.", "Dr.", "Mr.", "Mrs.", "Ms.", "Prof.", "St.", "Professor", "Captain"]) + " " + (r.choice(w.LAST) if r.random() < 0.6 else cap(pseudo(r)))
     return pseudo(r).capitalize()
 
 
