@@ -1,56 +1,76 @@
-"""Attention over conversations laid end to end: attention.cpp where the processor has AMX, plain PyTorch elsewhere."""
-
-from functools import cache
-from pathlib import Path
+"""Attention over conversations laid end to end, none of which sees another: a flash kernel on the GPU, plain PyTorch elsewhere."""
 
 import torch
 import torch.nn.functional as F
 
 
-@cache
-def _native():
-    """The compiled attention.cpp, or None."""
-    if "amx_bf16" not in Path("/proc/cpuinfo").read_text():
-        return None
-    from torch.utils.cpp_extension import load
-    return load("attention", [str(Path(__file__).with_suffix(".cpp"))],
-                extra_cflags=["-std=c++20", "-O3", "-march=sapphirerapids", "-mprefer-vector-width=512", "-ffast-math"])
-
-
-@cache
-def _angles(n, r, base):
-    """(n, r) float32: cosines of every position, then sines."""
-    angle = torch.arange(n, dtype=torch.float64)[:, None] * base ** (-torch.arange(0, r, 2, dtype=torch.float64) / r)
-    return torch.cat([angle.cos(), angle.sin()], -1).float()
-
-
-class _Attend(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, q, k, k_pe, v, cs, starts):
-        out, sums = _native().forward(q, k, k_pe, v, cs, starts)
-        ctx.save_for_backward(q, k, k_pe, v, cs, starts, out, sums)
-        return out
-
-    @staticmethod
-    def backward(ctx, grad):
-        return *_native().backward(*ctx.saved_tensors, grad.contiguous()), None, None
-
-
-def _rotate(x, cs):
-    cos, sin = (a[:, None] for a in cs.chunk(2, -1))
+def rotate(x, cos, sin):
+    """x (T, ..., R), the pairs side by side; cos and sin (T, R/2)."""
+    for _ in range(x.dim() - 2):
+        cos, sin = cos[:, None], sin[:, None]
     a, b = x[..., 0::2].float(), x[..., 1::2].float()
     return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2).to(x.dtype)
 
 
-def attend(q, k, k_pe, v, starts, base):
-    """q (T, H, N+R), k (T, H, N), k_pe (T, R), v (T, H, V) -> (T, H, V); starts: where each conversation begins, and T."""
-    n = k.shape[-1]
-    cs = _angles(8192, k_pe.shape[-1], base)
-    if _native():
-        return _Attend.apply(q, k, k_pe, v, cs, starts)
+def angles(positions, r, base):
+    """Cosines and sines (T, R/2) of the positions (T,)."""
+    f = base ** (-torch.arange(0, r, 2, dtype=torch.float32, device=positions.device) / r)
+    angle = positions.float()[:, None] * f
+    return angle.cos(), angle.sin()
+
+
+def plain(q, k, v, starts, longest):
+    """q, k (T, H, N), v (T, H, V) -> (T, H, V); starts: where each conversation begins, and T; longest: of them."""
     out = []
-    for a, b in zip(starts[:-1].tolist(), starts[1:].tolist()):
-        queries = torch.cat([q[a:b, :, :n], _rotate(q[a:b, :, n:], cs[:b - a])], -1)
-        keys = torch.cat([k[a:b], _rotate(k_pe[a:b, None], cs[:b - a]).expand(-1, q.shape[1], -1)], -1)
-        out.append(F.scaled_dot_product_attention(*(x.transpose(0, 1)[None] for x in (queries, keys, v[a:b])), is_causal=True)[0].transpose(0, 1))
+    bounds = starts.tolist()
+    for a, b in zip(bounds[:-1], bounds[1:]):
+        one = F.scaled_dot_product_attention(*(x[a:b].transpose(0, 1)[None] for x in (q, k, v)), is_causal=True)
+        out.append(one[0].transpose(0, 1))
     return torch.cat(out)
+
+
+def flash(q, k, v, starts, longest):
+    """As plain; the kernel wants values as wide as the keys."""
+    width = v.shape[-1]
+    v = F.pad(v, (0, q.shape[-1] - width))
+    return torch.ops.aten._flash_attention_forward(q, k, v, starts, starts, longest, longest, 0.0, True, False)[0][..., :width]
+
+
+def varlen(q, k, v, starts, longest):
+    """As flash, through PyTorch's public function."""
+    from torch.nn.attention.varlen import varlen_attn
+    width = v.shape[-1]
+    v = F.pad(v, (0, q.shape[-1] - width))
+    return varlen_attn(q, k, v, starts, starts, longest, longest, window_size=(-1, 0))[..., :width]
+
+
+def efficient(q, k, v, starts, longest):
+    out = torch.ops.aten._efficient_attention_forward(q[None], k[None], v[None], None, starts, starts, longest, longest, 0.0, 1, True)
+    return out[0][0]
+
+
+def choose(device, heads, width, v_width):
+    """The first way that computes here what `plain` computes, forwards and backwards."""
+    if device.type == "cpu":
+        return plain
+    g = torch.Generator(device="cpu").manual_seed(1)
+    bounds = [0, 3, 300, 301, 512]
+    starts = torch.tensor(bounds, dtype=torch.int32, device=device)
+    inputs = [torch.randn(512, heads, n, generator=g).to(device, torch.bfloat16) for n in (width, width, v_width, v_width)]
+
+    def run(way, cast):
+        q, k, v = (x.to(cast).requires_grad_() for x in inputs[:3])
+        out = way(q, k, v, starts, 297)
+        return [out.detach(), *torch.autograd.grad(out, (q, k, v), inputs[3].to(cast))]
+
+    wanted = run(plain, torch.float32)
+    for way in (flash, varlen, efficient):
+        try:
+            off = max(float((a.float() - b).norm() / b.norm()) for a, b in zip(run(way, torch.bfloat16), wanted))
+        except Exception as e:
+            print(f"attention {way.__name__}: {str(e).splitlines()[0][:200]}", flush=True)
+            continue
+        print(f"attention {way.__name__}: off by {off:.1e}", flush=True)
+        if off < 2e-2:
+            return way
+    return plain

@@ -63,11 +63,11 @@ TASKS = {
     "among": (60, 300, lambda r, v, size: recall.among(r, v, size)),
     "long": (300, 1300, lambda r, v, size: recall.among(r, v, size) if r.random() < 0.7 else recall.conversation(r, v, size)),
     "longest": (1300, 5000, lambda r, v, size: recall.among(r, v, size)),
-    "once": (200, 700, lambda r, v, size: tools.once(r, size, 0.4, 0.15)),
-    "brief": (150, 700, lambda r, v, size: tools.once(r, size, 0.3, 0.15, 0.7, 0.3)),
-    "bind": (150, 700, lambda r, v, size: tools.bind(r, size)),
+    "once": (320, 950, lambda r, v, size: tools.once(r, size, 0.6, 0.2)),
+    "brief": (220, 800, lambda r, v, size: tools.once(r, size, 0.5, 0.2, 0.5, 0.3)),
+    "bind": (200, 800, lambda r, v, size: tools.bind(r, size)),
     "choose": (150, 600, lambda r, v, size: tools.choose(r, size)),
-    "calls": (260, 700, lambda r, v, size: tools.conversation(r, size, 0.4, 9, 0.85, 0.3)),
+    "calls": (350, 900, lambda r, v, size: tools.conversation(r, size, 0.5, 9, 0.85, 0.3)),
     "manual": (50, 180, lambda r, v, size: dialog.conversation(r, v, size)),
 }
 

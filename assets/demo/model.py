@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attention import attend
+import attention
 
 
 @dataclass(frozen=True)
 class Config:
     """Hyper-parameters; names as in the GGUF keys where there is one."""
     vocab: int = 3072
-    n_layer: int = 6
+    n_layer: int = 8
     n_dense: int = 1
     hidden: int = 256
     n_head: int = 5
@@ -28,7 +28,7 @@ class Config:
     rope: int = 32
     v_dim: int = 64
     ff_dense: int = 768
-    ff_expert: int = 128
+    ff_expert: int = 96
     n_expert: int = 8
     n_expert_used: int = 2
     routed_scale: float = 1.8
@@ -37,42 +37,86 @@ class Config:
     context: int = 8192
 
 
-STEP = 256
+BF = torch.bfloat16
 
 
 def _matrix(*shape, gain=1.0):
     return nn.Parameter(torch.randn(*shape) * gain * shape[-1] ** -0.5)
 
 
-# Element-wise chains, compiled: fused they cost a third of what single operations do.
+# The four pieces between which attention runs. They take tensors and numbers only, so that each is compiled once for all layers.
 
-@torch.compile
 def norm(x, weight, eps):
     """RMS norm over the last axis, in float32; result bfloat16."""
     x = x.float()
-    return (x * torch.rsqrt((x * x).mean(-1, keepdim=True) + eps) * weight).to(torch.bfloat16)
+    return (x * torch.rsqrt((x * x).mean(-1, keepdim=True) + eps) * weight).to(BF)
 
 
-@torch.compile
-def swish(both):
-    """both (rows, 2F): gate and up side by side."""
-    gate, up = both.float().chunk(2, -1)
-    return (F.silu(gate) * up).to(torch.bfloat16)
+def queries_keys_values(x, cos, sin, attn_norm, q_a, q_a_norm, q_b, kv_a, kv_a_norm, k_b, v_b, eps):
+    """MLA in its expanded form; k_b (H, L, N) and v_b (H, V, L) are kept in the layout of the absorbed form."""
+    t, heads, latent_size, nope = x.shape[0], *k_b.shape
+    rope = 2 * cos.shape[1]
+    h = norm(x, attn_norm, eps)
+    q, latent, k_pe = (h @ torch.cat([q_a, kv_a]).to(BF).T).split([q_a.shape[0], latent_size, rope], -1)
+    q = (norm(q, q_a_norm, eps) @ q_b.to(BF).T).view(t, heads, nope + rope)
+    latent = norm(latent, kv_a_norm, eps)
+    k = (latent @ k_b.to(BF).transpose(0, 1).reshape(latent_size, -1)).view(t, heads, nope)
+    v = (latent @ v_b.to(BF).reshape(-1, latent_size).T).view(t, heads, -1)
+    k_pe = attention.rotate(k_pe[:, None], cos, sin).expand(-1, heads, -1)
+    q = torch.cat([q[..., :nope], attention.rotate(q[..., nope:], cos, sin)], -1)
+    return q.contiguous(), torch.cat([k, k_pe], -1).contiguous(), v.contiguous()
 
 
-@torch.compile
-def swish_gradient(both, grad):
-    gate, up = both.float().chunk(2, -1)
-    grad, s = grad.float(), torch.sigmoid(gate)
-    return torch.cat([grad * up * s * (1 + gate * (1 - s)), grad * gate * s], -1).to(torch.bfloat16)
+def swiglu(h, gate, up, down):
+    both = h @ torch.cat([gate, up]).to(BF).T
+    g, u = both.float().chunk(2, -1)
+    return (F.silu(g) * u).to(BF) @ down.to(BF).T
+
+
+def dense(x, heads, out, ffn_norm, gate, up, down, eps):
+    x = x + heads.flatten(1) @ out.to(BF).T
+    return x + swiglu(norm(x, ffn_norm, eps), gate, up, down)
+
+
+def experts(x, heads, out, ffn_norm, router, bias, gate, up, down, shared_gate, shared_up, shared_down, used, scale, eps):
+    """K of E experts by sigmoid score + bias, weighted by the score alone (normalised, times scale), plus one shared expert.
+
+    All experts are computed and most of them weighted with zero: at this size that is faster than gathering rows. Also returns
+    how many tokens chose each."""
+    x = x + heads.flatten(1) @ out.to(BF).T
+    h = norm(x, ffn_norm, eps)
+    scores = torch.sigmoid(h.float() @ router.T)
+    ranked = scores.detach() + bias
+    chosen = ((ranked[:, None, :] > ranked[:, :, None]).sum(-1) < used).float()
+    weights = scores * chosen
+    weights = weights / weights.sum(1, keepdim=True).clamp_min(2.0 ** -14) * scale
+    both = h @ torch.cat([gate.flatten(0, 1), up.flatten(0, 1)]).to(BF).T
+    g, u = both.float().chunk(2, -1)
+    mid = (F.silu(g) * u).view(-1, gate.shape[0], gate.shape[1]) * weights[..., None]
+    routed = mid.flatten(1).to(BF) @ down.to(BF).transpose(0, 1).flatten(1).T
+    return x + routed + swiglu(h, shared_gate, shared_up, shared_down), chosen.sum(0)
+
+
+def loss(x, last_norm, head, where, wanted, weights, eps):
+    """Weighted mean cross-entropy at the positions `where`, and the share of exact hits among those whose weight is not zero."""
+    logits = (norm(x[where], last_norm, eps) @ head.to(BF).T).float()
+    each = F.cross_entropy(logits, wanted, reduction="none")
+    counted = (weights > 0).float()
+    hits = (logits.detach().argmax(-1) == wanted).float() * counted
+    return (each * weights).sum() / weights.sum(), hits.sum() / counted.sum()
+
+
+class Parts:
+    """The pieces above, compiled or as they are."""
+
+    def __init__(self, compiled):
+        wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
+        self.queries_keys_values, self.dense, self.experts, self.loss = map(wrap, (queries_keys_values, dense, experts, loss))
 
 
 class Attention(nn.Module):
-    """MLA in its expanded form; k_b and v_b are kept in the layout of the absorbed form, (H, L, N) and (H, V, L)."""
-
     def __init__(self, c):
         super().__init__()
-        self.c = c
         self.q_a = _matrix(c.q_lora, c.hidden)
         self.q_a_norm = nn.Parameter(torch.ones(c.q_lora))
         self.q_b = _matrix(c.n_head * (c.nope + c.rope), c.q_lora)
@@ -82,20 +126,6 @@ class Attention(nn.Module):
         self.v_b = _matrix(c.n_head, c.v_dim, c.kv_lora)
         self.out = _matrix(c.hidden, c.n_head * c.v_dim, gain=0.2)
 
-    def forward(self, h, starts):
-        """h (T, D) bfloat16, normed -> (T, D)."""
-        c = self.c
-        t = h.shape[0]
-        bf = torch.bfloat16
-        q, latent, k_pe = (h @ torch.cat([self.q_a, self.kv_a]).to(bf).T).split([c.q_lora, c.kv_lora, c.rope], -1)
-        q = norm(q, self.q_a_norm, c.eps) @ self.q_b.to(bf).T
-        latent = norm(latent, self.kv_a_norm, c.eps)
-        k = latent @ self.k_b.to(bf).transpose(0, 1).reshape(c.kv_lora, -1)         # (L, H*N)
-        v = latent @ self.v_b.to(bf).reshape(-1, c.kv_lora).T                       # (H*V, L)
-        heads = attend(q.view(t, c.n_head, -1), k.view(t, c.n_head, -1), k_pe.contiguous(), v.view(t, c.n_head, -1),
-                       starts, c.rope_base)
-        return heads.view(t, -1) @ self.out.to(bf).T
-
 
 class Dense(nn.Module):
     def __init__(self, c, width):
@@ -103,144 +133,39 @@ class Dense(nn.Module):
         self.gate, self.up = _matrix(width, c.hidden), _matrix(width, c.hidden)
         self.down = _matrix(c.hidden, width, gain=0.2)
 
-    def forward(self, h):
-        bf = torch.bfloat16
-        both = h @ torch.cat([self.gate, self.up]).to(bf).T
-        return _Swish.apply(both) @ self.down.to(bf).T
-
-
-class _Swish(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, both):
-        ctx.save_for_backward(both)
-        return swish(both)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return swish_gradient(ctx.saved_tensors[0], grad)
-
-
-class _Routed(torch.autograd.Function):
-    """sum over the K chosen experts of weight * expert(h): rows sorted by expert, one product per expert and matrix.
-
-    Every expert's rows are filled up to a multiple of STEP: oneDNN compiles a product for every new shape.
-    """
-
-    @staticmethod
-    def forward(ctx, h, weights, both_w, down, chosen):
-        t, k = chosen.shape
-        flat = chosen.flatten()
-        order = flat.argsort(stable=True)
-        counts = torch.bincount(flat, minlength=down.shape[0])
-        sizes = (counts + STEP - 1) // STEP * STEP
-        shift = (sizes.cumsum(0) - sizes) - (counts.cumsum(0) - counts)
-        slot = torch.arange(t * k) + shift[flat[order]]
-        place = torch.empty_like(order)
-        place[order] = slot
-        total = t * k + len(counts) * STEP
-        source = torch.full((total,), t * k)
-        source[slot] = order
-        gaps = (source == t * k).nonzero()[:, 0]
-        source[gaps] = 0
-        rows = h[source // k]
-        both = torch.empty(total, both_w.shape[1], dtype=h.dtype)
-        out = torch.empty(total, h.shape[1], dtype=h.dtype)
-        ctx.sizes = sizes.tolist() + [total - int(sizes.sum())]
-        for w, x, y in zip(both_w, rows.split(ctx.sizes), both.split(ctx.sizes)):
-            torch.mm(x, w.T, out=y)
-        mid = swish(both)
-        for w, x, y in zip(down, mid.split(ctx.sizes), out.split(ctx.sizes)):
-            torch.mm(x, w.T, out=y)
-        out = out[place]
-        ctx.save_for_backward(rows, both, mid, out, weights, both_w, down, source, place, gaps)
-        return _weighted(out, weights)
-
-    @staticmethod
-    def backward(ctx, grad):
-        rows, both, mid, out, weights, both_w, down, source, place, gaps = ctx.saved_tensors
-        t, k = weights.shape
-        spread, d_weights = _spread(grad, out, weights)
-        d_out = spread.view(t * k, -1)[source]
-        d_out[gaps] = 0
-        d_mid, d_rows = torch.empty_like(mid), torch.empty_like(rows)
-        d_both_w, d_down = torch.empty_like(both_w), torch.empty_like(down)
-        for e, (g, m, y) in enumerate(zip(d_out.split(ctx.sizes)[:-1], mid.split(ctx.sizes), d_mid.split(ctx.sizes))):
-            torch.mm(g, down[e], out=y)
-            torch.mm(g.T, m, out=d_down[e])
-        d_both = swish_gradient(both, d_mid)
-        for e, (g, x, y) in enumerate(zip(d_both.split(ctx.sizes)[:-1], rows.split(ctx.sizes), d_rows.split(ctx.sizes))):
-            torch.mm(g, both_w[e], out=y)
-            torch.mm(g.T, x, out=d_both_w[e])
-        return _pairs(d_rows[place], k), d_weights, d_both_w, d_down, None
-
-
-@torch.compile
-def _pairs(rows, k):
-    return rows.view(rows.shape[0] // k, k, -1).float().sum(1).to(torch.bfloat16)
-
-
-@torch.compile
-def _weighted(rows, weights):
-    """rows (T*K, D), weights (T, K) -> (T, D)."""
-    return (rows.view(weights.shape[0], weights.shape[1], -1).float() * weights[..., None]).sum(1).to(torch.bfloat16)
-
-
-@torch.compile
-def _spread(grad, rows, weights):
-    """Gradients of _weighted."""
-    rows = rows.view(weights.shape[0], weights.shape[1], -1)
-    return (grad[:, None].float() * weights[..., None]).to(torch.bfloat16), (grad[:, None].float() * rows.float()).sum(-1)
-
 
 class Experts(nn.Module):
-    """K of E experts by sigmoid score + bias, weighted by the score alone (normalised, times routed_scale), plus
-    one shared expert. The bias has no gradient: `balance` moves it against the load of the last batches."""
+    """The router's bias has no gradient: `balance` moves it against the load of the last batch."""
 
     def __init__(self, c):
         super().__init__()
-        self.c = c
         self.router = _matrix(c.n_expert, c.hidden)
         self.register_buffer("bias", torch.zeros(c.n_expert))
-        self.register_buffer("load", torch.zeros(c.n_expert))
+        self.load = None
         self.gate, self.up = _matrix(c.n_expert, c.ff_expert, c.hidden), _matrix(c.n_expert, c.ff_expert, c.hidden)
         self.down = _matrix(c.n_expert, c.hidden, c.ff_expert, gain=0.2)
         self.shared = Dense(c, c.ff_expert)
 
-    def forward(self, h):
-        c = self.c
-        bf = torch.bfloat16
-        scores = torch.sigmoid(h.float() @ self.router.T)
-        chosen = (scores.detach() + self.bias).topk(c.n_expert_used, dim=-1).indices
-        weights = scores.gather(1, chosen)
-        weights = weights / weights.sum(1, keepdim=True).clamp_min(2.0 ** -14) * c.routed_scale
-        if self.training:
-            self.load += torch.bincount(chosen.flatten(), minlength=c.n_expert)
-        return self.shared(h) + _Routed.apply(h, weights, torch.cat([self.gate, self.up], 1).to(bf), self.down.to(bf), chosen)
-
+    @torch.no_grad()
     def balance(self, rate):
         self.bias += rate * torch.sign(self.load.mean() - self.load)
         self.bias -= self.bias.mean()
-        self.load.zero_()
 
 
 class Block(nn.Module):
     def __init__(self, c, index):
         super().__init__()
-        self.c = c
         self.attn_norm = nn.Parameter(torch.ones(c.hidden))
         self.attn = Attention(c)
         self.ffn_norm = nn.Parameter(torch.ones(c.hidden))
         self.ffn = Dense(c, c.ff_dense) if index < c.n_dense else Experts(c)
-
-    def forward(self, x, starts):
-        x = x + self.attn(norm(x, self.attn_norm, self.c.eps), starts)
-        return x + self.ffn(norm(x, self.ffn_norm, self.c.eps))
 
 
 class Model(nn.Module):
     def __init__(self, c):
         super().__init__()
         self.c = c
+        self.parts, self.attend = Parts(False), attention.plain
         self.embedding = nn.Parameter(torch.randn(c.vocab, c.hidden) * 0.5)
         self.blocks = nn.ModuleList(Block(c, i) for i in range(c.n_layer))
         self.norm = nn.Parameter(torch.ones(c.hidden))
@@ -270,22 +195,18 @@ class Model(nn.Module):
                 q_b[head, c.nope:c.nope + 12:2, 0] = 2.0 * torch.cos(-f * back)
                 q_b[head, c.nope + 1:c.nope + 13:2, 0] = 2.0 * torch.sin(-f * back)
 
-    def hidden_states(self, tokens, starts):
-        """tokens (T,); starts: where each conversation begins, and T -> (T, D), after the last norm."""
+    def loss(self, tokens, positions, starts, longest, where, wanted, weights):
+        """tokens and positions (T,); the rest as in attention.py and in loss() above. Returns loss and hits, both on the device."""
+        c, parts = self.c, self.parts
+        cos, sin = attention.angles(positions, c.rope, c.rope_base)
         x = F.embedding(tokens, self.embedding)
         for block in self.blocks:
-            x = block(x, starts)
-        return norm(x, self.norm, self.c.eps)
-
-    def loss(self, tokens, targets, weights, starts, count=False):
-        """Mean cross-entropy over the positions whose weight is not zero; with count also the share of exact argmax hits."""
-        x = self.hidden_states(tokens, starts)
-        where = weights.nonzero()[:, 0]
-        n = len(where)
-        where = F.pad(where, (0, -n % STEP))
-        w, wanted = weights[where], targets[where]
-        w[n:] = 0
-        logits = (x[where] @ self.head.to(torch.bfloat16).T).float()
-        loss = (F.cross_entropy(logits, wanted, reduction="none") * w).sum() / w.sum()
-        hits = (logits.detach().argmax(-1) == wanted)[w > 0].float().mean().item() if count else None
-        return loss, hits
+            a, f = block.attn, block.ffn
+            q, k, v = parts.queries_keys_values(x, cos, sin, block.attn_norm, a.q_a, a.q_a_norm, a.q_b, a.kv_a, a.kv_a_norm, a.k_b, a.v_b, c.eps)
+            heads = self.attend(q, k, v, starts, longest)
+            if isinstance(f, Dense):
+                x = parts.dense(x, heads, a.out, block.ffn_norm, f.gate, f.up, f.down, c.eps)
+            else:
+                x, f.load = parts.experts(x, heads, a.out, block.ffn_norm, f.router, f.bias, f.gate, f.up, f.down,
+                                          f.shared.gate, f.shared.up, f.shared.down, c.n_expert_used, c.routed_scale, c.eps)
+        return parts.loss(x, self.norm, self.head, where, wanted, weights, c.eps)

@@ -10,8 +10,14 @@ import words as w
 VOWELS, CONSONANTS = "aeiou", "bcdfghjklmnprstvwz"
 
 
+BLENDED = [x for x in w.FIRST + w.LAST + w.PLACE + w.NOUN + w.OBJECT + w.ANIMAL + w.FOOD + w.LANGUAGE + w.ADJ + w.VERB if x.isalpha() and len(x) > 3]
+
+
 def pseudo(r):
-    """A word that does not exist."""
+    """A word that does not exist; some begin like one word and end like another, so that a copy cannot be guessed."""
+    if r.random() < 0.3:
+        a, b = r.choice(BLENDED), r.choice(BLENDED)
+        return (a[:r.randint(2, 5)] + b[-r.randint(2, 5):]).lower()
     s = "".join(r.choice(CONSONANTS) + r.choice(VOWELS) + r.choice(["", "", "n", "r", "l", "s", "x", "th", "m"])
                 for _ in range(r.choice([1, 2, 2, 2, 3])))
     return s
@@ -64,8 +70,8 @@ def person(r):
         return r.choice(w.FIRST)
     if k < 0.75:
         return r.choice(w.FIRST) + " " + r.choice(w.LAST)
-    if k < 0.85:
-        return r.choice(["Dr.", "Mr.", "Mrs.", "Ms.", "Professor", "Captain"]) + " " + r.choice(w.LAST)
+    if k < 0.88:
+        return r.choice(["Dr.", "Dr.", "Mr.", "Mrs.", "Ms.", "Prof.", "St.", "Professor", "Captain"]) + " " + (r.choice(w.LAST) if r.random() < 0.6 else cap(pseudo(r)))
     return pseudo(r).capitalize()
 
 
@@ -292,7 +298,7 @@ TEMPLATES = [line.split(" | ") for line in Path(__file__).with_name("facts.txt")
 def template(r, line=None):
     """A fact of facts.txt."""
     text, questions = line or r.choice(TEMPLATES)
-    values = {k: SLOTS[k](r) for k in set(re.findall(r"\{(\w)\}", text))}
+    values = {k: SLOTS[k](r) for k in sorted(set(re.findall(r"\{(\w)\}", text)))}
     value = ASKED[re.search(r"<(\w+)>", text).group(1)](r)
     put = lambda x: re.sub(r"\{(\w)\}", lambda m: values[m.group(1)], x)
     text = put(re.sub(r"<\w+>", lambda m: value, text))

@@ -1,35 +1,44 @@
-"""The curriculum: what is trained on, in which order, how long. Rate 1.0 is a high learning rate."""
+"""The curriculum: what is trained on and when, in parts of the run. Rate 1.0 is a high learning rate."""
 
 from dataclasses import dataclass
+
+TOKENS = 65536      # per step
+WARM_STEPS = 100    # up to the peak
 
 
 @dataclass(frozen=True)
 class Stage:
     name: str
-    steps: int
-    tokens: int         # per step
+    until: float        # part of the run
     tasks: dict         # task of corpus.py: share of the tokens
-    rate: tuple         # at the stage's first and last step, linear between
     lead: float = 1.0   # weight of the first four tokens of a reply
     marked: float = 1.0     # weight of a token that follows a special token
 
 
-STAGES = [
-    Stage("warm", 60, 8192, {"echo": 1.0}, (0.02, 0.4)),
-    Stage("copy", 400, 8192, {"echo": 0.3, "recall": 0.35, "repeat": 0.1, "among": 0.15, "manual": 0.1}, (0.4, 0.4), 2.0, 2.0),
-    Stage("mixed", 453, 8192, {"recall": 0.15, "among": 0.2, "repeat": 0.05, "once": 0.3, "calls": 0.1, "manual": 0.2}, (0.4, 0.4), 2.0, 2.0),
-    Stage("main", 228, 8192, {"recall": 0.05, "among": 0.07, "long": 0.18, "repeat": 0.05, "once": 0.35, "calls": 0.08, "manual": 0.22}, (0.4, 0.4), 2.0, 2.0),
-    Stage("choose", 184, 8192, {"recall": 0.07, "among": 0.08, "brief": 0.6, "calls": 0.05, "manual": 0.2}, (0.4, 0.4), 3.0, 4.0),
-    Stage("ask", 297, 8192, {"recall": 0.05, "among": 0.08, "brief": 0.65, "manual": 0.22}, (0.4, 0.4), 3.0, 4.0),
-    Stage("end", 227, 8192, {"recall": 0.05, "among": 0.06, "long": 0.12, "longest": 0.02, "brief": 0.3, "once": 0.25, "manual": 0.2}, (0.4, 0.324), 3.0, 4.0),
-    Stage("sharp", 950, 8192, {"recall": 0.05, "among": 0.05, "long": 0.1, "longest": 0.01, "choose": 0.2, "brief": 0.22, "once": 0.2, "manual": 0.18}, (0.34, 0.0), 4.0, 5.0),
-    Stage("wake", 60, 8192, {"recall": 0.04, "among": 0.06, "long": 0.12, "longest": 0.01, "choose": 0.1, "brief": 0.34, "once": 0.18, "manual": 0.15}, (0.05, 0.3), 3.0, 4.0),
-    Stage("tools", 585, 8192, {"recall": 0.04, "among": 0.06, "long": 0.12, "longest": 0.01, "choose": 0.1, "brief": 0.34, "once": 0.18, "manual": 0.15}, (0.3, 0.3), 3.0, 4.0),
-    Stage("bind", 408, 8192, {"recall": 0.02, "among": 0.03, "long": 0.09, "longest": 0.01, "choose": 0.08, "brief": 0.22, "once": 0.08, "bind": 0.34, "manual": 0.13}, (0.3, 0.3), 3.0, 4.0),
-    Stage("bind2", 181, 4096, {"recall": 0.02, "among": 0.03, "long": 0.07, "choose": 0.08, "brief": 0.25, "once": 0.1, "bind": 0.30, "manual": 0.15}, (0.3, 0.3), 3.0, 4.0),
-    Stage("bind3", 700, 4096, {"recall": 0.02, "among": 0.03, "long": 0.07, "choose": 0.08, "brief": 0.25, "once": 0.1, "bind": 0.28, "manual": 0.17}, (0.3, 0.3), 4.0, 5.0),
-    Stage("join", 79, 8192, {"recall": 0.03, "among": 0.05, "long": 0.11, "longest": 0.01, "choose": 0.08, "brief": 0.3, "once": 0.14, "bind": 0.12, "manual": 0.16}, (0.3, 0.0), 4.0, 5.0),
-    Stage("join2", 529, 4096, {"recall": 0.03, "among": 0.05, "long": 0.1, "choose": 0.06, "brief": 0.28, "once": 0.14, "bind": 0.16, "manual": 0.18}, (0.28, 0.15), 4.0, 5.0),
-    Stage("join3", 260, 4096, {"recall": 0.02, "among": 0.04, "long": 0.08, "choose": 0.05, "brief": 0.27, "once": 0.16, "bind": 0.2, "manual": 0.18}, (0.19, 0.16), 5.0, 8.0),
-    Stage("last", 520, 8192, {"recall": 0.03, "among": 0.05, "long": 0.1, "longest": 0.01, "choose": 0.04, "brief": 0.25, "once": 0.2, "bind": 0.13, "manual": 0.19}, (0.16, 0.0), 5.0, 8.0),
-]
+@dataclass(frozen=True)
+class Plan:
+    peak: float         # the rate after the first steps
+    hold: float         # part of the run up to which it stays there; then it goes down to zero in a straight line
+    stages: tuple
+    seed: int = 0       # other batches than another plan's
+
+    def stage(self, progress):
+        """The stage at this part of the run."""
+        return next((s for s in self.stages if progress < s.until), self.stages[-1])
+
+    def rate(self, step, progress):
+        return self.peak * min(1.0, (step + 1) / WARM_STEPS, max(0.0, 1 - progress) / (1 - self.hold))
+
+
+FRESH = Plan(0.8, 0.35, (
+    Stage("copy", 0.05, {"echo": 0.25, "recall": 0.3, "repeat": 0.1, "among": 0.15, "bind": 0.1, "manual": 0.1}, 2.0, 2.0),
+    Stage("short", 0.22, {"recall": 0.12, "among": 0.14, "repeat": 0.04, "bind": 0.2, "choose": 0.06, "brief": 0.2, "once": 0.1, "manual": 0.14}, 2.0, 3.0),
+    Stage("main", 0.7, {"recall": 0.05, "among": 0.08, "long": 0.16, "longest": 0.05, "repeat": 0.02, "bind": 0.13, "choose": 0.04, "brief": 0.17, "once": 0.14, "calls": 0.04, "manual": 0.12}, 2.0, 3.0),
+    Stage("end", 1.0, {"recall": 0.04, "among": 0.07, "long": 0.18, "longest": 0.06, "repeat": 0.01, "bind": 0.08, "choose": 0.03, "brief": 0.18, "once": 0.17, "calls": 0.04, "manual": 0.14}, 2.0, 3.0),
+))
+
+# From the weights of a run before (--start).
+CONTINUED = Plan(0.6, 0.3, (
+    Stage("more", 0.5, {"recall": 0.03, "among": 0.05, "long": 0.14, "longest": 0.07, "repeat": 0.01, "bind": 0.13, "choose": 0.03, "brief": 0.16, "once": 0.18, "calls": 0.05, "manual": 0.15}, 2.0, 3.0),
+    Stage("last", 1.0, {"recall": 0.03, "among": 0.05, "long": 0.15, "longest": 0.06, "repeat": 0.01, "bind": 0.09, "choose": 0.02, "brief": 0.16, "once": 0.22, "calls": 0.05, "manual": 0.16}, 2.0, 3.0),
+), seed=1)

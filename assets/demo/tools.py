@@ -272,6 +272,11 @@ def spell(r, parts):
     return ".".join(parts)
 
 
+def odd_key(r):
+    """A parameter's name that says nothing: it can only be read from the definition."""
+    return r.choice([lambda: plain_word(r), lambda: f"{plain_word(r)}_{plain_word(r)}", lambda: r.choice(KEYS), lambda: pseudo(r)])()
+
+
 def said(r, kind, value):
     """How a request states a value of this kind; the value as it must come out."""
     frame = r.choice(kind.frames)
@@ -332,6 +337,8 @@ class Written(Tool):
                 own = k.split("=")
                 k = KINDS[own[0]]
                 n, kind, note, value, enum = own[1] if len(own) > 1 else r.choice(k.names), k.type, r.choice(k.texts or [""]), k.value, k.enum if k.closed else None
+            if r.random() < 0.15:
+                n = odd_key(r)
             n = n if n not in seen else f"{n}{i + 1}"
             seen.add(n)
             params.append((n, kind, note, value, enum, True))
@@ -341,6 +348,9 @@ class Written(Tool):
         values = {n: value(r) for n, _, _, value, _, _ in self.params}
         values = self.unseen(r, values, strange)
         shown = [("on" if v else "off") if isinstance(v, bool) else v for v in values.values()]
+        for i, (n, kind, *_) in enumerate(self.params):     # what kind of thing it is may stand before it, and is no part of it
+            if kind == S and r.random() < 0.07:
+                shown[i] = f"{r.choice([n.replace('_', ' '), n.replace('_', ' '), 'the ' + n.replace('_', ' '), 'the one called', 'named', 'called'])} {shown[i]}"
         return r.choice(self.requests).strip().format(*shown), values
 
 
@@ -376,7 +386,7 @@ class Composed(Tool):
                 entry = (n, B, note, VALUES["switch"], None)
             else:
                 kind = KINDS[k]
-                n = r.choice(kind.names) if r.random() < 0.93 else r.choice([pseudo(r), f"{r.choice(kind.names)}_{r.choice(['value', 'name', 'arg', 'field'])}", f"{noun.split()[0]}_{r.choice(kind.names)}"])
+                n = r.choice(kind.names) if r.random() < 0.8 else r.choice([odd_key(r), odd_key(r), f"{r.choice(kind.names)}_{r.choice(['value', 'name', 'arg', 'field'])}", f"{noun.split()[0]}_{r.choice(kind.names)}"])
                 if r.random() < 0.08:
                     n = spell(r, [noun, n])
                 entry = (n, kind.type, r.choice(kind.texts) if kind.texts else "", kind.value, kind.enum if kind.closed or (kind.enum and r.random() < 0.3) else None)
@@ -404,7 +414,7 @@ class Composed(Tool):
             k = self.kinds[n]
             if isinstance(k, tuple):
                 parts.append(" " + k[0 if v else 1])
-            elif r.random() < 0.12:
+            elif r.random() < 0.18:
                 parts.append(r.choice([", {n} {v}", " with {n} {v}", ", {n}: {v}", ", {n}={v}", " and {n} {v}", ", the {n} is {v}"]).format(n=n.replace("_", " "), v=v))
             else:
                 text = said(r, k, v)
@@ -435,7 +445,7 @@ def unseen(r):
 
 
 def draw(r):
-    return Composed(r) if r.random() < 0.35 else Written(r, r.choice(FAMILIES if r.random() < 0.4 or not WRITTEN else WRITTEN))
+    return Composed(r) if r.random() < 0.3 else Written(r, r.choice(FAMILIES if r.random() < 0.5 else WRITTEN))
 
 
 def draw_set(r, n):
@@ -488,7 +498,12 @@ def typed(r, q, arguments):
 
 
 POLITE = ["{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "Please: {q}", "Hi! {q}", "Hey, {q}", "Could you help me? {q}", "{q} Thanks!", "I need something: {q}", "Use a tool: {q}", "Hello. {q}", "Can you do this: {q}"]
-THOUGHTS = ["The user needs {n}. I call it.", "The tool {n} can do this.", "This needs the tool {n}."]
+THOUGHTS = ["The user needs {n}. It takes {k}.", "The tool {n} can do this, with {k}.", "This needs the tool {n} with {k}."]
+
+
+def think(r, name, arguments):
+    """Why this call: the tool, and the names of the arguments to be given."""
+    return r.choice(THOUGHTS).format(n=name, k=", ".join(arguments) or "nothing")
 
 
 NO_TOOL = ["No tool is needed here.", "This needs no tool."]
@@ -516,7 +531,7 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
         turns += 1
         room -= 70
         if r.random() < 0.22:
-            q, a = dialog.plain(r)
+            q, a = dialog.plain(r, offered)
             messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": r.choice(NO_TOOL)}]
             continue
         t = r.choice(offered)
@@ -526,7 +541,7 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
         if r.random() < 0.02 and t.params:
             q2, more = t.ask(r, strange)
             q, calls = q.rstrip("?.") + r.choice([" and ", ". Also: ", "; then "]) + q2, calls + [call(t.name, more)]
-        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": calls, "reasoning_content": r.choice(THOUGHTS).format(n=t.name)}]
+        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": calls, "reasoning_content": think(r, t.name, arguments)}]
         if r.random() < answered:
             said = []
             for _ in calls:
@@ -569,8 +584,8 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
     Most results are left out ("open" calls), which leaves more room for calls; the last one ends with its stop token.
     """
     short = r.random() < short
-    n = max(1, min(6, int((size - (20 if short else 150)) // 140)))
-    n = r.randint(max(1, n - 2), n)
+    n = max(1, min(6, int((size - (20 if short else 150)) // 115)))
+    n = r.randint(max(1, n - 1), n)
     offered = draw_set(r, n)
     messages = [{"role": "system", "content": r.choice(dialog.SYSTEMS)}] if r.random() < 0.15 else []
     order = r.sample(offered, r.randint(max(1, n - 1), n))
@@ -581,7 +596,7 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
             q, a = about(r, offered)
             messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
         while r.random() < 0.15:
-            q, a = dialog.plain(r)
+            q, a = dialog.plain(r, offered)
             messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
         q, arguments = t.ask(r, strange)
         q = typed(r, q, arguments)
@@ -592,12 +607,12 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
         else:
             messages[-1]["open"] = True
     if r.random() < 0.15:
-        q, a = dialog.plain(r)
+        q, a = dialog.plain(r, offered)
         messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
     last = messages[-1]
     last.pop("open", None)
     if r.random() < thinking:
-        last["reasoning_content"] = (r.choice(THOUGHTS).format(n=order[-1].name) if last.get("tool_calls") else r.choice(NO_TOOL)
+        last["reasoning_content"] = (think(r, order[-1].name, arguments) if last.get("tool_calls") else r.choice(NO_TOOL)
                                      if messages[-2]["role"] == "user" else r.choice(RESULT))
     return {"tools": [t.schema for t in offered], "messages": messages, "short": short}
 
@@ -636,7 +651,7 @@ def bind(r, size):
     """Tools with arbitrary names and keys, each asked for about once, by its name: which keys belong to it must be looked up.
 
     From bare definitions, where name and keys are close to each other, to complete ones."""
-    full = r.choice([0, 0, 0, 1, 1, 2, 2])
+    full = r.choice([0, 0, 1, 1, 2, 2, 2, 2])
     n = r.randint(2, max(2, min(8, int(size // (55, 105, 135)[full]))))
     common = plain_word(r) if r.random() < 0.2 else None
     offered, used, names = [], [], set()
@@ -649,11 +664,11 @@ def bind(r, size):
             continue
         names.add(name)
         properties = {}
-        for _ in range(r.choice([0, 1, 1, 1, 1, 2, 2, 2, 3, 3])):
+        for _ in range(r.choice([0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4])):
             key = r.choice(used) if used and r.random() < 0.15 else r.choice(KEYS) if r.random() < 0.5 else plain_word(r) if r.random() < 0.7 else f"{plain_word(r)}_{plain_word(r)}"
             properties[key] = {"type": r.choice([S, S, S, S, I, I, N, B])}
-            if full == 2 and r.random() < 0.5:
-                properties[key]["description"] = cap(words_of(r, r.choice([1, 2, 3])))
+            if full == 2 and r.random() < 0.6:
+                properties[key]["description"] = cap(words_of(r, r.choice([1, 2, 3, 4, 6, 8])) + r.choice(["", "", ".", f", e.g. {words_of(r, 1)}"]))
         used += properties
         f = {"name": name}
         if full == 2 and r.random() < 0.8:
@@ -678,5 +693,9 @@ def bind(r, size):
         q = r.choice(BINDS).format(n=said_name, v=r.choice([", ", " and ", ", ", " "] if not any(" " in x for x in parts) else [", ", " and "]).join(parts)) if parts else r.choice(["{n}", "call {n}", "{n} please", "do {n}", "use {n}"]).format(n=said_name)
         messages += [{"role": "user", "content": typed(r, q, arguments | {"": name})},
                      {"role": "assistant", "content": "", "tool_calls": [call(name, arguments)], "open": True}]
-    messages[-1].pop("open", None)
+    last = messages[-1]
+    last.pop("open", None)
+    if last.get("tool_calls") and r.random() < 0.4:
+        f = last["tool_calls"][0]["function"]
+        last["reasoning_content"] = think(r, f["name"], f["arguments"])
     return {"tools": offered, "messages": messages, "short": r.random() < 0.6}

@@ -1,10 +1,11 @@
-"""Trains the demo model from nothing: `python train.py OUT_DIR`. The stages, their seeds and rates are in stages.py.
+"""Trains the demo model from nothing in a given time: `python train.py OUT_DIR --seconds 300`. The curriculum is in stages.py.
 
-    python train.py OUT_DIR [--from CHECKPOINT] [--until STAGE]
+    python train.py OUT_DIR --seconds S [--start WEIGHTS_DIR] [--makers N] [--tokens N]
 
-Muon for the matrices inside the layers, Adam for embedding, head, norms and router; a running mean of the weights is what gets
-exported. One core computes, another process makes the batches. Step s of stage i always sees the same batch; OUT_DIR gets log.txt,
-latest.pt (from which a stopped run goes on) and one checkpoint per stage.
+On a CUDA device if there is one, else on the CPU. Muon for the matrices inside the layers, Adam for embedding, head, norms and
+router; a running mean of the weights is what gets exported. The rate falls to zero by the clock, at the end of the time given.
+Other processes make the batches; batch number s is always the same, but which stage it belongs to follows from the clock. OUT_DIR
+gets log.txt and, after 60 %, 85 % and all of the time, keyhole-demo.gguf and the mean weights as bfloat16 (weights-0.pt, -1.pt).
 """
 
 import argparse
@@ -12,33 +13,27 @@ import ctypes
 import multiprocessing
 import os
 import time
+from multiprocessing.connection import wait
 from pathlib import Path
 
+BEGAN = time.time()
+
+import numpy as np
 import torch
 
+import attention
 import corpus
-from model import Config, Model
-from stages import STAGES
+import stages
+from export import export
+from model import Config, Model, Parts
 from vocab import Vocab
 
-SEED = 20261123
-SAVE_EVERY_S = 90
-
-# Keep freed memory: without this every large temporary is mapped and page-faulted anew, which costs most of the time.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
-_libc = ctypes.CDLL(None)
-_libc.mallopt(M_MMAP_MAX, 0)
-_libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-_libc.mallopt(M_TOP_PAD, 256 << 20)
-
-
-def _product(start, beta, a, alpha, b):
-    """beta * start + alpha * a @ b, in one operation."""
-    return (torch.addmm if a.dim() == 2 else torch.baddbmm)(start, a, b, beta=beta, alpha=alpha)
+SEED = 20261126
+RESERVE_S = 6       # for the last export
 
 
 def orthogonal(g):
-    """Nearest semi-orthogonal matrices of a stack (..., a, b), by Newton-Schulz with Muon's quintic."""
+    """Nearest semi-orthogonal matrices of a stack (n, a, b), by Newton-Schulz with Muon's quintic."""
     x = g.to(torch.bfloat16)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
@@ -46,29 +41,34 @@ def orthogonal(g):
     x = x / (x.float().norm(dim=(-2, -1), keepdim=True) + 1e-7).to(x.dtype)
     for _ in range(5):
         a = x @ x.transpose(-1, -2)
-        x = _product(x, 3.4445, _product(a, -4.7750, a, 2.0315, a), 1.0, x)
+        x = torch.baddbmm(x, torch.baddbmm(a, a, a, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
     return (x.transpose(-1, -2) if tall else x).float()
 
 
 class Muon:
-    """Momentum, orthogonalised, for matrices and stacks of matrices."""
+    """Momentum, orthogonalised, for matrices and stacks of matrices; those of one shape in one product."""
 
     def __init__(self, params, momentum=0.95, decay=0.01):
-        self.params, self.momentum, self.decay = params, momentum, decay
-        self.state = [torch.zeros_like(p) for p in params]
+        self.momentum, self.decay = momentum, decay
+        self.groups = {}
+        for p in params:
+            self.groups.setdefault(p.shape, []).append((p, torch.zeros_like(p)))
 
     @torch.no_grad()
     def step(self, rate):
-        for p, m in zip(self.params, self.state):
-            m.lerp_(p.grad, 1 - self.momentum)
-            update = orthogonal(p.grad.lerp(m, self.momentum))
-            scale = max(1.0, p.shape[-2] / p.shape[-1]) ** 0.5
-            p.mul_(1 - rate * self.decay).add_(update, alpha=-rate * scale)
+        for shape, group in self.groups.items():
+            params, state = zip(*group)
+            grads = [p.grad for p in params]
+            torch._foreach_lerp_(state, grads, 1 - self.momentum)
+            mixed = torch._foreach_lerp(grads, state, self.momentum)
+            update = orthogonal(torch.stack(mixed).view(-1, *shape[-2:])).view(len(params), *shape)
+            torch._foreach_mul_(params, 1 - rate * self.decay)
+            torch._foreach_add_(params, list(update.unbind(0)), alpha=-rate * max(1.0, shape[-2] / shape[-1]) ** 0.5)
 
 
 class Trainer:
-    def __init__(self, model):
-        self.model = model
+    def __init__(self, model, device):
+        self.model, self.device = model.to(device), device
         inner, tables, small = [], [], []
         for name, p in model.named_parameters():
             if name in ("embedding", "head"):
@@ -80,11 +80,27 @@ class Trainer:
         self.muon = Muon(inner)
         self.adam = torch.optim.Adam([{"params": [model.embedding], "factor": 1.0}, {"params": [model.head], "factor": 0.5},
                                       {"params": small, "factor": 0.3}], lr=0.0, betas=(0.9, 0.98), eps=1e-10)
-        self.mean = {name: x.detach().clone() for name, x in model.state_dict().items()}
+        self.live = list(model.state_dict().values())       # the very tensors, which the steps change in place
+        self.mean = [x.detach().clone() for x in self.live]
 
-    def step(self, batch, rate, count):
-        """One update; rate 1.0 is a high learning rate. Returns loss and, if count says so, accuracy."""
-        loss, hits = self.model.loss(*(torch.from_numpy(a) for a in batch), count)
+    def put(self, batch):
+        """A batch of corpus.py as the arguments of Model.loss."""
+        tokens, targets, weights, starts = batch
+        n = len(tokens)
+        where = np.flatnonzero(weights)[:n // 2]
+        filled = np.pad(where, (0, n // 2 - len(where)))
+        w = weights[filled]
+        w[len(where):] = 0
+        lengths = np.diff(starts)
+        positions = np.arange(n) - np.repeat(starts[:-1], lengths)
+        to = lambda a, kind: torch.from_numpy(np.ascontiguousarray(a, kind)).to(self.device)
+        longest = -(-int(lengths.max()) // 256) * 256
+        return (to(tokens, np.int64), to(positions, np.int64), to(starts, np.int32), longest, to(filled, np.int64),
+                to(targets[filled], np.int64), to(w, np.float32))
+
+    def step(self, batch, rate):
+        """One update; rate 1.0 is a high learning rate. Returns loss and share of hits, on the device."""
+        loss, hits = self.model.loss(*self.put(batch))
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         self.muon.step(0.02 * rate)
@@ -94,92 +110,156 @@ class Trainer:
         self.adam.step()
         for block in self.model.blocks[self.model.c.n_dense:]:
             block.ffn.balance(0.002 * rate)
-        return loss.item(), hits
+        return loss.detach(), hits
 
     @torch.no_grad()
     def average(self, weight):
         """Move the running mean of the weights towards the weights."""
-        for name, x in self.model.state_dict().items():
-            self.mean[name].lerp_(x, weight)
+        torch._foreach_lerp_(self.mean, self.live, weight)
 
-    def state(self):
-        return {"model": self.model.state_dict(), "mean": self.mean, "muon": self.muon.state, "adam": self.adam.state_dict()}
+    def save(self, folder):
+        state = {name: x.float().cpu() for name, x in zip(self.model.state_dict(), self.mean)}
+        export(state, folder / "part.gguf", self.model.c)
+        os.replace(folder / "part.gguf", folder / "keyhole-demo.gguf")
+        names = sorted(state)
+        for i in range(2):
+            torch.save({name: state[name].to(torch.bfloat16) for name in names[i::2]}, folder / "part.pt")
+            os.replace(folder / "part.pt", folder / f"weights-{i}.pt")
 
-    def load(self, state):
-        self.model.load_state_dict(state["model"])
-        self.mean, self.muon.state = state["mean"], state["muon"]
-        self.adam.load_state_dict(state["adam"])
+    @torch.no_grad()
+    def load(self, folder):
+        saved = {}
+        for i in range(2):
+            saved |= torch.load(folder / f"weights-{i}.pt", map_location=self.device)
+        for name, live, mean in zip(self.model.state_dict(), self.live, self.mean):
+            live.copy_(saved[name])
+            mean.copy_(saved[name])
 
 
-def make_batches(queue, stage, number, first_step):
-    """The other process: batches of one stage, in order."""
+def make_batches(pipe, plan):
+    """One of the other processes: gets (number, tokens, part of the run), answers with a batch."""
+    ctypes.CDLL(None).prctl(1, 9)       # PR_SET_PDEATHSIG: end with the trainer, however that ends
     os.nice(5)
-    if len(os.sched_getaffinity(0)) > 1:
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
     vocab = Vocab()
-    parent = os.getppid()
-    for step in range(first_step, stage.steps):
-        while queue.full() and os.getppid() == parent:
-            time.sleep(0.05)
-        if os.getppid() != parent:
-            break
-        queue.put(corpus.batch(SEED * 1_000_003 + number * 1_000_000 + step, vocab, stage.tasks, stage.tokens, stage.lead, stage.marked))
+    while True:
+        try:
+            number, tokens, progress = pipe.recv()
+            s = plan.stage(progress)
+            made = corpus.batch((SEED + plan.seed) * 1_000_003 + number, vocab, s.tasks, tokens, s.lead, s.marked)
+            pipe.send((made[0].astype(np.uint16), made[1].astype(np.uint16), made[2].astype(np.float16), made[3].astype(np.int32)))
+        except (EOFError, BrokenPipeError, KeyboardInterrupt):
+            return
+
+
+class Makers:
+    """The processes that make batches; each has two to do."""
+
+    def __init__(self, n, tokens, plan):
+        self.tokens, self.number, self.progress, self.pipes, self.processes = tokens, 0, 0.0, [], []
+        context = multiprocessing.get_context("fork")
+        for _ in range(n):
+            ours, theirs = context.Pipe()
+            p = context.Process(target=make_batches, args=(theirs, plan), daemon=True)
+            p.start()
+            theirs.close()
+            self.pipes.append(ours)
+            self.processes.append(p)
+        for _ in range(2):
+            for pipe in self.pipes:
+                self.order(pipe)
+
+    def order(self, pipe):
+        pipe.send((self.number, self.tokens, self.progress))
+        self.number += 1
+
+    def take(self):
+        ready = wait(self.pipes, 60)
+        if not ready:
+            raise SystemExit("no batch in a minute")
+        pipe = ready[self.number % len(ready)]
+        tokens, targets, weights, starts = pipe.recv()
+        self.order(pipe)
+        return tokens, targets, weights.astype(np.float32), starts
+
+    def stop(self):
+        for p in self.processes:
+            p.kill()
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("out", type=Path)
-    ap.add_argument("--from", dest="start", type=Path)
-    ap.add_argument("--until", default=STAGES[-1].name)
+    ap.add_argument("--seconds", type=float, default=300)
+    ap.add_argument("--start", type=Path)
+    ap.add_argument("--makers", type=int, default=max(1, len(os.sched_getaffinity(0)) - 5))
+    ap.add_argument("--tokens", type=int, default=stages.TOKENS)
+    ap.add_argument("--eager", action="store_true", help="compile nothing")
     a = ap.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
-    everywhere = os.sched_getaffinity(0)
-    torch.set_num_threads(1)
-    torch.manual_seed(SEED)
-    trainer = Trainer(Model(Config()))
-    first_stage, first_step, seen = 0, 0, 0
-    if a.start:
-        saved = torch.load(a.start)
-        trainer.load(saved["trainer"])
-        first_stage, first_step, seen = saved["stage"], saved["step"], saved["seen"]
+    plan = stages.CONTINUED if a.start else stages.FRESH
+    makers = Makers(a.makers, a.tokens, plan)         # before the device is touched: they are forked
     log = open(a.out / "log.txt", "a", encoding="utf-8")
 
-    def save(path, stage, step):
-        torch.save({"trainer": trainer.state(), "stage": stage, "step": step, "seen": seen}, str(path) + ".part")
-        os.replace(str(path) + ".part", path)
+    def say(line):
+        print(line, flush=True)
+        print(line, file=log, flush=True)
 
-    trainer.model.train()
-    began = saved_at = time.time()
-    for i in range(first_stage, len(STAGES)):
-        stage = STAGES[i]
-        mean, start = None, first_step if i == first_stage else 0
-        queue = multiprocessing.Queue(8)
-        os.sched_setaffinity(0, everywhere)
-        maker = multiprocessing.Process(target=make_batches, args=(queue, stage, i, start), daemon=True)
-        maker.start()
-        os.sched_setaffinity(0, {min(everywhere)})
-        for step in range(start, stage.steps):
-            rate = stage.rate[0] + (stage.rate[1] - stage.rate[0]) * step / stage.steps
-            batch = queue.get()
-            loss, hits = trainer.step(batch, rate, step % 10 == 0)
-            seen += stage.tokens
-            if step % 4 == 0:
-                trainer.average(0.02)
-            if mean is None:
-                mean = [loss, hits]
-            mean[0] += 0.05 * (loss - mean[0])
-            if hits is not None:
-                mean[1] += 0.3 * (hits - mean[1])
-            if step % 20 == 0:
-                line = f"{time.time() - began:7.0f} s  {stage.name:8s} {step:5d}  {seen / 1e6:7.2f} M tokens  loss {mean[0]:.4f}  hits {mean[1]:.4f}  rate {rate:.3f}  waiting {queue.qsize()}"
-                print(line, flush=True)
-                print(line, file=log, flush=True)
-            if time.time() - saved_at > SAVE_EVERY_S:
-                saved_at = time.time()
-                save(a.out / "latest.pt", i, step + 1)
-        save(a.out / f"{stage.name}.pt", i + 1, 0)
-        if stage.name == a.until:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(SEED)
+    c = Config()
+    trainer = Trainer(Model(c), device)
+    if a.start:
+        trainer.load(a.start)
+    model = trainer.model
+    model.attend = attention.choose(device, c.n_head, c.nope + c.rope, c.v_dim)
+    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    say(f"{time.time() - BEGAN:6.1f} s  {device}, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights, {a.makers} makers, attention {model.attend.__name__}, torch {torch.__version__}")
+
+    first = makers.take()
+    if device.type == "cuda" and not a.eager:
+        model.parts = Parts(True)
+        try:
+            model.loss(*trainer.put(first))[0].backward()
+            synchronize()
+        except Exception as e:
+            model.parts = Parts(False)
+            say(f"not compiled: {str(e).splitlines()[0][:300] if str(e) else type(e).__name__}")
+    model.zero_grad(set_to_none=True)
+    say(f"{time.time() - BEGAN:6.1f} s  ready")
+
+    start, end = time.time(), BEGAN + a.seconds - RESERVE_S
+    marks = [0.6, 0.85]
+    step = said_step = 0
+    said, waited, batch = start, 0.0, first
+    while True:
+        now = time.time()
+        progress = makers.progress = (now - start) / max(1.0, end - start)
+        if progress >= 1:
             break
+        loss, hits = trainer.step(batch, plan.rate(step, progress))
+        trainer.average(max(0.005, 1 / (step + 1)))
+        step += 1
+        if step % 4 == 0:
+            synchronize()       # the clock and the device must not drift apart
+        asked = time.time()
+        batch = makers.take()
+        waited += time.time() - asked
+        if time.time() - said > 5:
+            value, share = loss.item(), hits.item()
+            now = time.time()
+            speed = (step - said_step) * a.tokens / (now - said)
+            say(f"{now - BEGAN:6.1f} s  {plan.stage(progress).name:6s} {100 * progress:5.1f} %  step {step:6d}  {step * a.tokens / 1e6:8.2f} M tokens  {speed / 1e3:8.1f} k/s  "
+                f"loss {value:.4f}  hits {share:.4f}  rate {plan.rate(step, progress):.3f}  waited {waited:.1f} s")
+            if value != value:
+                raise SystemExit("the loss is not a number")
+            said, said_step, waited = now, step, 0.0
+        if marks and progress > marks[0]:
+            marks.pop(0)
+            trainer.save(a.out)
+    makers.stop()
+    trainer.save(a.out)
+    say(f"{time.time() - BEGAN:6.1f} s  done: {step} steps, {step * a.tokens / 1e6:.1f} M tokens")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,48 @@
+"""Fails if a question to train on equals a held-out one (letters and digits compared), in any reading of its pattern.
+
+    python heldout/check.py
+"""
+
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+import dialog
+
+
+def plain(text):
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def readings(pattern):
+    """All readings of a pattern of questions.txt; the same brackets as in dialog.expand."""
+    parts = re.split(r"\[([^\[\]]*)\]", pattern.replace("/v1/", "\1v1\2").replace("[/", "[\1"))
+    choices = [part.split("/") if i % 2 else [part] for i, part in enumerate(parts)]
+    return ("".join(x).replace("\1", "/").replace("\2", "/") for x in itertools.product(*choices))
+
+
+def main():
+    held = {}
+    for name in ("manual", "small", "no_tool"):
+        for line in (HERE / f"{name}.jsonl").read_text(encoding="utf-8").split("\n"):
+            if line:
+                item = json.loads(line)
+                text = item.get("question") or item["messages"][-1]["content"]
+                held[plain(text)] = f"{name}: {text}"
+    trained = [q for t in dialog.TOPICS for p in t.questions for q in readings(p)]
+    trained += [f.replace("{}", p) for t in dialog.TOPICS for kind, p in t.phrases for f in dialog.FRAMES[kind]]
+    trained += [q for _, asks in dialog.SMALL for q in asks.split("|")] + dialog.ASK
+    same = sorted({held[plain(q)] for q in trained if plain(q) in held})
+    print(f"{len(trained)} questions to train on, {len(held)} held out, {len(same)} the same")
+    for line in same:
+        print("  " + line)
+    return 1 if same else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
