@@ -134,6 +134,8 @@ public:
     virtual int64_t allocation_granule() const { return 1; }
     virtual void upload(const TensorView& device, const void* host) = 0;    // dense, whole view
     virtual void download(void* host, const TensorView& device) = 0;        // dense, whole view; waits for the device
+    // Within the device's memory, in the order of the operations: `count` pieces of `bytes`, in both places `pitch` apart.
+    virtual void copy(std::byte* to, const std::byte* from, int64_t pitch, int64_t bytes, int64_t count) = 0;
     virtual DeviceMemory memory() const = 0;
     virtual std::string description() const = 0;                            // "CPU, 8 threads, AVX-512 VNNI"
 

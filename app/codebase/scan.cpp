@@ -225,8 +225,8 @@ private:
             ContentHash content;
             std::string imports;
             if (read.has_text() || read.kind == FileKind::empty) {
-                mark = mark_of(options_.wrapper, read.text);
                 content = content_hash(read.text);
+                mark = mark_of(options_.wrapper, read.text, content);
                 imports = imports_of(file.path, read.text);
                 imports.shrink_to_fit();
             }

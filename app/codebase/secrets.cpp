@@ -274,45 +274,84 @@ private:
         }
     }
 
+    // Where a rule may begin, told from a byte and the one before it: nearly every byte of a tree
+    // is passed over by one look at two tables.
+    struct Beginnings {
+        static constexpr uint8_t kSign = 1, kWord = 2, kBlank = 4;
+        std::array<uint8_t, 256> here{}, after{};
+        explicit Beginnings(const FormatIndex& index) {
+            for (size_t c = 0; c < 256; c++) {
+                const bool word = !index.by_first[c].empty() || c == 'M' || c == 'N' || c == 'O';
+                here[c] = word ? kWord : 0;
+                after[c] = kKeyByte[c] ? kSign : kSign | kWord;
+            }
+            for (const unsigned char c : std::string_view("=:,\"'")) {
+                here[c] = kSign;
+            }
+            here[' '] = kBlank;
+            after['r'] |= kBlank;  // "Bearer ", "Basic "
+            after['c'] |= kBlank;
+        }
+    };
+
     void scan() {
         static const FormatIndex kIndex;
-        const size_t size = text_.size();
-        for (size_t at = 0; at < size; at++) {
-            const char c = text_[at];
-            if (c == '=' || c == ':') {
+        static const Beginnings kBeginnings(kIndex);
+        unsigned char before = '\n';
+        for (size_t at = 0; at < text_.size(); at++) {
+            const auto c = static_cast<unsigned char>(text_[at]);
+            const bool begins = (kBeginnings.here[c] & kBeginnings.after[before]) != 0;
+            before = c;
+            if (begins) {
+                look_at(at, kIndex);
+            }
+        }
+    }
+
+    void look_at(size_t at, const FormatIndex& index) {
+        switch (text_[at]) {
+            case '=':
+                return assignment(at);
+            case ':':
                 assignment(at);
-                if (c == ':' && text_.substr(at, 3) == "://") {
+                if (text_.substr(at, 3) == "://") {
                     address(at);
-                } else if (c == ':' && at >= 8 && text_[at - 1] >= '0' && text_[at - 1] <= '9') {
+                } else if (at >= 8 && text_[at - 1] >= '0' && text_[at - 1] <= '9') {
                     bot_token(at);
                 }
-                continue;
-            }
-            if (c == ',' && at > 3 && (text_[at - 1] == '"' || text_[at - 1] == '\'')) {
-                pair(at);
-                continue;
-            }
-            if ((c == '"' || c == '\'') && at > 3 && text_[at - 1] == 'p' && text_[at - 2] == '-' &&
-                text_[at - 3] == ' ') {
-                password_flag(at);
-                continue;
-            }
-            if ((c == 'M' || c == 'N' || c == 'O') && (at == 0 || !is_key_byte(text_[at - 1]))) {
-                dotted_token(at);
-            }
-            // A known format begins where a word begins.
-            const auto& formats = kIndex.by_first[static_cast<unsigned char>(c)];
-            if (formats.empty() || (at > 0 && is_key_byte(text_[at - 1]))) {
-                if (c == ' ' && at > 6) {
+                return;
+            case ',':
+                if (at > 3 && (text_[at - 1] == '"' || text_[at - 1] == '\'')) {
+                    pair(at);
+                }
+                return;
+            case '"':
+            case '\'':
+                if (at > 3 && text_[at - 1] == 'p' && text_[at - 2] == '-' &&
+                    text_[at - 3] == ' ') {
+                    password_flag(at);
+                }
+                return;
+            case ' ':
+                if (at > 6) {
                     bearer(at);
                 }
-                continue;
-            }
-            for (const Format* format : formats) {
-                if (text_.compare(at, format->prefix.size(), format->prefix) == 0 &&
-                    known_format(at, *format)) {
-                    break;
-                }
+                return;
+            case 'M':
+            case 'N':
+            case 'O':
+                dotted_token(at);
+                break;
+            default:
+                break;
+        }
+        const char second = at + 1 < text_.size() ? text_[at + 1] : '\0';
+        for (const Format* format : index.by_first[static_cast<unsigned char>(text_[at])]) {
+            // Most words end here: their second letter is another one.
+            if (second == format->prefix[1] &&
+                text_.compare(at, format->prefix.size(), format->prefix) == 0 &&
+                known_format(at, *format)) {
+                break;
             }
         }
     }
@@ -518,43 +557,23 @@ private:
         }
     }
 
+    static constexpr uint32_t three(unsigned char a, unsigned char b, unsigned char c) {
+        return (a | 32U) << 16 | (b | 32U) << 8 | (c | 32U);
+    }
+
     // Three letters of every word below; nearly all names of a tree have none of them.
     static bool says_something(std::string_view name) {
         for (size_t i = 0; i + 2 < name.size(); i++) {
-            const char second = static_cast<char>(name[i + 1] | 32);
-            const char third = static_cast<char>(name[i + 2] | 32);
-            const auto begins = [&](char b, char c) { return second == b && third == c; };
-            switch (name[i] | 32) {
-                case 'p':
-                    if (begins('a', 's') || begins('w', 'd')) {
-                        return true;
-                    }
-                    break;
-                case 's':
-                    if (begins('e', 'c')) {
-                        return true;
-                    }
-                    break;
-                case 't':
-                    if (begins('o', 'k')) {
-                        return true;
-                    }
-                    break;
-                case 'k':
-                    if (begins('e', 'y')) {
-                        return true;
-                    }
-                    break;
-                case 'c':
-                    if (begins('r', 'e')) {
-                        return true;
-                    }
-                    break;
-                case 'a':
-                    if (begins('u', 't')) {
-                        return true;
-                    }
-                    break;
+            const auto letter = [&](size_t at) { return static_cast<unsigned char>(name[i + at]); };
+            switch (three(letter(0), letter(1), letter(2))) {
+                case three('p', 'a', 's'):
+                case three('p', 'w', 'd'):
+                case three('s', 'e', 'c'):
+                case three('t', 'o', 'k'):
+                case three('k', 'e', 'y'):
+                case three('c', 'r', 'e'):
+                case three('a', 'u', 't'):
+                    return true;
                 default:
                     break;
             }

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
-
-#include "app/codebase/content_hash.h"
+#include <cstring>
 
 namespace app::codebase {
 namespace {
@@ -81,6 +80,24 @@ std::string fence_of(std::string_view content) {
     return std::string(std::max<size_t>(longest + 1, 3), '`');
 }
 
+// A content that holds its own tag was written by somebody who searched for one. The loop ends: a
+// text of n bytes cannot hold more than n of them.
+std::string tag_of(std::string_view content, const ContentHash& hash) {
+    for (uint64_t bits = hash.low;; bits = bits * 0x9E3779B97F4A7C15 + hash.high) {
+        char tag[16];
+        const int length =
+            std::snprintf(tag, sizeof tag, "file-%08x", static_cast<unsigned>(bits >> 32));
+        if (content.empty() ||
+            ::memmem(content.data(), content.size(), tag, static_cast<size_t>(length)) == nullptr) {
+            return tag;
+        }
+    }
+}
+
+std::string lead_of(std::string_view body) {
+    return std::string(body.substr(0, std::min(body.find_first_not_of("\r\n"), body.size())));
+}
+
 // The word behind an opening fence; letters only, since names are anybody's.
 std::string fence_language(std::string_view path) {
     const size_t dot = path.rfind('.');
@@ -97,23 +114,19 @@ std::string fence_language(std::string_view path) {
 }  // namespace
 
 std::string tag_of(std::string_view content) {
-    ContentHash hash = content_hash(content);
-    // A content that holds its own tag was written by somebody who searched for one. The loop ends:
-    // a text of n bytes cannot hold more than n of them.
-    for (uint64_t bits = hash.low;; bits = bits * 0x9E3779B97F4A7C15 + hash.high) {
-        char tag[16];
-        std::snprintf(tag, sizeof tag, "file-%08x", static_cast<unsigned>(bits >> 32));
-        if (content.find(tag) == std::string_view::npos) {
-            return tag;
-        }
-    }
+    return tag_of(content, content_hash(content));
 }
 
 ElementMark mark_of(const Wrapper& wrapper, std::string_view content, const ElementNote& note) {
     const std::string with_numbers = shown_body(wrapper, content, note);
     const std::string_view body = wrapper.line_numbers ? std::string_view(with_numbers) : content;
-    return {wrapper.format == PackFormat::xml ? tag_of(body) : fence_of(body),
-            std::string(body.substr(0, std::min(body.find_first_not_of("\r\n"), body.size())))};
+    return {wrapper.format == PackFormat::xml ? tag_of(body) : fence_of(body), lead_of(body)};
+}
+
+ElementMark mark_of(const Wrapper& wrapper, std::string_view content, const ContentHash& hash) {
+    return wrapper.format == PackFormat::xml && !wrapper.line_numbers
+               ? ElementMark{tag_of(content, hash), lead_of(content)}
+               : mark_of(wrapper, content);
 }
 
 std::string element_head(const Wrapper& wrapper,

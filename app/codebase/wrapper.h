@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "app/codebase/content_hash.h"
 #include "runtime/text/tokenizer.h"
 
 namespace app::codebase {
@@ -34,6 +35,8 @@ struct ElementMark {
     std::string lead;  // the line ends it begins with
 };
 ElementMark mark_of(const Wrapper& wrapper, std::string_view content, const ElementNote& note = {});
+// The same, of a content whose hash is known.
+ElementMark mark_of(const Wrapper& wrapper, std::string_view content, const ContentHash& hash);
 
 // An element in two halves. No token ever lies across the border: `head` ends with line ends and
 // `rest` does not begin with one, so tokens(head) + tokens(rest) are the element's, and `rest`

@@ -98,6 +98,13 @@ void CpuBackend::upload(const TensorView& device, const void* host) {
     }
 }
 
+void CpuBackend::copy(
+    std::byte* to, const std::byte* from, int64_t pitch, int64_t bytes, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        std::memcpy(to + i * pitch, from + i * pitch, static_cast<size_t>(bytes));
+    }
+}
+
 void CpuBackend::download(void* host, const TensorView& device) {
     ENSURE(device.dense(), device.describe());
     if (device.bytes() > 0) {

@@ -36,6 +36,11 @@ public:
     void reserve_work(const WorkShape& shape) override;
     void upload(const TensorView& device, const void* host) override;
     void download(void* host, const TensorView& device) override;
+    void copy(std::byte* to,
+              const std::byte* from,
+              int64_t pitch,
+              int64_t bytes,
+              int64_t count) override;
     DeviceMemory memory() const override;
     std::string description() const override;
 

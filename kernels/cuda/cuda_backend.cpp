@@ -187,6 +187,11 @@ void CudaBackend::download(void* host, const TensorView& device) {
     }
 }
 
+void CudaBackend::copy(
+    std::byte* to, const std::byte* from, int64_t pitch, int64_t bytes, int64_t count) {
+    device_->copy(to, from, pitch, bytes, count);
+}
+
 DeviceMemory CudaBackend::memory() const {
     const Device::Figures figures = device_->memory_figures();
     DeviceMemory memory;

@@ -29,6 +29,11 @@ public:
     int64_t allocation_granule() const override { return kCardGranuleBytes; }
     void upload(const TensorView& device, const void* host) override;
     void download(void* host, const TensorView& device) override;
+    void copy(std::byte* to,
+              const std::byte* from,
+              int64_t pitch,
+              int64_t bytes,
+              int64_t count) override;
     DeviceMemory memory() const override;
     std::string description() const override;
 

@@ -27,6 +27,9 @@ public:
     virtual void copy_out(void* host,
                           const void* device,
                           int64_t bytes) = 0;  // waits for the stream
+    // In the order of the stream: `count` pieces of `bytes`, `pitch` apart, from the device's
+    // memory to other memory of it.
+    virtual void copy(void* to, const void* from, int64_t pitch, int64_t bytes, int64_t count) = 0;
     virtual void zero(void* device, int64_t bytes) = 0;
     virtual simt::Stream stream() const = 0;
 

@@ -37,6 +37,12 @@ public:
                     "copying from the card");
         simt::check(cudaStreamSynchronize(stream_), "waiting for the card");
     }
+    void copy(void* to, const void* from, int64_t pitch, int64_t bytes, int64_t count) override {
+        simt::check(cudaMemcpy2DAsync(to, static_cast<size_t>(pitch), from,
+                                      static_cast<size_t>(pitch), static_cast<size_t>(bytes),
+                                      static_cast<size_t>(count), cudaMemcpyDeviceToDevice, stream_),
+                    "copying within the card");
+    }
     void zero(void* device, int64_t bytes) override {
         simt::check(cudaMemsetAsync(device, 0, static_cast<size_t>(bytes), stream_),
                     "clearing memory");

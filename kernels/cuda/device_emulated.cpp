@@ -27,6 +27,13 @@ public:
     void copy_out(void* host, const void* device, int64_t bytes) override {
         std::memcpy(host, device, static_cast<size_t>(bytes));
     }
+    void copy(void* to, const void* from, int64_t pitch, int64_t bytes, int64_t count) override {
+        for (int64_t i = 0; i < count; i++) {
+            std::memcpy(static_cast<std::byte*>(to) + i * pitch,
+                        static_cast<const std::byte*>(from) + i * pitch,
+                        static_cast<size_t>(bytes));
+        }
+    }
     void zero(void* device, int64_t bytes) override {
         std::memset(device, 0, static_cast<size_t>(bytes));
     }

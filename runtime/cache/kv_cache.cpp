@@ -135,6 +135,15 @@ void KvCache::shrink(int64_t pages) {
     chunks_.resize(static_cast<size_t>(keep));
 }
 
+void KvCache::copy_rows(int64_t from, int64_t to, int64_t rows) {
+    ENSURE(from >= 0 && to >= 0 && from < reserved_pages() && to < reserved_pages() && from != to,
+           "page ", from, " to ", to, " of ", reserved_pages());
+    ENSURE(rows > 0 && rows <= kernels::kPageTokens, rows, " rows");
+    backend_.copy(pages_[static_cast<size_t>(to)], pages_[static_cast<size_t>(from)],
+                  kernels::kPageTokens * layout_.row_bytes(), rows * layout_.row_bytes(),
+                  layout_.n_layers);
+}
+
 kernels::KPages KvCache::layer(int64_t index) const {
     ENSURE(index >= 0 && index < layout_.n_layers, "layer ", index, " of ", layout_.n_layers);
     kernels::KPages view;

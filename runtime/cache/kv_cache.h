@@ -49,6 +49,9 @@ public:
     // Gives back the memory of whole chunks at the end that hold no page below `pages`.
     void shrink(int64_t pages);
 
+    // The first `rows` K rows of a page, in all layers, into another page. Both are reserved.
+    void copy_rows(int64_t from, int64_t to, int64_t rows);
+
     kernels::KPages layer(int64_t index) const;
 
 private:

@@ -39,11 +39,13 @@ PagePool::Page& PagePool::at(PageId page) {
 }
 
 std::span<TokenId> PagePool::tokens_of(PageId page) {
-    return std::span(tokens_).subspan(static_cast<size_t>(page) * kPage, kPage);
+    return std::span(tokens_).subspan(static_cast<size_t>(page) * kPage,
+                                      static_cast<size_t>(at(page).tokens));
 }
 
 std::span<const TokenId> PagePool::tokens_of(PageId page) const {
-    return std::span(tokens_).subspan(static_cast<size_t>(page) * kPage, kPage);
+    return std::span(tokens_).subspan(static_cast<size_t>(page) * kPage,
+                                      static_cast<size_t>(at(page).tokens));
 }
 
 void PagePool::set_reserved(int64_t pages) {
@@ -66,7 +68,7 @@ void PagePool::set_reserved(int64_t pages) {
 int64_t PagePool::occupied_end() const {
     for (int64_t id = reserved_; id > 0; id--) {
         const Page& p = pages_[static_cast<size_t>(id - 1)];
-        if (p.holders > 0 || p.published) {
+        if (p.holders > 0 || p.tokens > 0) {
             return id;
         }
     }
@@ -80,26 +82,37 @@ std::optional<PagePool::PageId> PagePool::allocate() {
     const PageId page = free_.top();
     free_.pop();
     Page& p = at(page);
-    ENSURE(p.holders == 0 && !p.published, "free page ", page, " is in use");
+    ENSURE(p.holders == 0 && p.tokens == 0, "free page ", page, " is in use");
     p.holders = 1;
     used_++;
     return page;
+}
+
+// What is known of a cached page: it becomes free.
+void PagePool::forget(PageId page) {
+    unlink(page);
+    Page& p = at(page);
+    const auto remove = [page](auto& table, const auto& key) {
+        const auto [begin, end] = table.equal_range(key);
+        const auto entry =
+            std::find_if(begin, end, [page](const auto& e) { return e.second == page; });
+        ENSURE(entry != end, "page ", page, " is not in the table");
+        table.erase(entry);
+    };
+    if (p.tokens == kernels::kPageTokens) {
+        remove(by_hash_, p.hash);
+    }
+    remove(children_, p.parent);
+    p = Page();
+    cached_--;
+    free_.push(page);
 }
 
 bool PagePool::evict_one() {
     if (oldest_ == kRoot) {
         return false;
     }
-    const PageId page = oldest_;
-    unlink(page);
-    Page& p = at(page);
-    const auto [begin, end] = by_hash_.equal_range(p.hash);
-    const auto entry = std::find_if(begin, end, [page](const auto& e) { return e.second == page; });
-    ENSURE(entry != end, "page ", page, " is not in the table");
-    by_hash_.erase(entry);
-    p = Page();
-    cached_--;
-    free_.push(page);
+    forget(oldest_);
     return true;
 }
 
@@ -133,7 +146,7 @@ std::optional<PagePool::PageId> PagePool::find(PageId parent,
 
 void PagePool::hold(PageId page) {
     Page& p = at(page);
-    ENSURE(p.published, "page ", page, " is not published");
+    ENSURE(p.tokens == kernels::kPageTokens, "page ", page, " is not published");
     p.holders++;
     if (p.holders == 1) {
         unlink(page);
@@ -153,28 +166,41 @@ std::optional<PagePool::PageId> PagePool::acquire_child(PageId parent,
     return page;
 }
 
+PagePool::Rows PagePool::find_rows(PageId parent, std::span<const TokenId> tokens) const {
+    Rows best;
+    if (tokens.empty()) {
+        return best;
+    }
+    const auto wanted = tokens.first(std::min(tokens.size(), kPage) - 1);
+    const auto [begin, end] = children_.equal_range(parent);
+    for (auto entry = begin; entry != end; ++entry) {
+        const auto [mine, theirs] = std::ranges::mismatch(wanted, tokens_of(entry->second));
+        if (mine - wanted.begin() > best.count) {
+            best = {entry->second, mine - wanted.begin()};
+        }
+    }
+    return best;
+}
+
 PagePool::PrefixEnd PagePool::prefix_end(std::span<const TokenId> tokens,
                                          std::span<const PageId> found) const {
     PrefixEnd end;
-    end.any_published = !by_hash_.empty();
+    end.any_published = !children_.empty();
     end.position = static_cast<int64_t>(found.size() * kPage);
     const PageId parent = found.empty() ? kRoot : found.back();
     const auto rest = tokens.subspan(std::min(tokens.size(), found.size() * kPage));
-    int64_t best = -1;
-    for (const auto& [hash, page] : by_hash_) {
-        if (at(page).parent == parent) {
-            const auto kept = tokens_of(page);
-            const auto [mine, theirs] = std::ranges::mismatch(rest, kept);
-            // All of the rest alike: the prompt ended inside a page that is kept.
-            if (mine != rest.end()) {
-                best = std::max<int64_t>(best, mine - rest.begin());
-            }
-        }
+    int64_t best = 0;
+    const auto [begin, finish] = children_.equal_range(parent);
+    for (auto entry = begin; entry != finish; ++entry) {
+        const auto kept = tokens_of(entry->second);
+        const auto [mine, theirs] = std::ranges::mismatch(rest, kept);
+        const int64_t common = mine - rest.begin();
+        // Neither ended before they differed.
+        const bool differs = mine != rest.end() && theirs != kept.end();
+        end.differs = common > best ? differs : end.differs || (common == best && differs);
+        best = std::max(best, common);
     }
-    if (best >= 0) {
-        end.differs = true;
-        end.position += best;
-    }
+    end.position += best;
     return end;
 }
 
@@ -192,23 +218,10 @@ std::vector<PagePool::PageId> PagePool::acquire_prefix(std::span<const TokenId> 
     return pages;
 }
 
-int64_t PagePool::prefix_tokens(std::span<const TokenId> tokens) const {
-    PageId parent = kRoot;
-    size_t begin = 0;
-    for (; begin + kPage < tokens.size(); begin += kPage) {
-        const std::optional<PageId> page = find(parent, tokens.subspan(begin, kPage));
-        if (!page) {
-            break;
-        }
-        parent = *page;
-    }
-    return static_cast<int64_t>(begin);
-}
-
 PagePool::PageId PagePool::publish(PageId page, PageId parent, std::span<const TokenId> tokens) {
-    ENSURE(at(page).holders == 1 && !at(page).published, "page ", page, " cannot be published");
-    ENSURE(parent == kRoot || (at(parent).published && at(parent).holders > 0), "parent page ",
-           parent, " is not held");
+    ENSURE(at(page).holders == 1 && !kept(page), "page ", page, " cannot be published");
+    ENSURE(parent == kRoot || (at(parent).tokens == kernels::kPageTokens && at(parent).holders > 0),
+           "parent page ", parent, " is not held");
     if (const std::optional<PageId> same = find(parent, tokens)) {
         hold(*same);
         release_one(page);
@@ -216,11 +229,45 @@ PagePool::PageId PagePool::publish(PageId page, PageId parent, std::span<const T
     }
     Page& p = at(page);
     p.hash = hash_of(parent, tokens);
-    p.published = true;
+    by_hash_.emplace(p.hash, page);
+    keep(page, parent, tokens);
+    return page;
+}
+
+void PagePool::keep_part(PageId page, PageId parent, std::span<const TokenId> tokens) {
+    ENSURE(at(page).holders == 1 && !kept(page) && tokens.size() < kPage, "page ", page,
+           " cannot be kept with ", tokens.size(), " tokens");
+    ENSURE(parent == kRoot || at(parent).holders > 0, "parent page ", parent, " is not held");
+    const auto [begin, end] = children_.equal_range(parent);
+    const bool known = std::any_of(begin, end, [&](const auto& entry) {
+        const auto others = tokens_of(entry.second);
+        return others.size() >= tokens.size() &&
+               std::ranges::equal(others.first(tokens.size()), tokens);
+    });
+    if (!known && !tokens.empty()) {
+        keep(page, parent, tokens);
+    }
+}
+
+// Parts that say no more than this page are of no further use.
+void PagePool::keep(PageId page, PageId parent, std::span<const TokenId> tokens) {
+    std::vector<PageId> outdone;
+    const auto [begin, end] = children_.equal_range(parent);
+    for (auto entry = begin; entry != end; ++entry) {
+        const auto others = tokens_of(entry->second);
+        if (at(entry->second).holders == 0 && others.size() < tokens.size() &&
+            std::ranges::equal(others, tokens.first(others.size()))) {
+            outdone.push_back(entry->second);
+        }
+    }
+    for (const PageId part : outdone) {
+        forget(part);
+    }
+    Page& p = at(page);
+    p.tokens = static_cast<int32_t>(tokens.size());
     p.parent = parent;
     std::ranges::copy(tokens, tokens_of(page).begin());
-    by_hash_.emplace(p.hash, page);
-    return page;
+    children_.emplace(parent, page);
 }
 
 void PagePool::retain(std::span<const PageId> pages) {
@@ -247,7 +294,7 @@ void PagePool::release_one(PageId page) {
         return;
     }
     used_--;
-    if (p.published) {
+    if (p.tokens > 0) {
         link_newest(page);
         cached_++;
     } else {
@@ -276,25 +323,32 @@ void PagePool::unlink(PageId page) {
 }
 
 void PagePool::check() const {
-    int64_t used = 0, shared = 0, cached = 0, published = 0;
+    int64_t used = 0, shared = 0, cached = 0, published = 0, kept_pages = 0;
     for (PageId id = 0; id < static_cast<PageId>(limit()); id++) {
         const Page& p = pages_[static_cast<size_t>(id)];
-        ENSURE(id < reserved_ || (p.holders == 0 && !p.published), "page ", id, " is in use past ",
+        ENSURE(id < reserved_ || (p.holders == 0 && p.tokens == 0), "page ", id, " is in use past ",
                reserved_);
+        const bool full = p.tokens == kernels::kPageTokens;
         used += p.holders > 0 ? 1 : 0;
         shared += p.holders > 1 ? 1 : 0;
-        cached += p.published && p.holders == 0 ? 1 : 0;
-        published += p.published ? 1 : 0;
-        if (p.published && p.parent != kRoot) {
-            ENSURE(at(p.parent).published && at(p.parent).holders >= p.holders, "page ", id,
-                   " outlives its parent ", p.parent);
+        cached += p.tokens > 0 && p.holders == 0 ? 1 : 0;
+        published += full ? 1 : 0;
+        kept_pages += p.tokens > 0 ? 1 : 0;
+        if (p.tokens > 0 && p.parent != kRoot) {
+            ENSURE(at(p.parent).tokens == kernels::kPageTokens && at(p.parent).holders >= p.holders,
+                   "page ", id, " outlives its parent ", p.parent);
         }
-        ENSURE(!p.published || find(p.parent, tokens_of(id)) == id, "page ", id,
-               " cannot be found");
+        ENSURE(p.tokens == 0 || full || p.holders <= 1, "part ", id, " is shared");
+        ENSURE(!full || find(p.parent, tokens_of(id)) == id, "page ", id, " cannot be found");
+        if (p.tokens > 0) {
+            const auto [begin, end] = children_.equal_range(p.parent);
+            ENSURE(std::count_if(begin, end, [id](const auto& e) { return e.second == id; }) == 1,
+                   "page ", id, " is no child of ", p.parent);
+        }
     }
     int64_t linked = 0;
     for (PageId id = oldest_; id != kRoot; id = at(id).newer) {
-        ENSURE(at(id).published && at(id).holders == 0 && linked <= cached, "page ", id,
+        ENSURE(at(id).tokens > 0 && at(id).holders == 0 && linked <= cached, "page ", id,
                " is not cached");
         linked++;
     }
@@ -302,8 +356,9 @@ void PagePool::check() const {
            used_, " is ", used, ", shared ", shared_, " is ", shared, ", cached ", cached_, " is ",
            cached, ", linked ", linked);
     ENSURE(static_cast<int64_t>(by_hash_.size()) == published &&
+               static_cast<int64_t>(children_.size()) == kept_pages &&
                static_cast<int64_t>(free_.size()) == free(),
-           "published ", published, ", free ", free_.size());
+           "published ", published, ", kept ", kept_pages, ", free ", free_.size());
     ENSURE(used + cached <= reserved_ && reserved_ <= limit(), used, " + ", cached, " of ",
            reserved_);
 }

@@ -4,11 +4,13 @@
 // A page holds 64 tokens. A page that is full may be published: it is then immutable and can be
 // found again by the tokens of the whole prefix it ends. The published pages form a tree; the key
 // of a page is (its parent page, its 64 tokens), hashed with a seed so that nobody can aim at
-// collisions, and compared token by token so that none could matter.
+// collisions, and compared token by token so that none could matter. The last, partly filled page
+// of a sequence that ends is a part: kept with the tokens it has, never held again, but its first
+// rows may be copied into another page - as those of any child of a page may (find_rows()).
 //
 //     free      ids nobody holds and nobody could find        -> allocate()
 //     used      held by at least one sequence; shared: by more than one
-//     cached    published, held by nobody: found by acquire_prefix(), else evicted, oldest first
+//     cached    published or a part, held by nobody: else evicted, oldest first
 //
 //     used + cached + free == reserved <= limit
 //
@@ -67,11 +69,19 @@ public:
     // and never the page with the last token: its logits are wanted, so at least that token is
     // computed.
     std::vector<PageId> acquire_prefix(std::span<const TokenId> tokens);
-    // How many tokens acquire_prefix() would find. Holds nothing.
-    int64_t prefix_tokens(std::span<const TokenId> tokens) const;
+    // The most rows that a child of `parent` has in common with the tokens that follow it: a page
+    // to copy them from. Fewer than a page and than there are tokens, so that one is left to
+    // compute. Holds nothing: the rows stay what they are until something is computed into the
+    // page.
+    struct Rows {
+        PageId page = kRoot;
+        int64_t count = 0;
+    };
+    Rows find_rows(PageId parent, std::span<const TokenId> tokens) const;
 
-    // Where and why acquire_prefix() ended, given the pages it found: the position of the first
-    // token that differs from the nearest published page, and whether there was one to differ from.
+    // Where and why a prefix of `tokens` ended, given the pages acquire_prefix() found: the
+    // position of the first token that differs from the nearest child of the last one, and whether
+    // there was one to differ from.
     struct PrefixEnd {
         int64_t position = 0;
         bool differs = false;
@@ -84,6 +94,11 @@ public:
     // with the same key, that one is held instead and `page` is released; both hold the same rows.
     [[nodiscard]] PageId publish(PageId page, PageId parent, std::span<const TokenId> tokens);
 
+    // The page, held once and filled with these fewer than 64 tokens, is kept when it is released,
+    // as a part below `parent` - unless another child has these tokens already. Nothing may be
+    // written to it any more.
+    void keep_part(PageId page, PageId parent, std::span<const TokenId> tokens);
+
     // A second holder for published pages.
     void retain(std::span<const PageId> pages);
     // Gives up one hold on each, last first. Published pages nobody holds become cached, others
@@ -91,7 +106,7 @@ public:
     void release(std::span<const PageId> pages);
 
     int holders(PageId page) const { return at(page).holders; }
-    bool published(PageId page) const { return at(page).published; }
+    bool kept(PageId page) const { return at(page).tokens > 0; }  // published, or a part
 
     // Recounts everything from the pages and compares; throws std::logic_error. For tests.
     void check() const;
@@ -99,9 +114,10 @@ public:
 private:
     struct Page {
         int32_t holders = 0;
-        bool published = false;
+        int32_t tokens =
+            0;  // 64: published; fewer: a part; 0: its content is the holder's business
         PageId parent = kRoot;
-        uint64_t hash = 0;                    // of the chain up to and including this page
+        uint64_t hash = 0;  // of the chain up to and including this page; of published ones
         PageId older = kRoot, newer = kRoot;  // neighbours among the cached pages
     };
 
@@ -112,6 +128,8 @@ private:
     uint64_t hash_of(PageId parent, std::span<const TokenId> tokens) const;
     std::optional<PageId> find(PageId parent, std::span<const TokenId> tokens) const;
     void hold(PageId page);
+    void keep(PageId page, PageId parent, std::span<const TokenId> tokens);
+    void forget(PageId page);
     void release_one(PageId page);
     void link_newest(PageId page);
     void unlink(PageId page);
@@ -119,8 +137,9 @@ private:
     uint64_t seed_;
     uint64_t hash_mask_;
     std::vector<Page> pages_;
-    std::vector<TokenId> tokens_;                        // [limit, 64], of the published pages
+    std::vector<TokenId> tokens_;                        // [limit, 64], of the pages that are kept
     std::unordered_multimap<uint64_t, PageId> by_hash_;  // published pages
+    std::unordered_multimap<PageId, PageId> children_;   // kept pages by their parent
     std::priority_queue<PageId, std::vector<PageId>, std::greater<>> free_;
     PageId oldest_ = kRoot, newest_ = kRoot;  // cached pages, by when they were last held
     int64_t reserved_ = 0, used_ = 0, shared_ = 0, cached_ = 0;

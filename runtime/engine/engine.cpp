@@ -10,7 +10,7 @@
 namespace runtime {
 
 Engine::Engine(Setup setup)
-    : setup_(std::move(setup)), scheduler_(setup_.limits, setup_.cache, setup_.hash_seed) {
+    : setup_(std::move(setup)), scheduler_(setup_.limits, setup_.cache, setup_.copy_rows, setup_.hash_seed) {
     ENSURE(setup_.ctx_size > 0 && setup_.limits.pool_pages >= KvLayout::pages_for(setup_.ctx_size),
            "a context of ", setup_.ctx_size, " tokens in ", setup_.limits.pool_pages, " pages");
 }
@@ -262,7 +262,7 @@ MemorySnapshot Engine::snapshot() const {
         const int holders = pool.holders(page);
         m.pages[id].state = holders > 1            ? Page::State::shared
                             : holders == 1         ? Page::State::used
-                            : pool.published(page) ? Page::State::cached
+                            : pool.kept(page) ? Page::State::cached
                                                    : Page::State::free;
     }
     for (size_t i = scheduler_.running().size(); i-- > 0;) {

@@ -24,6 +24,7 @@ public:
 
     struct Setup {
         Forward forward;
+        CopyRows copy_rows;
         std::shared_ptr<const Tokenizer> tokenizer;
         std::shared_ptr<const SampledVocabulary> vocabulary;
         KvCache* cache = nullptr;  // null: pages have no memory (tests)

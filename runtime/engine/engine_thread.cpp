@@ -175,6 +175,9 @@ void EngineThread::State::run_load(const Load& load) {
         setup.forward = [&loaded](const Batch& batch) {
             return loaded.model->forward(batch, *loaded.cache);
         };
+        setup.copy_rows = [&loaded](PagePool::PageId from, PagePool::PageId to, int64_t rows) {
+            loaded.cache->copy_rows(from, to, rows);
+        };
         setup.tokenizer = loaded.info->tokenizer;
         setup.vocabulary = sampled;
         setup.cache = loaded.cache.get();

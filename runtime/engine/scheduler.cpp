@@ -40,11 +40,18 @@ int64_t pages_to_come(const Sequence& s) {
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerLimits& limits, KvCache* cache, uint64_t hash_seed)
-    : limits_(limits), cache_(cache), pool_(limits.pool_pages, hash_seed) {
+Scheduler::Scheduler(const SchedulerLimits& limits,
+                     KvCache* cache,
+                     CopyRows copy_rows,
+                     uint64_t hash_seed)
+    : limits_(limits),
+      cache_(cache),
+      copy_rows_(std::move(copy_rows)),
+      pool_(limits.pool_pages, hash_seed) {
     ENSURE(limits.parallel > 0 && limits.max_tokens >= limits.parallel &&
                limits.prefill_beside_decode > 0,
            limits.parallel, " sequences, ", limits.max_tokens, " tokens");
+    ENSURE(copy_rows_ != nullptr, "nobody copies rows");
     ENSURE(cache == nullptr || cache->limit_pages() == limits.pool_pages, "cache and pool differ");
     if (cache_ == nullptr) {
         pool_.set_reserved(limits.pool_pages);
@@ -64,6 +71,16 @@ std::unique_ptr<Sequence> Scheduler::remove(const Sequence& sequence) {
         taken = take_from(waiting_, sequence);
     }
     ENSURE(taken != nullptr, "sequence ", sequence.id(), " is not here");
+    // The last page is kept with the tokens it has; the rows of one that scores its prompt are as
+    // good as any.
+    const int64_t whole = taken->published * kPageTokens;
+    if (taken->computed > whole) {
+        const auto last = static_cast<size_t>(taken->published);
+        pool_.keep_part(
+            taken->pages[last], last == 0 ? PagePool::kRoot : taken->pages[last - 1],
+            std::span(taken->tokens)
+                .subspan(static_cast<size_t>(whole), static_cast<size_t>(taken->computed - whole)));
+    }
     pool_.release(taken->pages);
     taken->pages.clear();
     if (starved_ == taken.get()) {
@@ -162,8 +179,7 @@ void Scheduler::note_lookup(const Sequence& sequence) {
     }
     using End = MemorySnapshot::Lookup::End;
     const PagePool::PrefixEnd end = pool_.prefix_end(sequence.tokens, sequence.pages);
-    const bool complete =
-        static_cast<int64_t>(sequence.pages.size() + 1) * kPageTokens >= sequence.length();
+    const bool complete = end.position >= sequence.length() - 1;
     lookups_.push_back({sequence.id(), sequence.request.owner, sequence.prompt_tokens, 0,
                         !end.any_published ? End::nothing
                         : end.differs      ? End::differs
@@ -196,6 +212,53 @@ void Scheduler::extend_from_cache(Sequence& sequence) {
     }
 }
 
+// Rows of the page that comes next which another page holds: of one that is kept, or of the last
+// one of a sequence that runs.
+PagePool::Rows Scheduler::rows_for(const Sequence& sequence) const {
+    const auto rest = std::span(sequence.tokens).subspan(static_cast<size_t>(sequence.computed));
+    const PagePool::PageId parent =
+        sequence.pages.empty() ? PagePool::kRoot : sequence.pages.back();
+    PagePool::Rows best = pool_.find_rows(parent, rest);
+    for (const auto& other : running_) {
+        const int64_t begin = other->published * kPageTokens;
+        if (other.get() == &sequence || other->published != sequence.published ||
+            other->computed <= begin ||
+            (other->published > 0 &&
+             other->pages[static_cast<size_t>(other->published - 1)] != parent)) {
+            continue;
+        }
+        const auto theirs =
+            std::span(other->tokens)
+                .subspan(static_cast<size_t>(begin), static_cast<size_t>(other->computed - begin));
+        const auto [mine, end] = std::ranges::mismatch(rest.first(rest.size() - 1), theirs);
+        if (mine - rest.begin() > best.count) {
+            best = {other->pages[static_cast<size_t>(other->published)], mine - rest.begin()};
+        }
+    }
+    return best;
+}
+
+// What is left of a common beginning where whole pages end. The page it is copied from may be the
+// very one that is given up for the new page: its rows are there until something is computed.
+void Scheduler::copy_from_cache(Sequence& sequence) {
+    if (sequence.scores_prompt() || sequence.remaining() <= 1 ||
+        sequence.computed != sequence.published * kPageTokens ||
+        static_cast<int64_t>(sequence.pages.size()) != sequence.published) {
+        return;
+    }
+    const PagePool::Rows rows = rows_for(sequence);
+    if (rows.count == 0) {
+        return;
+    }
+    if (const auto page = take_page()) {
+        if (*page != rows.page) {
+            copy_rows_(rows.page, *page, rows.count);
+        }
+        sequence.pages.push_back(*page);
+        found_in_cache(sequence, rows.count);
+    }
+}
+
 void Scheduler::start_following(Sequence& sequence) {
     if (sequence.scores_prompt()) {
         return;
@@ -208,9 +271,9 @@ void Scheduler::start_following(Sequence& sequence) {
         }
         const auto [end, unused] =
             std::mismatch(mine.begin(), mine.end(), other->tokens.begin(), other->tokens.end());
-        const int64_t common = std::min<int64_t>(end - mine.begin(), sequence.length() - 1) /
-                               kPageTokens * kPageTokens;
-        if (common > best && common > other->computed) {
+        // For less than a page nobody waits.
+        const int64_t common = std::min<int64_t>(end - mine.begin(), sequence.length() - 1);
+        if (common / kPageTokens > best / kPageTokens && common > other->computed) {
             best = common;
             sequence.follows = other->id();
             sequence.follows_until = common;
@@ -306,6 +369,7 @@ std::vector<Scheduler::Part> Scheduler::share_out() {
         if (!s->in_prompt()) {
             decoding.push_back(s.get());
         } else if (!waits_for_another(*s)) {
+            copy_from_cache(*s);
             prompts.push_back(s.get());
         }
     }

@@ -22,11 +22,15 @@
 //
 // A sequence that begins like another one which is being computed waits for its pages instead of
 // computing the same.
+//
+// What is computed once is not computed again, to the token: whole pages are shared, and the rows
+// of a last, partly equal page are copied into a page of the sequence's own.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -49,6 +53,9 @@ struct SchedulerLimits {
     int64_t scored_tokens = 64;
 };
 
+// Copies the first rows of a page into another one, before anything else is computed.
+using CopyRows = std::function<void(PagePool::PageId from, PagePool::PageId to, int64_t rows)>;
+
 class Scheduler {
 public:
     // One sequence's part in a pass: rows [first_row, first_row + n_tokens).
@@ -59,11 +66,15 @@ public:
     };
 
     // cache: null where pages have no memory (tests).
-    Scheduler(const SchedulerLimits& limits, KvCache* cache, uint64_t hash_seed);
+    Scheduler(const SchedulerLimits& limits,
+              KvCache* cache,
+              CopyRows copy_rows,
+              uint64_t hash_seed);
     ~Scheduler();
 
     void add(std::unique_ptr<Sequence> sequence);
-    // Takes the sequence out and releases its pages; full ones stay in the cache for later.
+    // Takes the sequence out and releases its pages; what was computed stays in the cache for
+    // later.
     std::unique_ptr<Sequence> remove(const Sequence& sequence);
     // All of them, without touching the pages: for an engine that is given up.
     std::vector<std::unique_ptr<Sequence>> take_all();
@@ -103,6 +114,8 @@ private:
     void start_following(Sequence& sequence);
     bool waits_for_another(Sequence& sequence);
     void extend_from_cache(Sequence& sequence);
+    void copy_from_cache(Sequence& sequence);
+    PagePool::Rows rows_for(const Sequence& sequence) const;
     void note_lookup(const Sequence& sequence);
     void found_in_cache(Sequence& sequence, int64_t tokens);
     int64_t grant(Sequence& sequence, int64_t tokens, std::vector<Part>& parts);
@@ -112,12 +125,14 @@ private:
 
     SchedulerLimits limits_;
     KvCache* cache_;
+    CopyRows copy_rows_;
     PagePool pool_;
     bool device_full_ = false;                        // the device refused to grow the cache
     std::deque<std::unique_ptr<Sequence>> waiting_;   // in order of arrival
     std::vector<std::unique_ptr<Sequence>> running_;  // in order of arrival
     Sequence* starved_ = nullptr;
-    std::map<std::string, uint64_t, std::less<>> served_;  // owners that wait or run: turn of the last admission
+    std::map<std::string, uint64_t, std::less<>>
+        served_;  // owners that wait or run: turn of the last admission
     uint64_t turn_ = 0;
     std::deque<MemorySnapshot::Lookup> lookups_;
     int64_t lookup_tokens_ = 0, found_tokens_ = 0;

@@ -197,6 +197,7 @@ TEST_CASE("the second question, a revision and a second chat read only what is t
     struct Asked {
         int64_t prompt = 0, cached = 0;
         std::string answer;
+        std::vector<runtime::TokenId> computed;  // all but the last token of the answer
         int64_t read() const { return prompt - cached; }
     };
     using Chat = std::vector<runtime::ChatMessage>;
@@ -207,8 +208,9 @@ TEST_CASE("the second question, a revision and a second chat read only what is t
         runtime::GenerationRequest request;
         request.prompt = tokens_of(chat);
         request.max_tokens = 4;
-        auto stream = engine.submit(std::move(request));
         Asked asked;
+        asked.computed = request.prompt;
+        auto stream = engine.submit(std::move(request));
         for (;;) {
             const auto event = stream->next(std::chrono::milliseconds(1000));
             if (!event) {
@@ -217,10 +219,12 @@ TEST_CASE("the second question, a revision and a second chat read only what is t
             for (const auto& delta : event->deltas) {
                 asked.answer += delta.text;
             }
+            asked.computed.insert(asked.computed.end(), event->tokens.begin(), event->tokens.end());
             if (event->terminal()) {
                 REQUIRE(event->kind == runtime::GenerationEvent::Kind::finished);
                 asked.prompt = event->usage.prompt_tokens;
                 asked.cached = event->usage.cached_tokens;
+                asked.computed.resize(asked.computed.size() - 1);
                 return asked;
             }
         }
@@ -231,11 +235,12 @@ TEST_CASE("the second question, a revision and a second chat read only what is t
         message.content = text;
         return message;
     };
-    // What two prompts have in common, less what a page cannot share.
-    const auto expected = [&](const Chat& before, const Chat& now) {
-        const auto a = tokens_of(before), b = tokens_of(now);
-        const auto common = std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
-        return static_cast<int64_t>(common) / kPage * kPage;
+    // What a prompt has in common with the tokens that were computed before.
+    const auto expected = [&](const std::vector<runtime::TokenId>& before, const Chat& now) {
+        const auto tokens = tokens_of(now);
+        return static_cast<int64_t>(
+            std::mismatch(before.begin(), before.end(), tokens.begin(), tokens.end()).first -
+            before.begin());
     };
 
     Chat chat = {say(runtime::Role::user, pack.text + "\nWhat is value_100?")};
@@ -247,9 +252,11 @@ TEST_CASE("the second question, a revision and a second chat read only what is t
     second.push_back(say(runtime::Role::assistant, first.answer));
     second.push_back(say(runtime::Role::user, "And value_205?"));
     const Asked again = ask(second);
-    CHECK(again.cached >= expected(chat, second));
-    // The new turn and at most the page in which it begins.
-    CHECK(again.read() <= again.prompt - first.prompt + kPage);
+    CHECK(again.cached == expected(first.computed, second));
+    // The new turn, to the token: what stands behind the first prompt, less what of the answer is
+    // there already.
+    CHECK(again.cached >= first.prompt);
+    CHECK(again.read() <= again.prompt - first.prompt);
 
     // A changed file, appended: only that file and the question are read.
     std::string code = "int value_100;\nint renamed;\n";
@@ -262,17 +269,23 @@ TEST_CASE("the second question, a revision and a second chat read only what is t
     third.push_back(say(runtime::Role::assistant, again.answer));
     third.push_back(say(runtime::Role::user, revision.text + "\nWhat was renamed?"));
     const Asked appended = ask(third);
-    CHECK(appended.cached >= expected(second, third));
-    CHECK(appended.read() <=
-          revision.tokens + (appended.prompt - again.prompt - revision.tokens) + kPage);
+    CHECK(appended.cached == expected(again.computed, third));
+    CHECK(appended.cached >= again.prompt);
+    Chat without = second;
+    without.push_back(third[third.size() - 2]);
+    without.push_back(say(runtime::Role::user, "\nWhat was renamed?"));
+    const auto question = static_cast<int64_t>(tokens_of(without).size()) - again.prompt;
+    CHECK(appended.read() <= revision.tokens + question);
     CHECK(appended.read() < first.prompt / 2);
 
     // Another chat on the same snapshot finds its pages, and both hold them at once.
     Chat other = {say(runtime::Role::user, pack.text + "\nList the files.")};
     const Asked shared = ask(other);
-    CHECK(shared.cached == expected(chat, other));
-    CHECK(shared.cached >= pack.tokens / kPage * kPage);
-    CHECK(shared.read() < 2 * kPage);
+    CHECK(shared.cached == expected(first.computed, other));
+    CHECK(shared.cached >= pack.tokens);
+    const auto bare =
+        static_cast<int64_t>(tokens_of({say(runtime::Role::user, "\nList the files.")}).size());
+    CHECK(shared.read() <= bare);
 
     std::vector<std::unique_ptr<runtime::GenerationStream>> both;
     for (const Chat& each : {chat, other}) {
@@ -313,10 +326,10 @@ TEST_CASE("places in files that an answer names are checked against what was sho
         bool exists;
     };
     const std::vector<Place> expected = {
-        {"src/a.c:2", "src/a.c", 2, true},   {"a.c:3", "src/a.c", 3, true},
-        {"a.c:4", "src/a.c", 4, false},      {"src/a.c:1-3", "src/a.c", 1, true},
-        {"lib/b.c:1", "lib/b.c", 1, true},   {"Makefile:1", "Makefile", 1, true},
-        {"s.c:5", "s.c", 5, true},           {"s.c:7", "s.c", 7, false},
+        {"src/a.c:2", "src/a.c", 2, true}, {"a.c:3", "src/a.c", 3, true},
+        {"a.c:4", "src/a.c", 4, false},    {"src/a.c:1-3", "src/a.c", 1, true},
+        {"lib/b.c:1", "lib/b.c", 1, true}, {"Makefile:1", "Makefile", 1, true},
+        {"s.c:5", "s.c", 5, true},         {"s.c:7", "s.c", 7, false},
         {"./src/a.c", "src/a.c", 0, true}};
     const auto found = find_citations(text, snapshot);
     REQUIRE(found.size() == expected.size());

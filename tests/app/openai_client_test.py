@@ -45,13 +45,13 @@ def check(client, model):
     assert chunks[-1].usage.completion_tokens > 0 and not chunks[-1].choices
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
-    # A prompt that begins like an earlier one reads only its own tokens: whole pages of 64 of the common part are reused.
+    # A prompt that begins like an earlier one reads only its own tokens.
     common = "The same beginning of both. " * 60
     first, second = ask(common + "First question?"), ask(common + "Another one, longer?")
     assert first.usage.prompt_tokens_details.cached_tokens < 64
     assert second.usage.prompt_tokens > 1000, second.usage
     shared = second.usage.prompt_tokens_details.cached_tokens
-    assert shared % 64 == 0 and 0 <= second.usage.prompt_tokens - shared <= 128, second.usage
+    assert 0 < second.usage.prompt_tokens - shared < 64, second.usage
 
     # A conversation in which a tool was called, with every role and both forms of content.
     tools = [{"type": "function", "function": {"name": "get_weather", "description": "Weather of a place",

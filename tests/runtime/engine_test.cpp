@@ -38,6 +38,9 @@ struct Bench {
         : toy(pages) {
         Engine::Setup setup;
         setup.forward = [this](const runtime::Batch& batch) { return toy(batch); };
+        setup.copy_rows = [this](int32_t from, int32_t to, int64_t rows) {
+            toy.copy_rows(from, to, rows);
+        };
         setup.tokenizer = tests::nano_tokenizer();
         auto v = std::make_shared<runtime::SampledVocabulary>(*setup.tokenizer, ToyModel::kVocab);
         vocabulary = v;
@@ -188,7 +191,7 @@ TEST_CASE("many sequences together give the texts they give alone") {
 TEST_CASE("a common prefix of 1,000 tokens is computed once and its pages are shared") {
     const auto prefix = tokens_of(1, 1000);
     const auto a = join(prefix, tokens_of(2, 50)), b = join(prefix, tokens_of(3, 70));
-    const int64_t shared = 1000 / 64 * 64;
+    const int64_t shared = 1000;
     Bench fresh;
     const Reply b_alone = fresh.one(request_of(b, 20));
     SECTION("the second comes later") {
@@ -213,7 +216,7 @@ TEST_CASE("a common prefix of 1,000 tokens is computed once and its pages are sh
             most_shared = std::max(most_shared, bench.engine->snapshot().kv_cache.pages_shared);
         }
         bench.check(clients);
-        CHECK(most_shared == shared / 64);
+        CHECK(most_shared == shared / 64);  // whole pages; the rest is a copy
         CHECK(clients[1].reply.tokens == b_alone.tokens);
         CHECK(clients[0].reply.end->usage.cached_tokens +
                   clients[1].reply.end->usage.cached_tokens ==
@@ -221,12 +224,12 @@ TEST_CASE("a common prefix of 1,000 tokens is computed once and its pages are sh
         CHECK(bench.engine->counters().prompt_tokens_computed ==
               static_cast<uint64_t>(1050 + 1070 - shared));
     }
-    SECTION("a wholly cached prompt computes its last page's tokens, at least one") {
+    SECTION("of a wholly cached prompt the last token is computed") {
         Bench bench;
         const auto whole = tokens_of(9, 64 * 5);
         const Reply first = bench.one(request_of(whole, 10));
         const Reply second = bench.one(request_of(whole, 10));
-        CHECK(second.end->usage.cached_tokens == 64 * 4);
+        CHECK(second.end->usage.cached_tokens == 64 * 5 - 1);
         CHECK(second.tokens == first.tokens);
     }
 }
@@ -237,8 +240,79 @@ TEST_CASE("a next turn finds the reply of the last one in the cache") {
     const Reply first = bench.one(request_of(prompt, 200));
     const auto turn = join(join(prompt, first.tokens), tokens_of(5, 40));
     const Reply second = bench.one(request_of(turn, 5));
-    CHECK(second.end->usage.cached_tokens ==
-          299 / 64 * 64);  // the last token of a reply is never computed
+    CHECK(second.end->usage.cached_tokens == 299);  // the last token of a reply is never computed
+}
+
+TEST_CASE("what is cached of a prompt is what it has in common with another, to the token") {
+    std::mt19937 rng(11);
+    for (int round = 0; round < 60; round++) {
+        Bench bench;
+        const auto base = tokens_of(rng(), 1 + rng() % 400);
+        const auto reply = static_cast<int64_t>(1 + rng() % 90);
+        auto first = request_of(base, reply);
+        first.ignore_end_of_turn = true;
+        const Reply before = bench.one(first);
+        // All but the last token of the reply is computed.
+        auto kept = join(base, before.tokens);
+        kept.pop_back();
+        const size_t common = rng() % (kept.size() + 1);
+        std::vector<TokenId> prompt(kept.begin(),
+                                    kept.begin() + static_cast<std::ptrdiff_t>(common));
+        prompt.push_back(common < kept.size() ? (kept[common] + 1) % 256 : 7);
+        prompt = join(prompt, tokens_of(rng(), rng() % 150));
+        const Reply got = bench.one(request_of(prompt, 20));
+        CAPTURE(round, base.size(), reply, common, prompt.size());
+        CHECK(got.end->usage.cached_tokens == static_cast<int64_t>(common));
+        CHECK(bench.engine->counters().prompt_tokens_computed ==
+              base.size() + prompt.size() - common);
+        CHECK(bench.toy.rows_copied == static_cast<int64_t>(common % 64));
+        Bench fresh;
+        CHECK(got.tokens == fresh.one(request_of(prompt, 20)).tokens);
+        // Both sequences' ends are kept now, each with its own tokens.
+        CHECK(bench.one(request_of(kept, 1)).end->usage.cached_tokens ==
+              static_cast<int64_t>(kept.size()) - 1);
+        CHECK(bench.one(request_of(prompt, 1)).end->usage.cached_tokens ==
+              static_cast<int64_t>(prompt.size()) - 1);
+    }
+}
+
+TEST_CASE("rows are copied from a sequence that still runs, and never more than it has computed") {
+    for (const size_t common : {1U, 40U, 64U, 100U, 150U}) {
+        CAPTURE(common);
+        Bench bench;
+        const auto prefix = tokens_of(1, common);
+        const auto a = join(prefix, tokens_of(2, 3)), b = join(prefix, tokens_of(3, 90));
+        std::vector<Bench::Client> clients;
+        clients.push_back(bench.submit(request_of(a, 200)));
+        for (int i = 0; i < 5; i++) {
+            REQUIRE(bench.engine->step());
+            bench.check(clients);
+        }
+        clients.push_back(bench.submit(request_of(b, 200)));
+        bench.run(clients);
+        // The two differ where their second parts do.
+        const auto [mine, theirs] = std::ranges::mismatch(a, b);
+        CHECK(clients[1].reply.end->usage.cached_tokens == mine - a.begin());
+        for (size_t i = 0; i < 2; i++) {
+            Bench fresh;
+            CHECK(clients[i].reply.tokens == fresh.one(request_of(i == 0 ? a : b, 200)).tokens);
+        }
+    }
+}
+
+TEST_CASE("a page that is given up for its own copy keeps its rows") {
+    // Three pages in all: the next turn's third page is the one that it is copied from.
+    Bench bench(3, 1, 3 * 64);
+    const auto prompt = tokens_of(4, 140);
+    const Reply first = bench.one(request_of(prompt, 10));
+    auto turn = join(prompt, first.tokens);
+    turn.push_back(9);
+    const Reply second = bench.one(request_of(turn, 10));
+    CHECK(second.end->usage.cached_tokens == 149);
+    CHECK(bench.toy.rows_copied == 0);
+    Bench fresh(3, 1, 3 * 64);
+    CHECK(second.tokens == fresh.one(request_of(turn, 10)).tokens);
+    CHECK(bench.engine->scheduler().pool().used() == 0);
 }
 
 TEST_CASE("a long prompt does not stall a stream that is decoding") {
@@ -572,7 +646,9 @@ TEST_CASE("owners take turns: nobody waits behind another's many requests") {
     }
 }
 
-TEST_CASE("log-probabilities: one per token, the reply's and the prompt's, as the softmax of the logits") {
+TEST_CASE(
+    "log-probabilities: one per token, the reply's and the prompt's, as the softmax of the "
+    "logits") {
     Bench b;
     GenerationRequest r = request_of(tokens_of(3, 200), 5);
     const Reply plain = b.one(r);
@@ -661,7 +737,7 @@ TEST_CASE("the cache says why it did not hold more of a prompt, and from which t
 
     found = lookup(base);
     CHECK(found.end == End::complete);
-    CHECK(found.cached_tokens == 256);
+    CHECK(found.cached_tokens == 299);
 
     // One token changed: its very position, whether in the first page, at a border or in the middle
     // of a later page.
@@ -675,15 +751,15 @@ TEST_CASE("the cache says why it did not hold more of a prompt, and from which t
         CAPTURE(at);
         CHECK(miss.end == End::differs);
         CHECK(miss.position == static_cast<int64_t>(at));
-        CHECK(miss.cached_tokens == static_cast<int64_t>(at / 64 * 64));
+        CHECK(miss.cached_tokens == static_cast<int64_t>(at));
     }
 
     // More text after what is kept.
     found = lookup(join(base, tokens_of(9, 200)));
     CHECK(found.end == End::not_kept);
-    CHECK(found.cached_tokens == 256);
-    CHECK(found.position == 256);
+    CHECK(found.cached_tokens == 300);
+    CHECK(found.position == 300);
     const auto snapshot = bench.engine->snapshot();
     CHECK(snapshot.lookup_tokens == 300 + 300 + 500);
-    CHECK(snapshot.found_tokens == 256 + 256);
+    CHECK(snapshot.found_tokens == 299 + 300);
 }

@@ -174,13 +174,57 @@ TEST_CASE("a shared prefix of 1,000 tokens is read once, and the second text is 
     (void)generate(engine, request_of(a, 4));
     const auto before = engine.counters();
     const Reply got = generate(engine, request_of(b, 20));
-    CHECK(got.end->usage.cached_tokens == 960);
-    CHECK(engine.counters().prompt_tokens_computed - before.prompt_tokens_computed == 1002 - 960);
-    CHECK(engine.counters().prefix_cache_hit_tokens - before.prefix_cache_hit_tokens == 960);
+    CHECK(got.end->usage.cached_tokens == 1000);
+    CHECK(engine.counters().prompt_tokens_computed - before.prompt_tokens_computed == 2);
+    CHECK(engine.counters().prefix_cache_hit_tokens - before.prefix_cache_hit_tokens == 1000);
     CHECK(got.tokens == want.tokens);
 }
 
-TEST_CASE("DirectRun: sequences in step have the logits of one alone; its work is that of the file") {
+TEST_CASE("after any number of common tokens the text is what it is without a cache") {
+    std::mt19937 rng(8);
+    for (const kernels::DType type : {kernels::DType::f16, kernels::DType::f32}) {
+        runtime::EngineOptions options = two_threads();
+        options.cache_type = kernels::KType(type);
+        EngineThread engine, fresh;
+        engine.load(kNano, options);
+        REQUIRE(engine.wait_ready());
+        fresh.load(kNano, options);
+        REQUIRE(fresh.wait_ready());
+        auto chat = tokens_of(51, 90);
+        for (int turn = 0; turn < 8; turn++) {
+            const auto before = engine.counters();
+            auto request = request_of(chat, 12);
+            request.ignore_end_of_turn = true;
+            const Reply got = generate(engine, request);
+            CAPTURE(turn, chat.size());
+            CHECK(engine.counters().prompt_tokens_computed - before.prompt_tokens_computed ==
+                  chat.size() - static_cast<size_t>(got.end->usage.cached_tokens));
+            // The other one has read something else meanwhile, and nothing of this chat.
+            const auto other = engine.counters().steps + 1000;
+            for (int i = 0; i < 3; i++) {
+                (void)generate(
+                    fresh,
+                    request_of(tokens_of(static_cast<uint32_t>(other) + rng() % 999, 50), 1));
+            }
+            auto scored = request;
+            scored.prompt_logprobs = 0;  // every token of it is computed
+            const Reply want = generate(fresh, scored);
+            CHECK(want.end->usage.cached_tokens == 0);
+            CHECK(got.tokens == want.tokens);
+            if (turn > 0) {
+                CHECK(got.end->usage.cached_tokens > 0);
+            }
+            // The next turn keeps a random part of this one and goes on.
+            chat.insert(chat.end(), got.tokens.begin(), got.tokens.end());
+            chat.resize(chat.size() - rng() % 40);
+            const auto more = tokens_of(static_cast<uint32_t>(60 + turn), 1 + rng() % 70);
+            chat.insert(chat.end(), more.begin(), more.end());
+        }
+    }
+}
+
+TEST_CASE(
+    "DirectRun: sequences in step have the logits of one alone; its work is that of the file") {
     EngineOptions options = two_threads();
     options.ctx_size = 3 * 128;
     runtime::DirectRun one(kNano, options), three(kNano, options, 3);

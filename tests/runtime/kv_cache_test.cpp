@@ -134,3 +134,29 @@ TEST_CASE("a device without room is an ordinary outcome, and what was won stays 
     CHECK(cache.layer(0).pages[9] != nullptr);
     CHECK(cache.layer(0).pages[10] == nullptr);
 }
+
+TEST_CASE("rows are copied in every layer, as many as asked for and none else") {
+    for (const DType type : {DType::f16, DType::f32, DType::q8_0}) {
+        tests::FakeBackend backend(int64_t{1} << 30);
+        const KvLayout layout(small(), type);
+        KvCache cache(backend, layout, 20);
+        REQUIRE(cache.reserve(20));
+        std::byte* from = cache.layer(0).pages[3];
+        std::byte* to = cache.layer(0).pages[17];
+        for (int64_t i = 0; i < layout.page_bytes(); i++) {
+            from[i] = static_cast<std::byte>(1 + i % 250);
+        }
+        for (const int64_t rows : {1, 17, 63, 64}) {
+            std::memset(to, 0, static_cast<size_t>(layout.page_bytes()));
+            cache.copy_rows(3, 17, rows);
+            int64_t wrong = 0;
+            for (int64_t i = 0; i < layout.page_bytes(); i++) {
+                const int64_t row = i / layout.row_bytes() % kernels::kPageTokens;
+                wrong += to[i] != (row < rows ? from[i] : std::byte{0}) ? 1 : 0;
+            }
+            CHECK(wrong == 0);
+        }
+        CHECK_THROWS_AS(cache.copy_rows(3, 20, 1), std::logic_error);
+        CHECK_THROWS_AS(cache.copy_rows(3, 17, 65), std::logic_error);
+    }
+}

@@ -31,6 +31,11 @@ std::vector<PagePool::PageId> fill(PagePool& pool, std::span<const TokenId> toke
     return pages;
 }
 
+// Of a copy: whoever holds a page makes it the last to be evicted.
+int64_t prefix_tokens(PagePool pool, std::span<const TokenId> tokens) {
+    return static_cast<int64_t>(pool.acquire_prefix(tokens).size()) * 64;
+}
+
 }  // namespace
 
 TEST_CASE("ids are handed out lowest first, below what is reserved, and none twice") {
@@ -72,15 +77,15 @@ TEST_CASE("a prefix is found page by page, and the page with the last token neve
         CHECK(found.size() == (length == 0 ? 0 : (length - 1) / 64));
         CHECK(std::equal(found.begin(), found.end(), pages.begin()));
         CHECK(pool.shared() == static_cast<int64_t>(found.size()));
-        CHECK(pool.prefix_tokens(prompt) == static_cast<int64_t>(found.size()) * 64);
+        CHECK(prefix_tokens(pool, prompt) == static_cast<int64_t>(found.size()) * 64);
         pool.release(found);
     }
     CHECK(pool.shared() == 0);
     std::vector<TokenId> other = tokens;
     other[100]++;
-    CHECK(pool.prefix_tokens(other) == 64);
+    CHECK(prefix_tokens(pool, other) == 64);
     other[0]++;
-    CHECK(pool.prefix_tokens(other) == 0);
+    CHECK(prefix_tokens(pool, other) == 0);
     pool.release(pages);
     CHECK(pool.used() == 0);
     CHECK(pool.cached() == 5);
@@ -102,18 +107,61 @@ TEST_CASE("cached pages are evicted oldest first, the end of a chain before its 
         tokens.push_back(0);
         return tokens;
     };
-    CHECK(pool.prefix_tokens(more(a)) == 192);
+    CHECK(prefix_tokens(pool, more(a)) == 192);
     REQUIRE(pool.evict_one());
-    CHECK(pool.prefix_tokens(more(a)) == 128);
+    CHECK(prefix_tokens(pool, more(a)) == 128);
     REQUIRE(pool.evict_one());
-    CHECK(pool.prefix_tokens(more(a)) == 64);
+    CHECK(prefix_tokens(pool, more(a)) == 64);
     REQUIRE(pool.evict_one());
-    CHECK(pool.prefix_tokens(more(b)) == 128);
+    CHECK(prefix_tokens(pool, more(b)) == 128);
     pool.check();
     pool.evict_all();
     CHECK(pool.cached() == 0);
     CHECK_FALSE(pool.evict_one());
     CHECK(pool.occupied_end() == 0);
+    pool.check();
+}
+
+TEST_CASE("of a part the rows that agree are found, and a part that says less is forgotten") {
+    std::mt19937 rng(6);
+    PagePool pool(12, 7);
+    pool.set_reserved(12);
+    const auto tokens = random_tokens(rng, 64 + 50);
+    const std::span<const TokenId> all(tokens);
+    auto pages = fill(pool, all);
+    REQUIRE(pages.size() == 1);
+    const PagePool::PageId parent = pages[0];
+    const auto keep = [&](size_t count) {
+        const auto page = pool.allocate();
+        REQUIRE(page.has_value());
+        pool.keep_part(*page, parent, all.subspan(64, count));
+        pool.release(std::vector<PagePool::PageId>{*page});
+        pool.check();
+        return *page;
+    };
+    CHECK(pool.find_rows(parent, all.subspan(64)).count == 0);
+    keep(20);
+    CHECK(pool.cached() == 1);
+    CHECK(pool.find_rows(parent, all.subspan(64)).count == 20);
+    const auto longer = keep(45);  // says the same and more
+    CHECK(pool.cached() == 1);
+    keep(30);  // says nothing new
+    CHECK(pool.cached() == 1);
+    for (size_t length = 1; length <= 50; length++) {  // one token is left to compute
+        const auto rows = pool.find_rows(parent, all.subspan(64, length));
+        CHECK(rows.count == static_cast<int64_t>(std::min<size_t>(length - 1, 45)));
+        CHECK(rows.page == (length > 1 ? longer : PagePool::kRoot));
+    }
+    auto other = tokens;
+    other[64 + 33]++;
+    CHECK(pool.find_rows(parent, std::span<const TokenId>(other).subspan(64)).count == 33);
+    CHECK(pool.find_rows(PagePool::kRoot, all.subspan(64)).count == 0);  // another prefix
+    CHECK(pool.find_rows(PagePool::kRoot, all.first(40)).count == 39);   // of a full page, too
+    CHECK(pool.acquire_prefix(all).size() == 1);  // a part is no page of a prefix
+    pool.release(pages);
+    pool.release(pages);
+    pool.evict_all();
+    CHECK(pool.free() == 12);
     pool.check();
 }
 
@@ -171,6 +219,7 @@ TEST_CASE("thousands of random operations agree with a naive model", "[property]
         std::vector<Sequence> sequences;
         std::map<PagePool::PageId, std::vector<TokenId>>
             content;  // what the memory of a page holds: its whole prefix
+        int rows_found = 0;
         std::vector<std::vector<TokenId>> blocks;
         for (int i = 0; i < 3; i++) {
             blocks.push_back(random_tokens(rng, 64));
@@ -195,6 +244,18 @@ TEST_CASE("thousands of random operations agree with a naive model", "[property]
                     REQUIRE(content.at(s.pages[p]) == want);
                 }
                 REQUIRE(s.filled < s.tokens.size());
+                // Rows to copy are of a page with this very prefix, as far as they go.
+                const auto rest = std::span<const TokenId>(s.tokens).subspan(s.filled);
+                const auto rows =
+                    pool.find_rows(s.pages.empty() ? PagePool::kRoot : s.pages.back(), rest);
+                REQUIRE(rows.count < static_cast<int64_t>(std::min<size_t>(rest.size(), 64)));
+                if (rows.count > 0) {
+                    const auto held = static_cast<std::ptrdiff_t>(s.filled) + rows.count;
+                    REQUIRE(static_cast<std::ptrdiff_t>(content.at(rows.page).size()) >= held);
+                    REQUIRE(std::equal(s.tokens.begin(), s.tokens.begin() + held,
+                                       content.at(rows.page).begin()));
+                    rows_found++;
+                }
                 sequences.push_back(std::move(s));
             } else if (what < 75 && !sequences.empty()) {  // some tokens of a sequence are computed
                 Sequence& s = sequences[rng() % sequences.size()];
@@ -237,9 +298,17 @@ TEST_CASE("thousands of random operations agree with a naive model", "[property]
                 copy.pages.resize(copy.filled / 64);
                 pool.retain(copy.pages);
                 sequences.push_back(std::move(copy));
-            } else if (what < 95 && !sequences.empty()) {
+            } else if (what < 95 && !sequences.empty()) {  // the end of one is kept as a part
                 const size_t at = rng() % sequences.size();
-                pool.release(sequences[at].pages);
+                const Sequence& s = sequences[at];
+                if (s.filled % 64 != 0) {
+                    const size_t p = s.filled / 64;
+                    pool.keep_part(s.pages[p], p == 0 ? PagePool::kRoot : s.pages[p - 1],
+                                   std::span(s.tokens).subspan(p * 64, s.filled % 64));
+                    content[s.pages[p]].assign(
+                        s.tokens.begin(), s.tokens.begin() + static_cast<std::ptrdiff_t>(s.filled));
+                }
+                pool.release(s.pages);
                 sequences.erase(sequences.begin() + static_cast<std::ptrdiff_t>(at));
             } else if (what < 97) {
                 pool.set_reserved(
@@ -276,6 +345,7 @@ TEST_CASE("thousands of random operations agree with a naive model", "[property]
                 REQUIRE_NOTHROW(pool.check());
             }
         }
+        CHECK(rows_found > 10);
         for (const Sequence& s : sequences) {
             pool.release(s.pages);
         }

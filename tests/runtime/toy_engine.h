@@ -67,6 +67,13 @@ public:
         return logits_;
     }
 
+    void copy_rows(int32_t from, int32_t to, int64_t rows) {
+        const auto& source = memory_.at(static_cast<size_t>(from));
+        std::copy_n(source.begin(), rows, memory_.at(static_cast<size_t>(to)).begin());
+        rows_copied += rows;
+    }
+
+    int64_t rows_copied = 0;
     int64_t passes = 0, largest_pass = 0, tokens_computed = 0;
     int64_t fail_at_pass = -1;
     int64_t end_after = -1;  // end of turn once a sequence has this many tokens
