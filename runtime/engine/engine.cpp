@@ -103,7 +103,15 @@ bool Engine::step() {
     if (parts.empty()) {
         return false;
     }
-    const std::span<const float> logits = setup_.forward(batch_);
+    mask_ahead_.start(masks_needed(parts));
+    std::span<const float> logits;
+    try {
+        logits = setup_.forward(batch_);
+    } catch (...) {
+        mask_ahead_.finish();
+        throw;
+    }
+    mask_ahead_.finish();
     const auto columns = static_cast<size_t>(setup_.vocabulary->size);
     ENSURE(logits.size() == batch_.logit_rows.size() * columns, logits.size(), " logits for ",
            batch_.logit_rows.size(), " rows");
@@ -151,11 +159,8 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
     }
     TokenId id = 0;
     try {
-        if (s.request.constraint && !s.matcher) {
-            s.matcher = std::make_unique<GrammarMatcher>(
-                *s.request.constraint, states_of(s.request.constraint->grammar), setup_.tokenizer);
-        }
-        id = s.sampler.sample(logits, s.length(), s.matcher ? s.matcher->mask() : nullptr);
+        GrammarMatcher* const matcher = matcher_of(s);
+        id = s.sampler.sample(logits, s.length(), matcher != nullptr ? matcher->mask() : nullptr);
         if (s.matcher) {
             id = s.matcher->within(id, tokens_left(s));
         }
@@ -189,6 +194,33 @@ void Engine::take_token(Sequence& s, std::span<const float> logits) {
     }
 }
 
+GrammarMatcher* Engine::matcher_of(Sequence& s) {
+    if (s.request.constraint && !s.matcher) {
+        s.matcher = std::make_unique<GrammarMatcher>(
+            *s.request.constraint, states_of(s.request.constraint->grammar), setup_.tokenizer);
+    }
+    return s.matcher.get();
+}
+
+// What take_token() will ask the matchers of this step, where they do not know it yet.
+std::vector<std::function<void()>> Engine::masks_needed(
+    const std::vector<Scheduler::Part>& parts) {
+    std::vector<std::function<void()>> work;
+    for (const Scheduler::Part& part : parts) {
+        Sequence* const s = part.sequence;
+        if (s->request.constraint && (!s->matcher || s->matcher->needs_mask())) {
+            work.emplace_back([this, s] {
+                try {
+                    matcher_of(*s)->mask();
+                } catch (const GrammarError&) {
+                    // take_token() meets it again
+                }
+            });
+        }
+    }
+    return work;
+}
+
 // Those of the last few grammars are kept: the next request often has the same.
 std::shared_ptr<GrammarStates> Engine::states_of(const std::shared_ptr<const Grammar>& grammar) {
     constexpr size_t kKept = 8;
@@ -197,11 +229,12 @@ std::shared_ptr<GrammarStates> Engine::states_of(const std::shared_ptr<const Gra
     if (known != grammars_.end()) {
         return known->second;
     }
-    if (!trie_) {
-        trie_ = std::make_shared<TokenTrie>(*setup_.tokenizer);
+    if (!inner_masks_) {
+        inner_masks_ =
+            std::make_shared<InnerMasks>(std::make_shared<const TokenTrie>(*setup_.tokenizer));
     }
     const std::span<const TokenId> ends = setup_.tokenizer->end_of_turn();
-    auto states = std::make_shared<GrammarStates>(grammar, trie_,
+    auto states = std::make_shared<GrammarStates>(grammar, inner_masks_,
                                                   std::vector<TokenId>(ends.begin(), ends.end()));
     grammars_.emplace_front(grammar, states);
     if (grammars_.size() > kKept) {

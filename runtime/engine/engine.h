@@ -13,6 +13,7 @@
 
 #include "runtime/cache/memory_snapshot.h"
 #include "runtime/engine/engine_thread.h"
+#include "runtime/engine/mask_ahead.h"
 #include "runtime/engine/scheduler.h"
 
 namespace runtime {
@@ -72,16 +73,19 @@ private:
     void drop_what_is_over();
     void take_token(Sequence& sequence, std::span<const float> logits);
     int64_t tokens_left(const Sequence& sequence) const;  // until a limit ends it
+    GrammarMatcher* matcher_of(Sequence& sequence);  // null: a free reply
+    std::vector<std::function<void()>> masks_needed(const std::vector<Scheduler::Part>& parts);
     std::shared_ptr<GrammarStates> states_of(const std::shared_ptr<const Grammar>& grammar);
 
     Setup setup_;
     Scheduler scheduler_;
     std::vector<std::unique_ptr<Sequence>> ended_;
     Batch batch_;
-    // Of constrained replies: the vocabulary as a tree, made with the first of them, and what is
-    // known of the last grammars.
-    std::shared_ptr<const TokenTrie> trie_;
+    // Of constrained replies: the vocabulary as a tree with what is known of it, made with the
+    // first of them, and what is known of the last grammars.
+    std::shared_ptr<InnerMasks> inner_masks_;
     std::deque<std::pair<std::shared_ptr<const Grammar>, std::shared_ptr<GrammarStates>>> grammars_;
+    MaskAhead mask_ahead_;
     EngineCounters counters_;
     std::chrono::steady_clock::time_point last_work_ = std::chrono::steady_clock::now();
 };

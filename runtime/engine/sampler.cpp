@@ -63,6 +63,22 @@ double sum_of(std::span<const float> values) {
     return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
+// Likewise; no value is NaN.
+float largest(std::span<const float> values) {
+    std::array<float, 16> most{};
+    most.fill(kNever);
+    size_t i = 0;
+    for (; i + 16 <= values.size(); i += 16) {
+        for (size_t lane = 0; lane < 16; lane++) {
+            most[lane] = values[i + lane] > most[lane] ? values[i + lane] : most[lane];
+        }
+    }
+    for (; i < values.size(); i++) {
+        most[0] = std::max(most[0], values[i]);
+    }
+    return *std::max_element(most.begin(), most.end());
+}
+
 // Weights come from an approximation that need not be monotone in its last bit; logits are exact.
 template <typename Candidate>
 bool better(const Candidate& a, const Candidate& b) {
@@ -133,9 +149,16 @@ void Sampler::see_prompt(std::span<const TokenId> tokens) {
 TokenId Sampler::sample(std::span<const float> logits, int64_t position, const TokenMask* allowed) {
     ENSURE(static_cast<int64_t>(logits.size()) == vocabulary_->size, logits.size(), " logits for ",
            vocabulary_->size);
+    ids_.clear();
+    const bool few = allowed != nullptr && gather_allowed(*allowed);
     adjust(logits);
     if (allowed != nullptr) {
-        forbid(*allowed);
+        if (!few) {
+            forbid(*allowed);
+        }
+        if (largest(logits_) == kNever) {
+            make_alike(*allowed);
+        }
     }
     const TokenId id = choose(position);
     if (penalties_) {
@@ -144,76 +167,139 @@ TokenId Sampler::sample(std::span<const float> logits, int64_t position, const T
     return id;
 }
 
+// Where a grammar leaves few tokens only these are looked at. false: they are many.
+bool Sampler::gather_allowed(const TokenMask& allowed) {
+    size_t count = 0;
+    for (const uint64_t word : allowed) {
+        count += static_cast<size_t>(std::popcount(word));
+    }
+    if (count * 8 > static_cast<size_t>(vocabulary_->size)) {
+        return false;
+    }
+    for (size_t word = 0; word < allowed.size(); word++) {
+        for (uint64_t bits = allowed[word]; bits != 0; bits &= bits - 1) {
+            const auto id = static_cast<TokenId>(word * 64 + static_cast<size_t>(std::countr_zero(bits)));
+            if (id < vocabulary_->size && !std::binary_search(vocabulary_->excluded.begin(),
+                                                              vocabulary_->excluded.end(), id)) {
+                ids_.push_back(id);
+            }
+        }
+    }
+    return !ids_.empty();
+}
+
+// In logits_; its size where the token is not in it.
+size_t Sampler::place_of(TokenId id) const {
+    if (ids_.empty()) {
+        return static_cast<size_t>(id);
+    }
+    const auto found = std::lower_bound(ids_.begin(), ids_.end(), id);
+    return found != ids_.end() && *found == id ? static_cast<size_t>(found - ids_.begin())
+                                               : ids_.size();
+}
+
 void Sampler::adjust(std::span<const float> logits) {
-    logits_.resize(logits.size());
+    const size_t count = ids_.empty() ? logits.size() : ids_.size();
+    logits_.resize(count);
     constexpr float kMost = std::numeric_limits<float>::max();
-    for (size_t i = 0; i < logits.size(); i++) {
-        const float l = logits[i] >= kNever ? logits[i] : kNever;  // NaN compares false
-        logits_[i] = l < kMost ? l : kMost;
+    const auto clean = [](float value) {
+        const float l = value >= kNever ? value : kNever;  // NaN compares false
+        return l < kMost ? l : kMost;
+    };
+    if (ids_.empty()) {
+        for (size_t i = 0; i < count; i++) {
+            logits_[i] = clean(logits[i]);
+        }
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            logits_[i] = clean(logits[static_cast<size_t>(ids_[i])]);
+        }
     }
     for (const auto& [id, bias] : params_.logit_bias) {
-        float& l = logits_[static_cast<size_t>(id)];
-        if (l != kNever) {
-            l = std::min(l + bias, kMost);
+        const size_t place = place_of(id);
+        if (place < count && logits_[place] != kNever) {
+            logits_[place] = std::min(logits_[place] + bias, kMost);
         }
     }
     if (penalties_) {
         for (const auto& [id, seen] : seen_) {
-            float& l = logits_[static_cast<size_t>(id)];
+            const size_t place = place_of(id);
+            if (place >= count) {
+                continue;
+            }
+            float& l = logits_[place];
             l = l > 0 ? l / params_.repetition_penalty : l * params_.repetition_penalty;
             l -= params_.frequency_penalty * static_cast<float>(seen.in_reply);
             l -= seen.in_reply > 0 ? params_.presence_penalty : 0;
             l = std::isnan(l) ? kNever : std::min(l, kMost);
         }
     }
-    for (const TokenId id : vocabulary_->excluded) {
-        logits_[static_cast<size_t>(id)] = kNever;
+    if (ids_.empty()) {
+        for (const TokenId id : vocabulary_->excluded) {
+            logits_[static_cast<size_t>(id)] = kNever;
+        }
     }
 }
 
 void Sampler::forbid(const TokenMask& allowed) {
+    // For the eight bits of a byte what is added to a logit: nothing, or what leaves nothing of it.
+    static const auto kAdded = [] {
+        std::array<std::array<float, 8>, 256> table{};
+        for (size_t byte = 0; byte < 256; byte++) {
+            for (size_t bit = 0; bit < 8; bit++) {
+                table[byte][bit] = (byte >> bit & 1) != 0 ? 0.0F : kNever;
+            }
+        }
+        return table;
+    }();
     const size_t columns = logits_.size();
-    bool some = false;
     for (size_t word = 0; word * 64 < columns; word++) {
         const uint64_t bits = word < allowed.size() ? allowed[word] : 0;
         const size_t begin = word * 64, end = std::min(begin + 64, columns);
         if (bits == ~uint64_t{0}) {
-            some = some || *std::max_element(logits_.begin() + static_cast<int64_t>(begin),
-                                             logits_.begin() + static_cast<int64_t>(end)) != kNever;
             continue;
         }
-        for (size_t i = begin; i < end; i++) {
-            if ((bits >> (i - begin) & 1) == 0) {
-                logits_[i] = kNever;
-            } else {
-                some = some || logits_[i] != kNever;
+        if (bits == 0) {
+            std::fill(logits_.begin() + static_cast<int64_t>(begin),
+                      logits_.begin() + static_cast<int64_t>(end), kNever);
+            continue;
+        }
+        size_t i = begin;
+        for (; i + 8 <= end; i += 8) {
+            const std::array<float, 8>& added = kAdded[bits >> (i - begin) & 0xFF];
+            for (size_t lane = 0; lane < 8; lane++) {
+                logits_[i + lane] += added[lane];
             }
         }
+        for (; i < end; i++) {
+            logits_[i] = (bits >> (i - begin) & 1) == 0 ? kNever : logits_[i];
+        }
     }
-    if (some) {
-        return;
-    }
-    // All that is allowed was excluded by its bias or is not a number: then it is as good as its
-    // like.
-    for (size_t i = 0; i < columns; i++) {
-        if (allows(allowed, static_cast<TokenId>(i))) {
+}
+
+// All that is allowed was excluded by its bias or is not a number: then it is as good as its like.
+void Sampler::make_alike(const TokenMask& allowed) {
+    for (size_t i = 0; i < logits_.size(); i++) {
+        if (allows(allowed, id_at(i))) {
             logits_[i] = 0;
         }
     }
-    for (const TokenId id : vocabulary_->excluded) {
-        logits_[static_cast<size_t>(id)] = kNever;
+    if (ids_.empty()) {
+        for (const TokenId id : vocabulary_->excluded) {
+            logits_[static_cast<size_t>(id)] = kNever;
+        }
     }
 }
 
 TokenId Sampler::choose(int64_t position) {
-    const auto best = std::max_element(logits_.begin(), logits_.end());  // the first of equals
-    if (*best == kNever) {
+    const float top = largest(logits_);
+    if (top == kNever) {
         return vocabulary_->lowest;
     }
-    if (params_.temperature == 0 || params_.top_k == 1) {
-        return static_cast<TokenId>(best - logits_.begin());
+    if (params_.temperature == 0 || params_.top_k == 1) {  // the first of equals
+        return id_at(static_cast<size_t>(std::find(logits_.begin(), logits_.end(), top) -
+                                         logits_.begin()));
     }
-    const float top = *best;
     const float inverse = 1.0F / params_.temperature;
     weights_.resize(logits_.size());
     for (size_t i = 0; i < logits_.size(); i++) {
@@ -245,7 +331,7 @@ TokenId Sampler::draw_any(double u) const {
             }
         }
     }
-    return static_cast<TokenId>(last);
+    return id_at(last);
 }
 
 // The k best among those min_p keeps; returns their weight. A heap of k, its worst on top: one
@@ -262,7 +348,7 @@ double Sampler::gather_top_k(size_t k) {
             std::pop_heap(candidates_.begin(), candidates_.end(), better<Candidate>);
             candidates_.pop_back();
         }
-        candidates_.push_back({logits_[i], static_cast<TokenId>(i), weights_[i]});
+        candidates_.push_back({logits_[i], id_at(i), weights_[i]});
         std::push_heap(candidates_.begin(), candidates_.end(), better<Candidate>);
     }
     double total = 0;
@@ -319,7 +405,7 @@ double Sampler::gather_top_p(float top) {
     }
     for (size_t i = 0; i < logits_.size(); i++) {
         if (weights_[i] >= least && kept_by_min_p(i) && interval(logits_[i]) <= last) {
-            candidates_.push_back({logits_[i], static_cast<TokenId>(i), weights_[i]});
+            candidates_.push_back({logits_[i], id_at(i), weights_[i]});
         }
     }
     return total;

@@ -73,8 +73,14 @@ private:
         int32_t in_reply = 0;
     };
 
+    bool gather_allowed(const TokenMask& allowed);
+    size_t place_of(TokenId id) const;
+    TokenId id_at(size_t place) const {
+        return ids_.empty() ? static_cast<TokenId>(place) : ids_[place];
+    }
     void adjust(std::span<const float> logits);
     void forbid(const TokenMask& allowed);
+    void make_alike(const TokenMask& allowed);
     TokenId choose(int64_t position);
     TokenId draw_any(double u) const;
     double gather_top_k(size_t k);
@@ -86,6 +92,8 @@ private:
     uint64_t seed_;
     bool penalties_;
     std::unordered_map<TokenId, Seen> seen_;
+    // Where few tokens are allowed: these, in order, and what follows is of them alone. Empty: all.
+    std::vector<TokenId> ids_;
     std::vector<float>
         logits_;  // adjusted; this and the next two are kept between calls for their memory
     std::vector<float> weights_;  // exp((logit - best) / temperature)

@@ -23,11 +23,17 @@ const runtime::Tokenizer& tokenizer() {
     return made;
 }
 
+std::shared_ptr<runtime::InnerMasks> inner_masks() {
+    static const auto made = std::make_shared<runtime::InnerMasks>(
+        std::make_shared<const runtime::TokenTrie>(tokenizer()));
+    return made;
+}
+
 class Language {
 public:
     explicit Language(const app::ReplyShape& shape)
         : states_(app::reply_grammar(shape, tokenizer()),
-                  std::make_shared<const runtime::TokenTrie>(tokenizer()),
+                  inner_masks(),
                   {}) {}
 
     // Bytes; the format's markers are their tokens.

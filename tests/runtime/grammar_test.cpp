@@ -28,9 +28,10 @@ std::shared_ptr<const runtime::Tokenizer> tokenizer() {
 }
 
 std::shared_ptr<GrammarStates> states_of(std::shared_ptr<const Grammar> grammar) {
-    static const auto trie = std::make_shared<const runtime::TokenTrie>(*tokenizer());
+    static const auto inner = std::make_shared<runtime::InnerMasks>(
+        std::make_shared<const runtime::TokenTrie>(*tokenizer()));
     const auto ends = tokenizer()->end_of_turn();
-    return std::make_shared<GrammarStates>(std::move(grammar), trie,
+    return std::make_shared<GrammarStates>(std::move(grammar), inner,
                                            std::vector<TokenId>(ends.begin(), ends.end()));
 }
 
