@@ -20,6 +20,7 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
             break;
         }
     }
+    splits = split_room(static_cast<int32_t>(splits));
     // Splits' sums are held for as many tokens as kPartBytes has room for, and at least for one
     // group.
     const int64_t token_sums = s.n_heads * splits;
@@ -34,7 +35,9 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     for (size_t i = 0; i < kCardSlots; i++) {
         set(static_cast<CardSlot>(i), 0);
     }
+    set(CardSlot::step, std::min(tokens, kStepTokens) * (kStepTokenBytes + s.hidden * kFloat));
     set(CardSlot::ids, tokens * 4);
+    set(CardSlot::rows, tokens * 4);
     set(CardSlot::places, tokens * 8);
     set(CardSlot::pages,
         std::min(s.n_sequences, tokens) * ((s.context + kPageTokens - 1) / kPageTokens) * 8);

@@ -44,9 +44,28 @@ inline int32_t split_tokens_at(int32_t position) {
     return tokens;
 }
 
+// The most splits there are, and the splits a kept pass has room for: few sizes, so that few passes
+// are kept.
+inline constexpr int64_t kMostSplits = 128;
+inline constexpr int32_t split_room(int32_t splits) {
+    int32_t room = 1;
+    while (room < splits) {
+        room += room < 16 ? room : 16;
+    }
+    return room;
+}
+
+// Passes of up to so many tokens are kept as graphs of launches, one for each shape; what differs
+// from pass to pass reaches the card in one copy of `step`.
+inline constexpr int64_t kStepTokens = 8;
+inline constexpr int64_t kStepTokenBytes = 64;  // of a token's id, places and group; beside its row
+
 // Working memory, one piece a purpose.
 enum class CardSlot : uint8_t {
+    zero,  // stays so
+    step,
     ids,
+    rows,
     places,
     pages,
     groups,

@@ -1,3 +1,9 @@
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+#include <cxxabi.h>
+
 #include "kernels/check.h"
 #include "kernels/cuda/device.h"
 
@@ -6,14 +12,104 @@ namespace {
 
 constexpr int kOldest = 80;  // sm_80: cp.async and mma.m16n8k16
 
+// "kernels::cuda::(anonymous namespace)::products_kernel<...>(...)" without what says nothing.
+std::string kernel_name(const void* kernel) {
+    const char* mangled = nullptr;
+#if CUDART_VERSION >= 12030
+    if (cudaFuncGetName(&mangled, kernel) != cudaSuccess) {
+        cudaGetLastError();
+    }
+#endif
+    if (mangled == nullptr) {
+        return describe("kernel ", kernel);
+    }
+    int status = 0;
+    char* plain = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
+    std::string name = status == 0 ? plain : mangled;
+    std::free(plain);
+    for (const std::string noise : {"void ", "kernels::", "cuda::", "(anonymous namespace)::"}) {
+        for (size_t at; (at = name.find(noise)) != std::string::npos;) {
+            name.erase(at, noise.size());
+        }
+    }
+    // The parameters are the last bracket.
+    const size_t end = name.rfind(">(");
+    return end != std::string::npos ? name.substr(0, end + 1) : name.substr(0, name.find('('));
+}
+
+// Two events a launch.
+class Stopwatch final : public simt::LaunchWatch {
+public:
+    ~Stopwatch() override {
+        for (const Lap& lap : laps_) {
+            cudaEventDestroy(lap.begin);
+            cudaEventDestroy(lap.end);
+        }
+    }
+    void before(const void* kernel, simt::Stream stream) override {
+        Lap lap{kernel};
+        simt::check(cudaEventCreate(&lap.begin), "making an event");
+        simt::check(cudaEventCreate(&lap.end), "making an event");
+        laps_.push_back(lap);
+        simt::check(cudaEventRecord(lap.begin, stream), "timing a launch");
+    }
+    void after(simt::Stream stream) override {
+        simt::check(cudaEventRecord(laps_.back().end, stream), "timing a launch");
+    }
+    std::vector<LaunchTime> times() const {
+        std::map<std::string, LaunchTime> by_name;
+        std::map<const void*, std::string> names;
+        for (const Lap& lap : laps_) {
+            float milliseconds = 0;
+            simt::check(cudaEventElapsedTime(&milliseconds, lap.begin, lap.end), "timing a launch");
+            std::string& name = names[lap.kernel];
+            if (name.empty()) {
+                name = kernel_name(lap.kernel);
+            }
+            LaunchTime& time = by_name[name];
+            time.kernel = name;
+            time.launches++;
+            time.seconds += milliseconds / 1e3;
+        }
+        std::vector<LaunchTime> list;
+        for (auto& [name, time] : by_name) {
+            list.push_back(time);
+        }
+        std::ranges::sort(
+            list, [](const LaunchTime& a, const LaunchTime& b) { return a.seconds > b.seconds; });
+        return list;
+    }
+
+private:
+    struct Lap {
+        const void* kernel = nullptr;
+        cudaEvent_t begin = nullptr, end = nullptr;
+    };
+    std::vector<Lap> laps_;
+};
+
+class Graph final : public Device::Recording {
+public:
+    Graph(cudaGraphExec_t graph, int64_t launches) : graph(graph), launches(launches) {}
+    ~Graph() override { cudaGraphExecDestroy(graph); }
+    Graph(const Graph&) = delete;
+
+    cudaGraphExec_t graph;
+    int64_t launches;
+};
+
 class CudaDevice final : public Device {
 public:
     explicit CudaDevice(int index) : index_(index) {
         simt::check(cudaSetDevice(index_), "choosing the card");
         simt::check(cudaGetDeviceProperties(&properties_, index_), "reading its properties");
         simt::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+        simt::check(cudaEventCreateWithFlags(&sent_, cudaEventDisableTiming), "making an event");
     }
-    ~CudaDevice() override { cudaStreamDestroy(stream_); }
+    ~CudaDevice() override {
+        cudaEventDestroy(sent_);
+        cudaStreamDestroy(stream_);
+    }
     std::string name() const override { return properties_.name; }
     void* allocate(int64_t bytes) override {
         void* memory = nullptr;
@@ -41,6 +137,41 @@ public:
         simt::check(cudaMemsetAsync(device, 0, static_cast<size_t>(bytes), stream_),
                     "clearing memory");
     }
+    void* allocate_host(int64_t bytes) override {
+        void* memory = nullptr;
+        simt::check(cudaMallocHost(&memory, static_cast<size_t>(bytes)), "pinning host memory");
+        return memory;
+    }
+    void send(void* device, const void* host, int64_t bytes) override {
+        simt::check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes),
+                                    cudaMemcpyHostToDevice, stream_),
+                    "copying to the card");
+        simt::check(cudaEventRecord(sent_, stream_), "marking a copy");
+    }
+    void wait_for_sent() override {
+        simt::check(cudaEventSynchronize(sent_), "waiting for the card");
+    }
+    void begin_recording() override {
+        launches_before_ = simt::launches;
+        simt::check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
+                    "recording launches");
+    }
+    std::unique_ptr<Recording> end_recording() override {
+        const int64_t launches = simt::launches - launches_before_;
+        simt::launches = launches_before_;
+        cudaGraph_t graph = nullptr;
+        simt::check(cudaStreamEndCapture(stream_, &graph), "recording launches");
+        cudaGraphExec_t ready = nullptr;
+        const cudaError_t error = cudaGraphInstantiateWithFlags(&ready, graph, 0);
+        cudaGraphDestroy(graph);
+        simt::check(error, "making a graph of launches");
+        return std::make_unique<Graph>(ready, launches);
+    }
+    void replay(const Recording& recording) override {
+        const auto& graph = static_cast<const Graph&>(recording);
+        simt::check(cudaGraphLaunch(graph.graph, stream_), "launching a graph");
+        simt::launches += graph.launches;
+    }
     simt::Stream stream() const override { return stream_; }
     Figures memory_figures() const override {
         size_t free_bytes = 0, total_bytes = 0;
@@ -51,10 +182,28 @@ public:
         return {static_cast<int64_t>(total_bytes), static_cast<int64_t>(free_bytes)};
     }
 
+    int64_t launches() const override { return simt::launches; }
+    std::vector<LaunchTime> profile(bool on) override {
+        simt::launch_watch = nullptr;
+        std::vector<LaunchTime> times;
+        if (on) {
+            stopwatch_ = std::make_unique<Stopwatch>();
+            simt::launch_watch = stopwatch_.get();
+        } else if (stopwatch_ != nullptr) {
+            simt::check(cudaStreamSynchronize(stream_), "waiting for the card");
+            times = stopwatch_->times();
+            stopwatch_ = nullptr;
+        }
+        return times;
+    }
+
 private:
     int index_;
+    std::unique_ptr<Stopwatch> stopwatch_;
     cudaDeviceProp properties_{};
     cudaStream_t stream_ = nullptr;
+    cudaEvent_t sent_ = nullptr;
+    int64_t launches_before_ = 0;
 };
 
 std::string version(int number) {
@@ -96,6 +245,10 @@ std::unique_ptr<Device> Device::open(int index) {
 
 void Device::free(void* memory, size_t) {
     cudaFree(memory);
+}
+
+void Device::free_host(void* memory, size_t) {
+    cudaFreeHost(memory);
 }
 
 }  // namespace kernels::cuda

@@ -419,6 +419,8 @@ struct Worker {
     }
 };
 
+LaunchList* launch_list = nullptr;
+
 void run_grid(dim3 grid, dim3 block, size_t smem, void (*entry)(void*), void* arg) {
     static std::vector<std::unique_ptr<Worker>> workers;
     const unsigned n = block.x * block.y * block.z;
@@ -429,6 +431,7 @@ void run_grid(dim3 grid, dim3 block, size_t smem, void (*entry)(void*), void* ar
         fail("launch: %zu bytes of dynamic shared memory, the device's limit is %zu", smem,
              mode().shared_limit);
     count(&Counters::launches, 1);
+    launches++;
     const Schedule pol = mode().schedule;
     const uint64_t seed = 0x9e3779b97f4a7c15ull * (2 * mode().seed + 1);
     unsigned nw = mode().threads != 0 ? mode().threads : std::thread::hardware_concurrency();

@@ -12,6 +12,7 @@
 // array: each ends the process with a report (exit status 86). Schedules, copies, planted faults
 // and counters are set and read in namespace simt::cpu.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -56,7 +57,18 @@ struct Config {
     Stream stream = nullptr;
 };
 
+// By this process.
+inline std::atomic<int64_t> launches = 0;
+
 #if SIMT_GPU
+// Called around every launch while they are timed.
+struct LaunchWatch {
+    virtual ~LaunchWatch() = default;
+    virtual void before(const void* kernel, Stream stream) = 0;
+    virtual void after(Stream stream) = 0;
+};
+inline LaunchWatch* launch_watch = nullptr;
+
 inline void check(cudaError_t error, const char* what) {
     if (error != cudaSuccess) {
         throw kernels::DeviceError(std::string("the CUDA device refuses (") + what +
@@ -69,8 +81,15 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
         check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                    cudaFuncAttributeMaxDynamicSharedMemorySize, int(c.smem)),
               "cudaFuncSetAttribute");
+    if (launch_watch != nullptr) {
+        launch_watch->before(reinterpret_cast<const void*>(kernel), c.stream);
+    }
     kernel<<<c.grid, c.block, c.smem, c.stream>>>(static_cast<P>(std::forward<A>(a))...);
     check(cudaGetLastError(), "launch");
+    launches++;
+    if (launch_watch != nullptr) {
+        launch_watch->after(c.stream);
+    }
 }
 inline void sync() {
     check(cudaDeviceSynchronize(), "sync");
@@ -83,6 +102,12 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
         void (*k)(P...);
         std::tuple<P...>* t;
     } call{kernel, &args};
+    if (cpu::launch_list != nullptr) {  // to be run later, like the launches of a graph
+        cpu::launch_list->push_back([c, kernel, args]() mutable {
+            std::apply([&](auto&&... p) { launch(c, kernel, p...); }, args);
+        });
+        return;
+    }
     // every emulated thread runs this: parameters are copied per thread, as on the GPU
     cpu::run_grid(
         c.grid, c.block, c.smem,

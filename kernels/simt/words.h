@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -137,6 +138,10 @@ struct Mode {
 };
 void set_mode(const Mode& mode);
 const Mode& mode();
+
+// Where not null, launches are put there instead of being run.
+using LaunchList = std::vector<std::function<void()>>;
+extern LaunchList* launch_list;
 
 // --- faults: the planted bugs of the tests. One site of a kernel is made wrong while it runs, the
 // source stays whole.

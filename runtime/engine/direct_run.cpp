@@ -135,4 +135,12 @@ MemorySnapshot::Device DirectRun::device() const {
     return data_->instance.device();
 }
 
+int64_t DirectRun::launches() const {
+    return data_->instance.backend->launches();
+}
+
+std::vector<kernels::LaunchTime> DirectRun::profile(bool on) {
+    return data_->instance.backend->profile(on);
+}
+
 }  // namespace runtime

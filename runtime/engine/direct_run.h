@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/backend.h"
 #include "runtime/engine/engine_thread.h"
 #include "runtime/model/token_work.h"
 
@@ -34,6 +35,8 @@ public:
     int64_t kv_bytes() const;  // backed by memory now
     int64_t peak_kv_bytes() const;
     MemorySnapshot::Device device() const;
+    int64_t launches() const;                           // so far; 0 where the device has none
+    std::vector<kernels::LaunchTime> profile(bool on);  // as Backend's
 
 private:
     struct Data;

@@ -9,7 +9,6 @@
 #include "kernels/quants/quants.h"
 #include "tests/kernels/backend_support.h"
 #include "tests/kernels/cuda_support.h"
-#include "tests/support/child.h"
 
 using namespace tests;
 using kernels::KType;
@@ -206,7 +205,7 @@ constexpr KType kTypes[] = {DType::f16, DType::bf16, DType::q8_0, DType::q4_0, K
 
 TEST_CASE("mla decode: every row type at awkward lengths equals double loops, in every schedule") {
     for (const KType& type : kTypes) {
-        for (const simt::cpu::Mode& mode : test_modes()) {
+        for (const auto& mode : test_modes()) {
             const WithMode with(mode);
             INFO(kernels::name(type) << ", " << name(mode));
             CHECK(attend({type, 20, {{0, 1}, {62, 1}, {63, 2}, {64, 1}}}).nmse < 5e-4);
@@ -218,7 +217,7 @@ TEST_CASE("mla decode: every row type at awkward lengths equals double loops, in
 
 TEST_CASE(
     "mla decode: one to four query tokens, 20 heads and others, splits and ragged sequences") {
-    if (simt::cpu::checking()) {
+    if (small_shapes()) {
         CHECK(attend({DType::f16, 20, {{130, 2}}}).nmse < 5e-4);
         return;
     }
@@ -245,12 +244,12 @@ TEST_CASE(
         c.plain = true;
         INFO(kernels::name(type));
         if (type.int8_latent) {
-            for (const simt::cpu::Mode& mode : test_modes()) {
+            for (const auto& mode : test_modes()) {
                 const WithMode with(mode);
                 INFO(name(mode));
                 CHECK(attend(c).nmse < 5e-4);
             }
-        } else if (!simt::cpu::checking()) {
+        } else if (!small_shapes()) {
             CHECK(attend(c).nmse < 5e-4);
         }
     }
@@ -268,7 +267,7 @@ TEST_CASE("every combination: rows, queries, lengths, heads, schedules", "[.][sl
                 Case plain = c;
                 plain.plain = true;
                 const Case longest{type, heads, {{4095, queries}}};
-                for (const simt::cpu::Mode& mode : test_modes()) {
+                for (const auto& mode : test_modes()) {
                     const WithMode with(mode);
                     INFO(kernels::name(type)
                          << ", " << heads << " heads, " << queries << " queries, " << name(mode));
@@ -284,7 +283,7 @@ TEST_CASE("every combination: rows, queries, lengths, heads, schedules", "[.][sl
 }
 
 TEST_CASE("mla decode: 4,095 cached tokens") {
-    if (simt::cpu::checking()) {
+    if (small_shapes()) {
         return;  // the checker looks at small shapes
     }
     CHECK(attend({DType::f16, 20, {{4095, 1}}}).nmse < 5e-4);
@@ -294,7 +293,7 @@ TEST_CASE("mla decode: 4,095 cached tokens") {
 TEST_CASE("mla decode: the same bits in every schedule") {
     const Case c{DType::f16, 20, {{124, 6}}};  // crosses the length at which splits grow
     const Floats first = attend(c).mixed;
-    for (const simt::cpu::Mode& mode : test_modes()) {
+    for (const auto& mode : test_modes()) {
         const WithMode with(mode);
         INFO(name(mode));
         CHECK(same_bits(attend(c).mixed, first));
@@ -308,6 +307,8 @@ TEST_CASE("mla decode: a chunk in waves has the bits it has at once") {
         CHECK(same_bits(attend({DType::f16, 20, sequences, groups}).mixed, once));
     }
 }
+
+#if !SIMT_GPU
 
 TEST_CASE("mla decode: a pessimistic tensor core stays within the limit") {
     simt::cpu::Mode mode;
@@ -342,3 +343,5 @@ TEST_CASE(
         }
     }
 }
+
+#endif  // !SIMT_GPU
