@@ -103,6 +103,7 @@ public:
     explicit CudaDevice(int index) : index_(index) {
         simt::check(cudaSetDevice(index_), "choosing the card");
         simt::check(cudaGetDeviceProperties(&properties_, index_), "reading its properties");
+        simt::early_starts = properties_.major >= 9;
         simt::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
         simt::check(cudaEventCreateWithFlags(&sent_, cudaEventDisableTiming), "making an event");
     }

@@ -55,6 +55,10 @@ struct Config {
     dim3 grid, block;
     size_t smem = 0;
     Stream stream = nullptr;
+    // Blocks may start while the launch before is still running, on cards that can (from compute
+    // capability 9.0 on): every block calls wait_for_before() ahead of touching memory that any
+    // earlier launch writes or reads. What is constant (weights) may be fetched before it.
+    bool early = false;
 };
 
 // By this process.
@@ -68,6 +72,22 @@ struct LaunchWatch {
     virtual void after(Stream stream) = 0;
 };
 inline LaunchWatch* launch_watch = nullptr;
+
+// The card can start launches early; set when the device is opened.
+inline bool early_starts = false;
+
+// In a kernel: everything that earlier launches did is done and can be seen.
+__device__ __forceinline__ void wait_for_before() {
+#    if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    cudaGridDependencySynchronize();
+#    endif
+}
+// In a kernel: blocks of the next launch, if it is an early one, may take the room that is left.
+__device__ __forceinline__ void let_next_start() {
+#    if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    cudaTriggerProgrammaticLaunchCompletion();
+#    endif
+}
 
 inline void check(cudaError_t error, const char* what) {
     if (error != cudaSuccess) {
@@ -84,8 +104,22 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
     if (launch_watch != nullptr) {
         launch_watch->before(reinterpret_cast<const void*>(kernel), c.stream);
     }
-    kernel<<<c.grid, c.block, c.smem, c.stream>>>(static_cast<P>(std::forward<A>(a))...);
-    check(cudaGetLastError(), "launch");
+    if (c.early && early_starts) {
+        cudaLaunchAttribute attribute{};
+        attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        attribute.val.programmaticStreamSerializationAllowed = 1;
+        cudaLaunchConfig_t config{};
+        config.gridDim = c.grid;
+        config.blockDim = c.block;
+        config.dynamicSmemBytes = c.smem;
+        config.stream = c.stream;
+        config.attrs = &attribute;
+        config.numAttrs = 1;
+        check(cudaLaunchKernelEx(&config, kernel, static_cast<P>(std::forward<A>(a))...), "launch");
+    } else {
+        kernel<<<c.grid, c.block, c.smem, c.stream>>>(static_cast<P>(std::forward<A>(a))...);
+        check(cudaGetLastError(), "launch");
+    }
     launches++;
     if (launch_watch != nullptr) {
         launch_watch->after(c.stream);
@@ -110,7 +144,7 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
     }
     // every emulated thread runs this: parameters are copied per thread, as on the GPU
     cpu::run_grid(
-        c.grid, c.block, c.smem,
+        c.grid, c.block, c.smem, c.early,
         [](void* p) {
             auto* q = static_cast<Call*>(p);
             std::apply(q->k, *q->t);
@@ -118,6 +152,10 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
         &call);
 }
 inline void sync() {}
+inline void wait_for_before() {
+    cpu::note_wait_for_before();
+}
+inline void let_next_start() {}
 #endif
 
 // Device memory for tests: cudaMalloc, or memory of exactly this size with an inaccessible page

@@ -112,7 +112,8 @@ inline const BlockIds& ids(const Lane* l) {
     return *reinterpret_cast<const BlockIds*>(l->block);
 }
 
-void run_grid(dim3 grid, dim3 block, size_t smem, void (*entry)(void*), void* arg);
+void run_grid(dim3 grid, dim3 block, size_t smem, bool early, void (*entry)(void*), void* arg);
+void note_wait_for_before();  // an early launch of which a block never does is reported
 
 // --- how kernels are run; set between launches, from one thread
 enum class Schedule : uint8_t {
