@@ -59,11 +59,12 @@ std::vector<runtime::TokenId> random_tokens(const runtime::Tokenizer& tokenizer,
 
 class Bench {
 public:
-    Bench(runtime::DirectRun& run, int64_t sequences, int64_t repetitions, int64_t longest)
+    Bench(runtime::DirectRun& run, const Options& options, int64_t sequences, int64_t longest)
         : run_(run),
           sequences_(sequences),
-          repetitions_(repetitions),
+          repetitions_(options.bench_repetitions),
           longest_(longest),
+          random_cache_(options.bench_random_cache && sequences == 1),
           tokens_(random_tokens(*run.model().tokenizer, longest * sequences)) {}
 
     Result prompt(int64_t count, int64_t depth) {
@@ -89,10 +90,7 @@ public:
     }
 
     Profile profile(int64_t count, int64_t depth) {
-        run_.reset();
-        if (depth > 0) {
-            forward(0, depth);
-        }
+        go_to(depth);
         run_.profile(true);
         forward(depth, count);
         return {count == 1 ? "a token" + times() : std::to_string(count) + " tokens" + times(),
@@ -101,6 +99,15 @@ public:
 
 private:
     std::string times() const { return sequences_ == 1 ? "" : " x" + std::to_string(sequences_); }
+
+    void go_to(int64_t depth) {
+        run_.reset();
+        if (depth > 0 && random_cache_) {
+            run_.pretend(depth);
+        } else if (depth > 0) {
+            forward(0, depth);
+        }
+    }
 
     // Tokens [at, at + count) of every sequence.
     void forward(int64_t at, int64_t count) {
@@ -120,10 +127,7 @@ private:
         // The first run warms caches and page tables and does not count.
         for (int64_t i = -1; i < repetitions_; i++) {
             bar.update(i + 1, repetitions_ + 1);
-            run_.reset();
-            if (depth > 0) {
-                forward(0, depth);
-            }
+            go_to(depth);
             const int64_t launched = run_.launches();
             const auto start = std::chrono::steady_clock::now();
             work();
@@ -149,6 +153,7 @@ private:
 
     runtime::DirectRun& run_;
     const int64_t sequences_, repetitions_, longest_;
+    const bool random_cache_;
     std::vector<runtime::TokenId> step_;
     const std::vector<runtime::TokenId> tokens_;
 };
@@ -284,7 +289,7 @@ int run_bench(const Options& options) {
         }
         run = nullptr;
         run = std::make_unique<runtime::DirectRun>(choose_model(options), engine, sequences);
-        Bench bench(*run, sequences, options.bench_repetitions, longest);
+        Bench bench(*run, options, sequences, longest);
         for (const int64_t depth : options.bench_depths) {
             if (options.bench_prompt > 0 && sequences == options.bench_sequences.front()) {
                 results.push_back(bench.prompt(options.bench_prompt, depth));
