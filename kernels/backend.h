@@ -139,6 +139,8 @@ public:
     // A weight as this backend wants to read it: the CPU uses a mapped file's bytes where they lie and counts them as
     // weights. `host` must stay valid as long as the backend.
     virtual TensorView adopt_weight(const TensorView& host) = 0;
+    // adopt_weight() reads all of the weight at once: nobody needs to bring it into memory before.
+    virtual bool copies_weights() const { return false; }
     // A weight that is better read by the CPU: the embedding, of which a pass takes a few rows, and experts for which a
     // card has no room. Other operations than embed() and moe_ffn() do not take it. A CPU adopts it like any other.
     virtual TensorView keep_on_host(const TensorView& host) { return adopt_weight(host); }

@@ -24,6 +24,7 @@ public:
 
     Buffer allocate(int64_t bytes, MemoryUse use) override;
     TensorView adopt_weight(const TensorView& host) override;
+    bool copies_weights() const override { return true; }
     TensorView keep_on_host(const TensorView& host) override;
     void reserve_weights(int64_t bytes) override;
     int64_t work_bytes(const WorkShape& shape) const override { return card_work_bytes(shape); }

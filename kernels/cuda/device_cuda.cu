@@ -1,6 +1,12 @@
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdlib>
+#include <exception>
+#include <functional>
 #include <map>
+#include <mutex>
+#include <thread>
 
 #include <cxxabi.h>
 
@@ -10,6 +16,7 @@
 namespace kernels::cuda {
 namespace {
 
+constexpr int64_t kLargeCopyBytes = 8 << 20;
 constexpr int kOldest = 80;  // sm_80: cp.async and mma.m16n8k16
 
 // "kernels::cuda::(anonymous namespace)::products_kernel<...>(...)" without what says nothing.
@@ -88,6 +95,87 @@ private:
     std::vector<Lap> laps_;
 };
 
+// Large copies from pageable memory. Threads fill pinned pieces, each of which is on its way as
+// soon as it is full; one thread, or the driver's own staging, reaches a fraction of what the bus
+// carries.
+class Uploader {
+public:
+    Uploader(int device, cudaStream_t stream)
+        : device_(device),
+          stream_(stream),
+          lanes_(std::clamp(std::thread::hardware_concurrency() / 2, 1U, 8U)) {
+        for (Lane& lane : lanes_) {
+            for (Piece& piece : lane) {
+                simt::check(cudaMallocHost(&piece.memory, kPieceBytes), "pinning host memory");
+                simt::check(cudaEventCreateWithFlags(&piece.sent, cudaEventDisableTiming),
+                            "making an event");
+            }
+        }
+    }
+    ~Uploader() {
+        for (Lane& lane : lanes_) {
+            for (Piece& piece : lane) {
+                cudaEventDestroy(piece.sent);
+                cudaFreeHost(piece.memory);
+            }
+        }
+    }
+    Uploader(const Uploader&) = delete;
+
+    // Returns once all is in pieces and queued.
+    void copy(void* device, const void* host, int64_t bytes) {
+        std::atomic<int64_t> next = 0;
+        std::mutex mutex;
+        std::exception_ptr error;
+        const auto work = [&](Lane& lane) {
+            try {
+                simt::check(cudaSetDevice(device_), "choosing the card");
+                for (size_t turn = 0;; turn++) {
+                    const int64_t at = next.fetch_add(kPieceBytes);
+                    if (at >= bytes) {
+                        return;
+                    }
+                    const auto size = static_cast<size_t>(std::min(kPieceBytes, bytes - at));
+                    const Piece& piece = lane[turn % lane.size()];
+                    simt::check(cudaEventSynchronize(piece.sent), "waiting for a copy");
+                    std::memcpy(piece.memory, static_cast<const std::byte*>(host) + at, size);
+                    simt::check(cudaMemcpyAsync(static_cast<std::byte*>(device) + at, piece.memory,
+                                                size, cudaMemcpyHostToDevice, stream_),
+                                "copying to the card");
+                    simt::check(cudaEventRecord(piece.sent, stream_), "marking a copy");
+                }
+            } catch (...) {
+                next = bytes;
+                const std::lock_guard lock(mutex);
+                error = std::current_exception();
+            }
+        };
+        std::vector<std::thread> threads;
+        for (size_t i = 1; i < lanes_.size(); i++) {
+            threads.emplace_back(work, std::ref(lanes_[i]));
+        }
+        work(lanes_[0]);
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+        if (error != nullptr) {
+            std::rethrow_exception(error);
+        }
+    }
+
+private:
+    static constexpr int64_t kPieceBytes = 2 << 20;
+    struct Piece {
+        void* memory = nullptr;
+        cudaEvent_t sent = nullptr;
+    };
+    using Lane = std::array<Piece, 2>;  // of one thread
+
+    int device_;
+    cudaStream_t stream_;
+    std::vector<Lane> lanes_;
+};
+
 class Graph final : public Device::Recording {
 public:
     Graph(cudaGraphExec_t graph, int64_t launches) : graph(graph), launches(launches) {}
@@ -108,6 +196,7 @@ public:
         simt::check(cudaEventCreateWithFlags(&sent_, cudaEventDisableTiming), "making an event");
     }
     ~CudaDevice() override {
+        uploader_ = nullptr;
         cudaEventDestroy(sent_);
         cudaStreamDestroy(stream_);
     }
@@ -123,6 +212,13 @@ public:
         return memory;
     }
     void copy_in(void* device, const void* host, int64_t bytes) override {
+        if (bytes >= kLargeCopyBytes) {
+            if (uploader_ == nullptr) {
+                uploader_ = std::make_unique<Uploader>(index_, stream_);
+            }
+            uploader_->copy(device, host, bytes);
+            return;
+        }
         // From pageable memory this returns once the bytes are staged, so `host` may change then.
         simt::check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes),
                                     cudaMemcpyHostToDevice, stream_),
@@ -201,6 +297,7 @@ public:
 private:
     int index_;
     std::unique_ptr<Stopwatch> stopwatch_;
+    std::unique_ptr<Uploader> uploader_;
     cudaDeviceProp properties_{};
     cudaStream_t stream_ = nullptr;
     cudaEvent_t sent_ = nullptr;
