@@ -86,6 +86,7 @@ CudaBackend::CudaBackend(std::unique_ptr<Device> device, const CudaOptions& opti
     : device_(std::move(device)),
       limit_bytes_(options.limit_bytes),
       account_(std::make_shared<MemoryAccount>()),
+      processors_(simt::multiprocessors()),
       cpu_(make_cpu_backend(options.cpu)) {}
 
 void* CudaBackend::take(int64_t bytes) {
@@ -237,8 +238,8 @@ void CudaBackend::send_step(const PassInputs& inputs) {
     }
     std::memcpy(mirror + at.rows, inputs.rows.data(), inputs.rows.size_bytes());
     PlaceList list = places_of(batch, inputs.pages);
-    const GroupList groups =
-        groups_of(batch, std::max(1, mla_group_tokens(static_cast<int32_t>(n_heads_))));
+    const GroupList groups = groups_of(
+        batch, std::max(1, mla_group_tokens(static_cast<int32_t>(n_heads_))), processors_);
     std::memcpy(mirror + at.places, list.places.data(), std::span(list.places).size_bytes());
     std::memcpy(mirror + at.groups, groups.groups.data(), std::span(groups.groups).size_bytes());
     device_->send(device, mirror, at.bytes);
@@ -491,7 +492,7 @@ CudaBackend::Groups CudaBackend::groups(const PagedBatch& batch, int64_t n_heads
     if (step_.ids != nullptr) {
         return step_.groups;
     }
-    GroupList list = groups_of(batch, mla_group_tokens(static_cast<int32_t>(n_heads)));
+    GroupList list = groups_of(batch, mla_group_tokens(static_cast<int32_t>(n_heads)), processors_);
     const auto same = [](const QueryGroup& a, const QueryGroup& b) {
         return a.first_row == b.first_row && a.n_tokens == b.n_tokens && a.position == b.position &&
                a.table == b.table;

@@ -117,6 +117,7 @@ private:
     std::unique_ptr<Device> device_;
     int64_t limit_bytes_ = 0;
     std::shared_ptr<MemoryAccount> account_;
+    int32_t processors_;
     std::unique_ptr<Backend> cpu_;  // for what is kept on the host
     std::set<const std::byte*> on_host_;
     std::map<const std::byte*, std::vector<std::byte>> read_back_;

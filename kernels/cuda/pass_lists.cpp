@@ -7,7 +7,7 @@
 
 namespace kernels::cuda {
 
-GroupList groups_of(const PagedBatch& batch, int32_t most_tokens) {
+GroupList groups_of(const PagedBatch& batch, int32_t most_tokens, int32_t processors) {
     GroupList list;
     int32_t table = 0;
     for (const SequenceSpan& span : batch.spans) {
@@ -16,9 +16,9 @@ GroupList groups_of(const PagedBatch& batch, int32_t most_tokens) {
             g.first_row = static_cast<int32_t>(span.first_row + i);
             g.position = static_cast<int32_t>(span.start + i);
             g.table = table;
-            g.split_tokens = split_tokens_at(g.position);
+            g.split_tokens = split_tokens_at(g.position, processors);
             while (g.n_tokens < most_tokens && i < span.n_tokens &&
-                   split_tokens_at(g.position + g.n_tokens) == g.split_tokens) {
+                   split_tokens_at(g.position + g.n_tokens, processors) == g.split_tokens) {
                 g.n_tokens++;
                 i++;
             }

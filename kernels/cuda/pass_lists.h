@@ -9,14 +9,15 @@
 
 namespace kernels::cuda {
 
-// The groups of a batch, and the most tokens and splits of one.
+// The groups of a batch, and the most tokens and splits of one, on a card of so many
+// multiprocessors.
 struct GroupList {
     std::vector<QueryGroup> groups;
     std::vector<int32_t> sizes;  // tokens of each
     int32_t tokens = 0;
     int32_t splits = 0;
 };
-GroupList groups_of(const PagedBatch& batch, int32_t most_tokens);
+GroupList groups_of(const PagedBatch& batch, int32_t most_tokens, int32_t processors);
 
 struct PlaceList {
     std::vector<TokenPlace> places;
