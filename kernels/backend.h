@@ -11,8 +11,9 @@
 //
 // Batch invariance, which callers rely on: row t of every result depends on row t of the inputs (and the cached rows of
 // its own sequence) alone: not on T, not on the other rows, not on the number of threads. The same request gives the
-// same bits alone or among others. One exception: mla_attend may take another form, which rounds differently, for a span
-// of more than 512 tokens (the CPU: from 1,024, see cpu/attention.h); chunks of up to 512 keep the promise.
+// same bits alone or among others. Two exceptions: mla_attend may take another form, which rounds differently, for a span
+// of more than 512 tokens (the CPU: from 1,024, see cpu/attention.h); chunks of up to 512 keep the promise. And products
+// of same_bits_below() rows and more (a card: 32, the CPU: never) may take another form, for all their rows alike.
 // Every operation checks the shapes it is given and throws std::logic_error (ENSURE) where they do not fit.
 #pragma once
 
@@ -152,6 +153,8 @@ public:
     virtual void reserve_work(const WorkShape& /*shape*/) {}
     // Allocations are rounded up to this by the driver, which the account does not see.
     virtual int64_t allocation_granule() const { return 1; }
+    // Operations on so many tokens and more may take another form, see the head of this file.
+    virtual int64_t same_bits_below() const { return INT64_MAX; }
     virtual void upload(const TensorView& device, const void* host) = 0;    // dense, whole view
     virtual void download(void* host, const TensorView& device) = 0;        // dense, whole view; waits for the device
     virtual DeviceMemory memory() const = 0;

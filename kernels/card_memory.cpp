@@ -54,6 +54,17 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     set(CardSlot::shared_gate, tokens * s.shared_ff * kFloat);
     set(CardSlot::shared_up, tokens * s.shared_ff * kFloat);
     set(CardSlot::shared_down, tokens * s.hidden * kFloat);
+    if (tokens >= kTilesFrom) {
+        // The widest rows that a product reads; 64: what they are rounded up to.
+        int64_t widest = 0;
+        for (const int64_t numbers :
+             {s.hidden, s.q_latent, s.dense_ff, s.shared_ff, s.n_used * round_up(s.expert_ff, 64),
+              s.n_heads * round_up(s.nope, 64), s.n_heads * round_up(s.latent, 64),
+              s.n_heads * s.value}) {
+            widest = std::max(widest, round_up(numbers, 64));
+        }
+        set(CardSlot::packed, tokens * widest * 2);
+    }
     return bytes;
 }
 

@@ -23,10 +23,13 @@ inline constexpr int64_t round_up(int64_t bytes, int64_t step) {
 }
 
 inline constexpr int kTileTokens = 4;  // pairs of one expert that a block works on at a time
+// The same where products go in tiles on tensor cores: in passes of so many tokens and more.
+inline constexpr int kTileSlots = 128;
+inline constexpr int64_t kTilesFrom = 32;
 
 // The most work items that `pairs` pairs of `experts` experts can make.
-inline int32_t most_items(int64_t pairs, int64_t experts) {
-    const int64_t full = (pairs + kTileTokens - 1) / kTileTokens;
+inline int32_t most_items(int64_t pairs, int64_t experts, int64_t item = kTileTokens) {
+    const int64_t full = (pairs + item - 1) / item;
     return static_cast<int32_t>(pairs < full + experts ? pairs : full + experts);
 }
 
@@ -93,6 +96,7 @@ enum class CardSlot : uint8_t {
     shared_gate,
     shared_up,
     shared_down,
+    packed,  // activations as tiles read them
     count
 };
 inline constexpr size_t kCardSlots = static_cast<size_t>(CardSlot::count);

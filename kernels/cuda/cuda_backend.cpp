@@ -5,6 +5,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cuda/pass_lists.h"
+#include "kernels/cuda/tiles.h"
 
 namespace kernels::cuda {
 namespace {
@@ -358,6 +359,8 @@ const float* CudaBackend::floats(const TensorView& vector, Slot slot) {
 void CudaBackend::run(Products form,
                       std::span<const TensorView> weights,
                       std::span<const Rows> outs) {
+    const bool in_tiles = form.slots == SlotForm::routed ? form.item_slots == kTileSlots
+                                                         : form.n_slots >= kTilesFrom;
     // Those of one type go together; the order among types does not matter, their results are
     // apart.
     std::vector<bool> done(weights.size());
@@ -380,6 +383,10 @@ void CudaBackend::run(Products form,
             part.out = outs[j];
         }
         p.cols = static_cast<int32_t>(weights[i].cols());
+        if (in_tiles && has_tiles(weights[i].dtype)) {
+            p.packed = scratch<uint16_t>(
+                Slot::packed, static_cast<int64_t>(p.packed_rows()) * packed_pitch(p.cols));
+        }
         launch_products(weights[i].dtype, p, device_->stream());
     }
 }
@@ -713,7 +720,11 @@ void CudaBackend::moe_ffn(const TensorView& x,
     route.n_used = static_cast<int32_t>(used);
     route.normalize = routing.normalize;
     route.scale = routing.scale;
-    const int32_t most = most_items(n_pairs, n_experts);
+    // Items of one size serve all three products.
+    const bool in_tiles = count >= kTilesFrom && has_tiles(experts.gate.dtype) &&
+                          has_tiles(experts.up.dtype) && has_tiles(experts.down.dtype);
+    route.item_slots = in_tiles ? kTileSlots : kTileTokens;
+    const int32_t most = most_items(n_pairs, n_experts, route.item_slots);
     route.chosen = scratch<int32_t>(Slot::chosen, n_pairs);
     route.weights = scratch<float>(Slot::weights, n_pairs);
     route.items = scratch<WorkItem>(Slot::items, most);
@@ -728,6 +739,8 @@ void CudaBackend::moe_ffn(const TensorView& x,
     routed.items = route.items;
     routed.n_items = route.n_items;
     routed.pairs = route.pairs;
+    routed.n_pairs = static_cast<int32_t>(n_pairs);
+    routed.item_slots = route.item_slots;
     routed.pairs_a_row = static_cast<int32_t>(used);
     const Rows gate = dense_rows(scratch<float>(Slot::gate, n_pairs * width), width);
     const Rows up = dense_rows(scratch<float>(Slot::up, n_pairs * width), width);

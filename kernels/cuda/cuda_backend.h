@@ -29,6 +29,7 @@ public:
     void reserve_weights(int64_t bytes) override;
     int64_t work_bytes(const WorkShape& shape) const override { return card_work_bytes(shape); }
     void reserve_work(const WorkShape& shape) override;
+    int64_t same_bits_below() const override { return kTilesFrom; }
     int64_t allocation_granule() const override { return kCardGranuleBytes; }
     void upload(const TensorView& device, const void* host) override;
     void download(void* host, const TensorView& device) override;

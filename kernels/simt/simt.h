@@ -29,6 +29,8 @@
 #    include <cuda_fp16.h>
 #    include <cuda_runtime.h>
 #    define SIMT_UNROLL _Pragma("unroll")
+#    define SIMT_UNROLL_BY(n) SIMT_PRAGMA(unroll n)
+#    define SIMT_PRAGMA(text) _Pragma(#text)
 // Block-shared storage. Scalars: SIMT_SHARED(int, n);  arrays: SIMT_SHARED(float, s, [4][32]);
 #    define SIMT_SHARED(T, name, ...) __shared__ T name __VA_ARGS__
 // The launch-time (dynamic) block storage, always the same type and name underneath.

@@ -27,6 +27,7 @@
 // NOT defined on purpose: __noinline__ (libstdc++ writes __attribute__((__noinline__))).
 // __shared__ is absent on purpose: SIMT_SHARED and SIMT_DYNAMIC_SHARED are poisoned and checked.
 #define SIMT_UNROLL
+#define SIMT_UNROLL_BY(n)
 #define SIMT_CAT2(a, b) a##b
 #define SIMT_CAT(a, b) SIMT_CAT2(a, b)
 #define SIMT_SHARED(T, name, ...)                                                          \
@@ -438,6 +439,9 @@ inline float __saturatef(float x) {
 }
 inline int __float2int_rn(float x) {
     return int(std::nearbyint(x));
+}
+inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
+    return unsigned((uint64_t(high) << 32 | low) >> (shift & 31));
 }
 inline unsigned __byte_perm(unsigned a, unsigned b, unsigned s) {
     uint64_t v = uint64_t(b) << 32 | a;
