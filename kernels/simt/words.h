@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -112,7 +113,8 @@ inline const BlockIds& ids(const Lane* l) {
     return *reinterpret_cast<const BlockIds*>(l->block);
 }
 
-void run_grid(dim3 grid, dim3 block, size_t smem, void (*entry)(void*), void* arg);
+void run_grid(dim3 grid, dim3 block, size_t smem, bool early, void (*entry)(void*), void* arg);
+void note_wait_for_before();  // an early launch of which a block never does is reported
 
 // --- how kernels are run; set between launches, from one thread
 enum class Schedule : uint8_t {
@@ -138,6 +140,10 @@ struct Mode {
 };
 void set_mode(const Mode& mode);
 const Mode& mode();
+
+// Where not null, launches are put there instead of being run.
+using LaunchList = std::vector<std::function<void()>>;
+extern LaunchList* launch_list;
 
 // --- faults: the planted bugs of the tests. One site of a kernel is made wrong while it runs, the
 // source stays whole.

@@ -342,7 +342,7 @@ TEST_CASE("cuda products: every element type, one to five rows, in every schedul
             INFO(tokens << " rows");
             CHECK(normed_products(type, tokens, 256) < 5e-4);
         }
-        for (const simt::cpu::Mode& mode : test_modes()) {
+        for (const auto& mode : test_modes()) {
             const WithMode with(mode);
             INFO(name(mode));
             CHECK(normed_products(type, 3, 512) < 5e-4);
@@ -375,7 +375,7 @@ TEST_CASE("cuda products: tiles of every element type, in every schedule") {
         }
         INFO(kernels::name(type));
         CHECK(normed_products(type, 33, 256, true) < 1e-4);
-        if (!simt::cpu::checking() || type == DType::q4_k || type == DType::q6_k) {
+        if (!small_shapes() || type == DType::q4_k || type == DType::q6_k) {
             CHECK(routed_products(type, 40, kernels::cuda::has_tiles(type)) < 1e-4);
         }
     }
@@ -403,7 +403,7 @@ TEST_CASE("every combination: element types, tokens, schedules", "[.][slow]") {
         if (type == DType::i32) {
             continue;
         }
-        for (const simt::cpu::Mode& mode : test_modes()) {
+        for (const auto& mode : test_modes()) {
             const WithMode with(mode);
             for (const int64_t tokens : {1, 2, 3, 4}) {
                 INFO(kernels::name(type) << ", " << tokens << " tokens, " << name(mode));
@@ -421,16 +421,18 @@ TEST_CASE("cuda products: routed experts of every element type") {
         }
         INFO(kernels::name(type));
         CHECK(routed_products(type, 1) < 5e-4);
-        if (!simt::cpu::checking() || type == DType::q4_k) {
+        if (!small_shapes() || type == DType::q4_k) {
             CHECK(routed_products(type, 7) < 5e-4);
         }
     }
-    for (const simt::cpu::Mode& mode : test_modes()) {
+    for (const auto& mode : test_modes()) {
         const WithMode with(mode);
         INFO(name(mode));
         CHECK(routed_products(DType::q4_k, 3) < 5e-4);
     }
 }
+
+#if !SIMT_GPU
 
 TEST_CASE("cuda products: every barrier is needed, and a missing one is caught") {
     simt::cpu::record_sites(true);
@@ -455,3 +457,5 @@ TEST_CASE("cuda products: every barrier is needed, and a missing one is caught")
         CHECK(fault_is_caught(site, all_right));
     }
 }
+
+#endif  // !SIMT_GPU

@@ -222,7 +222,7 @@ double combined(int tokens, int used, int cols, bool shared) {
 
 TEST_CASE("cuda rows: queries and K rows of every cache type, in every schedule") {
     for (const KType& type : kTypes) {
-        for (const simt::cpu::Mode& mode : test_modes()) {
+        for (const auto& mode : test_modes()) {
             const WithMode with(mode);
             INFO(kernels::name(type) << ", " << name(mode));
             CHECK(rotate_and_store(type, 20, 512, 64, {65, 4095}) < 5e-4);
@@ -237,7 +237,7 @@ TEST_CASE("cuda rows: queries and K rows of every cache type, in every schedule"
 
 TEST_CASE(
     "cuda rows: routing and the sum of experts, one to four tokens and more, in every schedule") {
-    for (const simt::cpu::Mode& mode : test_modes()) {
+    for (const auto& mode : test_modes()) {
         const WithMode with(mode);
         INFO(name(mode));
         for (const int tokens : {1, 2, 3, 4}) {
@@ -251,6 +251,8 @@ TEST_CASE(
         CHECK(combined(2, 0, 64, true) < 5e-4);
     }
 }
+
+#if !SIMT_GPU
 
 TEST_CASE("cuda rows: every barrier is needed, and a missing one is caught") {
     const auto all_right = [] {
@@ -271,3 +273,5 @@ TEST_CASE("cuda rows: every barrier is needed, and a missing one is caught") {
         CHECK(fault_is_caught(site, all_right));
     }
 }
+
+#endif  // !SIMT_GPU
