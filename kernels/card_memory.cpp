@@ -10,16 +10,12 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     const int64_t tokens = s.n_tokens, pairs = tokens * s.n_used,
                   group = std::max<int64_t>(1, 40 / s.n_heads);
 
-    // The most splits of a token, wherever it stands: a position's split length doubles from time
-    // to time, so the most are at the last position before such a step, or at the last of all.
-    int64_t splits = 1;
-    for (int64_t step = 128;; step *= 2) {
-        const int64_t last = std::min(step * 128, s.context) - 1;
-        splits = std::max(splits, last / step + 1);
-        if (step * 128 >= s.context) {
-            break;
-        }
-    }
+    // The most splits of a token, wherever it stands and whatever the card.
+    const int64_t splits =
+        s.context <= kWholeTokens
+            ? 1
+            : split_room(static_cast<int32_t>(std::min<int64_t>(
+                  kMostSplits, (s.context + kLeastSplitTokens - 1) / kLeastSplitTokens)));
     // Splits' sums are held for as many tokens as kPartBytes has room for, and at least for one
     // group.
     const int64_t token_sums = s.n_heads * splits;
@@ -34,7 +30,9 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     for (size_t i = 0; i < kCardSlots; i++) {
         set(static_cast<CardSlot>(i), 0);
     }
+    set(CardSlot::step, std::min(tokens, kStepTokens) * (kStepTokenBytes + s.hidden * kFloat));
     set(CardSlot::ids, tokens * 4);
+    set(CardSlot::rows, tokens * 4);
     set(CardSlot::places, tokens * 8);
     set(CardSlot::pages,
         std::min(s.n_sequences, tokens) * ((s.context + kPageTokens - 1) / kPageTokens) * 8);
@@ -56,6 +54,17 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     set(CardSlot::shared_gate, tokens * s.shared_ff * kFloat);
     set(CardSlot::shared_up, tokens * s.shared_ff * kFloat);
     set(CardSlot::shared_down, tokens * s.hidden * kFloat);
+    if (tokens >= kTilesFrom) {
+        // The widest rows that a product reads; 64: what they are rounded up to.
+        int64_t widest = 0;
+        for (const int64_t numbers :
+             {s.hidden, s.q_latent, s.dense_ff, s.shared_ff, s.n_used * round_up(s.expert_ff, 64),
+              s.n_heads * round_up(s.nope, 64), s.n_heads * round_up(s.latent, 64),
+              s.n_heads * s.value}) {
+            widest = std::max(widest, round_up(numbers, 64));
+        }
+        set(CardSlot::packed, tokens * widest * 2);
+    }
     return bytes;
 }
 

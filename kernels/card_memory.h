@@ -23,30 +23,57 @@ inline constexpr int64_t round_up(int64_t bytes, int64_t step) {
 }
 
 inline constexpr int kTileTokens = 4;  // pairs of one expert that a block works on at a time
+// The same where products go in tiles on tensor cores: in passes of so many tokens and more.
+inline constexpr int kTileSlots = 128;
+inline constexpr int kSmallTileSlots = 64;  // where most experts have no more
+inline constexpr int64_t kTilesFrom = 32;
 
 // The most work items that `pairs` pairs of `experts` experts can make.
-inline int32_t most_items(int64_t pairs, int64_t experts) {
-    const int64_t full = (pairs + kTileTokens - 1) / kTileTokens;
+inline int32_t most_items(int64_t pairs, int64_t experts, int64_t item = kTileTokens) {
+    const int64_t full = (pairs + item - 1) / item;
     return static_cast<int32_t>(pairs < full + experts ? pairs : full + experts);
 }
 
 // Of splits' sums at a time: a chunk of 512 tokens over 200,000 would take a gigabyte.
 inline constexpr int64_t kPartBytes = int64_t{32} << 20;
 
-// Cached tokens a split takes for a query at this position: between 64 and 128 splits of a long
-// sequence, at least four tiles each. A function of the position, so that a token's sums do not
-// depend on what else is in the pass; groups never hold two of its values.
-inline int32_t split_tokens_at(int32_t position) {
-    int32_t tokens = 128;
-    while (tokens * 128 <= position) {
-        tokens *= 2;
+// Cached tokens a split takes for a query at this position on a card of so many multiprocessors:
+// short sequences in one piece, which needs no merge; from there on as many splits as there are
+// multiprocessors, at least two tiles each. A function of the position, so that a token's sums do
+// not depend on what else is in the pass; groups never hold two of its values.
+inline constexpr int32_t kMostSplits = 192;
+inline constexpr int32_t kWholeTokens = 256;    // up to these in one split
+inline constexpr int32_t kLeastSplitTokens = 64;
+inline int32_t split_tokens_at(int32_t position, int32_t processors) {
+    constexpr int32_t kTile = 32;
+    if (position < kWholeTokens) {
+        return kWholeTokens;
     }
-    return tokens;
+    const int32_t splits = processors < kMostSplits ? processors : kMostSplits;
+    const int32_t even = (position / splits + kTile) / kTile * kTile;
+    return even < kLeastSplitTokens ? kLeastSplitTokens : even;
 }
+
+// The splits a kept pass has room for: few sizes, so that few passes are kept.
+inline constexpr int32_t split_room(int32_t splits) {
+    int32_t room = 1;
+    while (room < splits) {
+        room += room < 16 ? room : 16;
+    }
+    return room;
+}
+
+// Passes of up to so many tokens are kept as graphs of launches, one for each shape; what differs
+// from pass to pass reaches the card in one copy of `step`.
+inline constexpr int64_t kStepTokens = 8;
+inline constexpr int64_t kStepTokenBytes = 64;  // of a token's id, places and group; beside its row
 
 // Working memory, one piece a purpose.
 enum class CardSlot : uint8_t {
+    zero,  // stays so
+    step,
     ids,
+    rows,
     places,
     pages,
     groups,
@@ -70,6 +97,7 @@ enum class CardSlot : uint8_t {
     shared_gate,
     shared_up,
     shared_down,
+    packed,  // activations as tiles read them
     count
 };
 inline constexpr size_t kCardSlots = static_cast<size_t>(CardSlot::count);

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "kernels/check.h"
+#include "kernels/cuda/pass_lists.h"
+#include "kernels/cuda/tiles.h"
 
 namespace kernels::cuda {
 namespace {
@@ -32,6 +34,28 @@ KRows k_rows(const KPages& pages) {
             pages.int8_latent,
             static_cast<int32_t>(parts.rotary_at),
             static_cast<int32_t>(parts.scales_at)};
+}
+
+// Kept passes: some for each number of tokens. Each takes the card a few hundred KiB.
+constexpr size_t kMostKept = 64;
+
+bool in_tiles(const Products& p) {
+    return p.slots == SlotForm::routed ? p.item_slots > kTileTokens : p.n_slots >= kTilesFrom;
+}
+
+void add_part(Products& p, const TensorView& weight, const Rows& out) {
+    ProductPart& part = p.parts[p.n_parts++];
+    part.weight = weight.data;
+    const int64_t outer = weight.rank == 3 ? weight.size[0] - 1 : 0;
+    const int64_t rows = weight.size[weight.rank - 2];
+    part.end = weight.data + (weight.rank == 3 ? outer * weight.stride_bytes[0] : 0) +
+               (rows - 1) * weight.stride_bytes[weight.rank - 2] +
+               row_bytes(weight.dtype, weight.cols());
+    part.row_bytes = weight.stride_bytes[weight.rank - 2];
+    part.expert_bytes = weight.rank == 3 ? weight.stride_bytes[0] : 0;
+    part.rows = static_cast<int32_t>(weight.size[weight.rank - 2]);
+    part.out = out;
+    p.cols = static_cast<int32_t>(weight.cols());
 }
 
 std::string mebibytes(int64_t bytes) {
@@ -82,6 +106,7 @@ CudaBackend::CudaBackend(std::unique_ptr<Device> device, const CudaOptions& opti
     : device_(std::move(device)),
       limit_bytes_(options.limit_bytes),
       account_(std::make_shared<MemoryAccount>()),
+      processors_(simt::multiprocessors()),
       cpu_(make_cpu_backend(options.cpu)) {}
 
 void* CudaBackend::take(int64_t bytes) {
@@ -139,12 +164,123 @@ void CudaBackend::reserve_work(const WorkShape& shape) {
     }
     places_.clear();
     page_list_.clear();
+    group_list_.clear();
+    kept_.clear();
+    n_heads_ = shape.n_heads;
+    step_mirror_ = allocate_host(bytes[static_cast<size_t>(Slot::step)]);
+}
+
+Buffer CudaBackend::allocate_host(int64_t bytes) {
+    // In no account of the device.
+    return Buffer(device_->allocate_host(bytes), static_cast<size_t>(bytes), MemoryUse::compute,
+                  std::make_shared<MemoryAccount>(), &Device::free_host);
+}
+
+std::vector<LaunchTime> CudaBackend::profile(bool on) {
+    profiling_ = on;  // single launches, each of which can be timed
+    return device_->profile(on);
+}
+
+void CudaBackend::pass(const PassInputs& inputs, const std::function<void()>& operations) {
+    const int64_t count = inputs.batch.n_tokens;
+    const bool few = count > 0 && count <= kStepTokens &&
+                     static_cast<int64_t>(inputs.ids.size()) == count &&
+                     static_cast<int64_t>(inputs.rows.size()) <= count &&
+                     // Attention in one wave, so that only numbers tell two passes apart.
+                     count * n_heads_ * kMostSplits * inputs.pages.latent * 2 <= kPartBytes;
+    if (!work_ || !few || experts_on_host_) {
+        operations();
+        return;
+    }
+    send_step(inputs);
+    struct AtEnd {
+        Step& step;
+        ~AtEnd() { step = {}; }
+    } at_end{step_};
+    if (profiling_) {
+        operations();
+        return;
+    }
+    if (kept_.size() > kMostKept) {
+        kept_.clear();
+    }
+    PassShape shape;
+    shape.owner = inputs.owner;
+    shape.row_bytes = inputs.pages.row_bytes;
+    shape.type = inputs.pages.type();
+    shape.tokens = static_cast<int32_t>(count);
+    shape.rows = static_cast<int32_t>(inputs.rows.size());
+    shape.groups = static_cast<int32_t>(step_.groups.sizes.size());
+    shape.group_tokens = step_.groups.tokens;
+    shape.splits = step_.groups.splits;
+    KeptPass& kept = kept_[shape];
+    if (kept.launches == nullptr) {
+        if (!kept.seen) {  // many shapes come once; and kernels are loaded at their first launch
+            kept.seen = true;
+            operations();
+            return;
+        }
+        device_->begin_recording();
+        try {
+            operations();
+        } catch (...) {
+            device_->end_recording();
+            throw;
+        }
+        kept.launches = device_->end_recording();
+    }
+    device_->replay(*kept.launches);
+}
+
+void CudaBackend::send_step(const PassInputs& inputs) {
+    const PagedBatch& batch = inputs.batch;
+    const int64_t count = batch.n_tokens;
+    check_batch(batch, count, inputs.pages);
+    const bool table_on_host = on_host_.contains(inputs.table.data);
+    const int64_t row_bytes = table_on_host ? inputs.table.stride_bytes[0] : 0;
+    const StepLayout at(count, row_bytes);
+    std::byte* device = scratch<std::byte>(Slot::step, at.bytes);
+    std::byte* mirror = step_mirror_.data();
+    ENSURE(at.bytes <= static_cast<int64_t>(step_mirror_.size_bytes()), at.bytes);
+    device_->wait_for_sent();
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t id = inputs.ids[static_cast<size_t>(i)];
+        ENSURE(id >= 0 && id < inputs.table.size[0], "id ", id, " of ", inputs.table.size[0]);
+        const auto row = table_on_host ? static_cast<int32_t>(i) : id;
+        std::memcpy(mirror + at.ids + i * 4, &row, 4);
+        if (table_on_host) {
+            std::memcpy(mirror + at.table + i * row_bytes, inputs.table.data + id * row_bytes,
+                        static_cast<size_t>(row_bytes));
+        }
+    }
+    for (const int32_t row : inputs.rows) {
+        ENSURE(row >= 0 && row < count, "row ", row, " of ", count);
+    }
+    std::memcpy(mirror + at.rows, inputs.rows.data(), inputs.rows.size_bytes());
+    PlaceList list = places_of(batch, inputs.pages);
+    const GroupList groups = groups_of(
+        batch, std::max(1, mla_group_tokens(static_cast<int32_t>(n_heads_))), processors_);
+    std::memcpy(mirror + at.places, list.places.data(), std::span(list.places).size_bytes());
+    std::memcpy(mirror + at.groups, groups.groups.data(), std::span(groups.groups).size_bytes());
+    device_->send(device, mirror, at.bytes);
+    if (list.pages != page_list_) {  // once in a while: a page holds many tokens
+        page_list_ = std::move(list.pages);
+        send(Slot::pages, page_list_);
+    }
+    step_.ids = reinterpret_cast<const int32_t*>(device + at.ids);
+    step_.rows = reinterpret_cast<const int32_t*>(device + at.rows);
+    step_.table = table_on_host ? device + at.table : nullptr;
+    step_.tables = {reinterpret_cast<const TokenPlace*>(device + at.places),
+                    scratch<std::byte*>(Slot::pages, static_cast<int64_t>(page_list_.size()))};
+    step_.groups = {reinterpret_cast<const QueryGroup*>(device + at.groups), groups.tokens,
+                    split_room(groups.splits), groups.sizes};
 }
 
 TensorView CudaBackend::adopt_weight(const TensorView& host) {
     ENSURE(!host.empty() && host.dense(), host.describe());
     Buffer& copy = adopted_[{host.data, host.bytes()}];
     if (!copy && host.bytes() > 0) {
+        kept_.clear();
         copy = allocate(host.bytes(), MemoryUse::weights);
         device_->copy_in(copy.data(), host.data, host.bytes());
     }
@@ -156,6 +292,7 @@ TensorView CudaBackend::adopt_weight(const TensorView& host) {
 TensorView CudaBackend::keep_on_host(const TensorView& host) {
     const TensorView kept = cpu_->adopt_weight(host);
     on_host_.insert(kept.data);
+    experts_on_host_ = experts_on_host_ || kept.rank == 3;
     return kept;
 }
 
@@ -213,6 +350,7 @@ T* CudaBackend::scratch(Slot slot, int64_t count) {
     Piece& piece = pieces_[static_cast<size_t>(slot)];
     const int64_t bytes = std::max<int64_t>(count, 1) * static_cast<int64_t>(sizeof(T));
     if (piece.bytes < bytes) {
+        kept_.clear();  // they know the old place
         piece.grown.reset();
         piece.grown = allocate(round_up(bytes, kCardAlignment), MemoryUse::compute);
         piece.data = piece.grown.data();
@@ -237,14 +375,38 @@ const float* CudaBackend::floats(const TensorView& vector, Slot slot) {
     }
     auto* to = scratch<float>(slot, vector.size[0]);
     const auto cols = static_cast<int32_t>(vector.size[0]);
-    launch_embed(to, vector.dtype, vector.data, 0, send(Slot::ids, std::vector<int32_t>{0}), 1,
-                 cols, device_->stream());
+    launch_embed(to, vector.dtype, vector.data, 0, scratch<int32_t>(Slot::zero, 1), 1, cols,
+                 device_->stream());
     return to;
+}
+
+void CudaBackend::run_both(Products first,
+                           std::span<const TensorView> first_weights,
+                           std::span<const Rows> first_outs,
+                           Products second,
+                           std::span<const TensorView> second_weights,
+                           std::span<const Rows> second_outs) {
+    const DType type = first_weights[0].dtype;
+    const auto same = [&](const TensorView& w) { return w.dtype == type; };
+    if (in_tiles(first) || in_tiles(second) || !std::ranges::all_of(first_weights, same) ||
+        !std::ranges::all_of(second_weights, same)) {
+        run(first, first_weights, first_outs);
+        run(second, second_weights, second_outs);
+        return;
+    }
+    for (size_t i = 0; i < first_weights.size(); i++) {
+        add_part(first, first_weights[i], first_outs[i]);
+    }
+    for (size_t i = 0; i < second_weights.size(); i++) {
+        add_part(second, second_weights[i], second_outs[i]);
+    }
+    launch_products(type, first, second, device_->stream());
 }
 
 void CudaBackend::run(Products form,
                       std::span<const TensorView> weights,
                       std::span<const Rows> outs) {
+    const bool tiles = in_tiles(form);
     // Those of one type go together; the order among types does not matter, their results are
     // apart.
     std::vector<bool> done(weights.size());
@@ -259,14 +421,15 @@ void CudaBackend::run(Products form,
                 continue;
             }
             done[j] = true;
-            ProductPart& part = p.parts[p.n_parts++];
-            part.weight = w.data;
-            part.row_bytes = w.stride_bytes[w.rank - 2];
-            part.expert_bytes = w.rank == 3 ? w.stride_bytes[0] : 0;
-            part.rows = static_cast<int32_t>(w.size[w.rank - 2]);
-            part.out = outs[j];
+            add_part(p, w, outs[j]);
         }
-        p.cols = static_cast<int32_t>(weights[i].cols());
+        if (tiles && has_tiles(weights[i].dtype)) {
+            if (p.slots != SlotForm::routed) {
+                p.item_slots = tile_slots(p.n_slots);
+            }
+            p.packed = scratch<uint16_t>(
+                Slot::packed, static_cast<int64_t>(p.packed_rows()) * packed_pitch(p.cols));
+        }
         launch_products(weights[i].dtype, p, device_->stream());
     }
 }
@@ -281,6 +444,12 @@ void CudaBackend::embed(const TensorView& out,
     float* to = out.f32();
     for (const int32_t id : ids) {
         ENSURE(id >= 0 && id < table.size[0], "id ", id, " of ", table.size[0]);
+    }
+    if (step_.ids != nullptr) {
+        launch_embed(to, table.dtype, step_.table != nullptr ? step_.table : table.data,
+                     table.stride_bytes[0], step_.ids, static_cast<int32_t>(count),
+                     static_cast<int32_t>(table.size[1]), device_->stream());
+        return;
     }
     std::vector<int32_t> rows(ids.begin(), ids.end());
     const std::byte* data = table.data;
@@ -329,7 +498,9 @@ void CudaBackend::norm_matmul(std::span<const Product> products,
     form.eps = eps;
     form.n_slots = static_cast<int32_t>(count);
     if (!rows.empty()) {
-        form.list = send(Slot::ids, std::vector<int32_t>(rows.begin(), rows.end()));
+        form.list = step_.ids != nullptr
+                        ? step_.rows
+                        : send(Slot::rows, std::vector<int32_t>(rows.begin(), rows.end()));
     }
     run(form, weights, outs);
 }
@@ -349,31 +520,40 @@ void CudaBackend::matmul_add(const TensorView& x, const TensorView& in, const Te
 }
 
 BatchTables CudaBackend::tables(const PagedBatch& batch, const KPages& pages) {
-    std::vector<TokenPlace> places;
-    std::vector<std::byte*> list;
-    places.reserve(static_cast<size_t>(batch.n_tokens));
-    for (const SequenceSpan& span : batch.spans) {
-        const auto table = static_cast<int32_t>(list.size());
-        for (int64_t i = 0; i < span.n_tokens; i++) {
-            places.push_back({static_cast<int32_t>(span.start + i), table});
-        }
-        const int64_t used = (span.start + span.n_tokens + kPageTokens - 1) / kPageTokens;
-        for (int64_t i = 0; i < used; i++) {
-            list.push_back(pages.pages[span.page_table[static_cast<size_t>(i)]]);
-        }
+    if (step_.ids != nullptr) {
+        return step_.tables;
     }
+    PlaceList list = places_of(batch, pages);
     // All layers of a pass ask for the same tables.
     const auto same = [](const TokenPlace& a, const TokenPlace& b) {
         return a.position == b.position && a.table == b.table;
     };
-    if (!std::ranges::equal(places, places_, same) || list != page_list_) {
-        places_ = std::move(places);
-        page_list_ = std::move(list);
+    if (!std::ranges::equal(list.places, places_, same) || list.pages != page_list_) {
+        places_ = std::move(list.places);
+        page_list_ = std::move(list.pages);
         send(Slot::places, places_);
         send(Slot::pages, page_list_);
     }
     return {scratch<TokenPlace>(Slot::places, static_cast<int64_t>(places_.size())),
             scratch<std::byte*>(Slot::pages, static_cast<int64_t>(page_list_.size()))};
+}
+
+CudaBackend::Groups CudaBackend::groups(const PagedBatch& batch, int64_t n_heads) {
+    if (step_.ids != nullptr) {
+        return step_.groups;
+    }
+    GroupList list = groups_of(batch, mla_group_tokens(static_cast<int32_t>(n_heads)), processors_);
+    const auto same = [](const QueryGroup& a, const QueryGroup& b) {
+        return a.first_row == b.first_row && a.n_tokens == b.n_tokens && a.position == b.position &&
+               a.table == b.table;
+    };
+    if (!std::ranges::equal(list.groups, group_list_, same)) {
+        group_list_ = std::move(list.groups);
+        send(Slot::groups, group_list_);
+    }
+    const auto count = static_cast<int64_t>(group_list_.size());
+    return {scratch<QueryGroup>(Slot::groups, count), list.tokens, list.splits,
+            std::move(list.sizes)};
 }
 
 void CudaBackend::mla_query_and_store(const TensorView& q,
@@ -467,33 +647,12 @@ void CudaBackend::mla_attend(const TensorView& heads,
     work.q = head_rows(q);
     work.head = static_cast<int32_t>(q.size[2]);
     work.scale = scale;
-    work.n_tokens = static_cast<int32_t>(count);
     work.mixed = scratch<float>(Slot::mixed, count * n_heads * latent);
     const int32_t most = mla_group_tokens(work.n_heads);
     if (most > 0 && has_mla_decode(work.rows)) {
-        std::vector<QueryGroup> groups;
-        int32_t table = 0;
-        for (const SequenceSpan& span : batch.spans) {
-            for (int64_t i = 0; i < span.n_tokens;) {
-                QueryGroup g;
-                g.first_row = static_cast<int32_t>(span.first_row + i);
-                g.position = static_cast<int32_t>(span.start + i);
-                g.table = table;
-                g.split_tokens = split_tokens_at(g.position);
-                while (g.n_tokens < most && i < span.n_tokens &&
-                       split_tokens_at(g.position + g.n_tokens) == g.split_tokens) {
-                    g.n_tokens++;
-                    i++;
-                }
-                work.group_tokens = std::max(work.group_tokens, g.n_tokens);
-                work.n_splits =
-                    std::max(work.n_splits, (g.position + g.n_tokens - 1) / g.split_tokens + 1);
-                groups.push_back(g);
-            }
-            table +=
-                static_cast<int32_t>((span.start + span.n_tokens + kPageTokens - 1) / kPageTokens);
-        }
-        const QueryGroup* on_device = send(Slot::groups, groups);
+        const Groups all = groups(batch, n_heads);
+        work.group_tokens = all.tokens;
+        work.n_splits = all.splits;
         // A wave is as many groups as kPartBytes holds the splits of; at least one group.
         const int64_t token_bytes =
             n_heads * work.n_splits * latent * static_cast<int64_t>(sizeof(uint16_t));
@@ -501,20 +660,21 @@ void CudaBackend::mla_attend(const TensorView& heads,
         const int64_t held = std::min(count, wave) * n_heads * work.n_splits;
         work.part = scratch<uint16_t>(Slot::part, held * latent);
         work.weight = scratch<float2>(Slot::weight, held);
-        for (size_t first = 0; first < groups.size();) {
+        for (size_t first = 0; first < all.sizes.size();) {
             size_t end = first;
+            work.first_token += work.n_tokens;
             work.n_tokens = 0;
-            while (end < groups.size() && work.n_tokens + groups[end].n_tokens <= wave) {
-                work.n_tokens += groups[end++].n_tokens;
+            while (end < all.sizes.size() && work.n_tokens + all.sizes[end] <= wave) {
+                work.n_tokens += all.sizes[end++];
             }
-            work.first_token = groups[first].first_row;
-            work.groups = on_device + first;
+            work.groups = all.list + first;
             work.n_groups = static_cast<int32_t>(end - first);
             launch_mla_decode(work, device_->stream());
             launch_mla_merge(work, device_->stream());
             first = end;
         }
     } else {
+        work.n_tokens = static_cast<int32_t>(count);
         launch_mla_any(work, device_->stream());
     }
 
@@ -603,7 +763,11 @@ void CudaBackend::moe_ffn(const TensorView& x,
     route.n_used = static_cast<int32_t>(used);
     route.normalize = routing.normalize;
     route.scale = routing.scale;
-    const int32_t most = most_items(n_pairs, n_experts);
+    // Items of one size serve all three products.
+    const bool tiles = count >= kTilesFrom && has_tiles(experts.gate.dtype) &&
+                       has_tiles(experts.up.dtype) && has_tiles(experts.down.dtype);
+    route.item_slots = tiles ? tile_slots(n_pairs / n_experts) : count == 1 ? 1 : kTileTokens;
+    const int32_t most = most_items(n_pairs, n_experts, route.item_slots);
     route.chosen = scratch<int32_t>(Slot::chosen, n_pairs);
     route.weights = scratch<float>(Slot::weights, n_pairs);
     route.items = scratch<WorkItem>(Slot::items, most);
@@ -618,43 +782,47 @@ void CudaBackend::moe_ffn(const TensorView& x,
     routed.items = route.items;
     routed.n_items = route.n_items;
     routed.pairs = route.pairs;
+    routed.n_pairs = static_cast<int32_t>(n_pairs);
+    routed.item_slots = route.item_slots;
     routed.pairs_a_row = static_cast<int32_t>(used);
     const Rows gate = dense_rows(scratch<float>(Slot::gate, n_pairs * width), width);
     const Rows up = dense_rows(scratch<float>(Slot::up, n_pairs * width), width);
     const Rows down = dense_rows(scratch<float>(Slot::down, n_pairs * dim), dim);
     const TensorView weights[] = {experts.gate, experts.up};
     const Rows outs[] = {gate, up};
-    run(routed, weights, outs);
-    routed.input = InputForm::gated;
-    routed.x = gate;
-    routed.up = up;
-    routed.pairs_a_row = 1;
-    run(routed, {&experts.down, 1}, {&down, 1});
-
-    float* beside = has_shared ? shared_expert(form, shared, count, dim) : nullptr;
+    Products last = routed;
+    last.input = InputForm::gated;
+    last.x = gate;
+    last.up = up;
+    last.pairs_a_row = 1;
+    float* beside = nullptr;
+    if (has_shared) {
+        const SharedExpert s = shared_expert(form, shared, count, dim);
+        beside = s.result.data;
+        const TensorView shared_weights[] = {shared.gate, shared.up};
+        const Rows shared_outs[] = {s.down.x, s.down.up};
+        run_both(routed, weights, outs, form, shared_weights, shared_outs);
+        run_both(last, {&experts.down, 1}, {&down, 1}, s.down, {&shared.down, 1}, {&s.result, 1});
+    } else {
+        run(routed, weights, outs);
+        run(last, {&experts.down, 1}, {&down, 1});
+    }
     launch_combine(rows_of(x), down.data, route.weights, beside, route.n_tokens, route.n_used,
                    static_cast<int32_t>(dim), device_->stream());
 }
 
-float* CudaBackend::shared_expert(const Products& form,
-                                  const Glu& shared,
-                                  int64_t count,
-                                  int64_t dim) {
+CudaBackend::SharedExpert CudaBackend::shared_expert(const Products& form,
+                                                     const Glu& shared,
+                                                     int64_t count,
+                                                     int64_t dim) {
     const int64_t width = shared.gate.size[0];
-    const Rows gate = dense_rows(scratch<float>(Slot::shared_gate, count * width), width);
-    const Rows up = dense_rows(scratch<float>(Slot::shared_up, count * width), width);
-    auto* result = scratch<float>(Slot::shared_down, count * dim);
-    const TensorView weights[] = {shared.gate, shared.up};
-    const Rows outs[] = {gate, up};
-    run(form, weights, outs);
-    Products last;
-    last.input = InputForm::gated;
-    last.x = gate;
-    last.up = up;
-    last.n_slots = form.n_slots;
-    const Rows out = dense_rows(result, dim);
-    run(last, {&shared.down, 1}, {&out, 1});
-    return result;
+    SharedExpert s;
+    s.down.input = InputForm::gated;
+    s.down.x = dense_rows(scratch<float>(Slot::shared_gate, count * width), width);
+    s.down.up = dense_rows(scratch<float>(Slot::shared_up, count * width), width);
+    s.down.n_slots = form.n_slots;
+    s.result = dense_rows(scratch<float>(Slot::shared_down, count * dim), dim);
+    return s;
 }
 
 // The residual stream goes to the host, 4 bytes a number and token each way. While the CPU is at
@@ -682,7 +850,12 @@ void CudaBackend::moe_ffn_on_host(const TensorView& x,
         form.norm = floats(norm, Slot::norm);
         form.eps = eps;
         form.n_slots = static_cast<int32_t>(count);
-        beside = shared_expert(form, shared, count, dim);
+        const SharedExpert s = shared_expert(form, shared, count, dim);
+        beside = s.result.data;
+        const TensorView weights[] = {shared.gate, shared.up};
+        const Rows outs[] = {s.down.x, s.down.up};
+        run(form, weights, outs);
+        run(s.down, {&shared.down, 1}, {&s.result, 1});
     }
     cpu_->moe_ffn(host, on_host(norm), on_host(router), on_host(bias), routing, experts, {}, eps);
     upload(x, host_x_.data());

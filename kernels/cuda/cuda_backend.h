@@ -1,12 +1,14 @@
 // CudaBackend: the operations of kernels/backend.h as launches on one device. Weights are copied to
 // the device when they are adopted, or stay with the CPU backend beside it (keep_on_host), which
 // then computes routed experts while the device computes the shared one. Working memory is laid out
-// once, by reserve_work(); without that it grows at the first pass of a size. The engine's thread,
-// except for memory().
+// once, by reserve_work(); without that it grows at the first pass of a size. The launches of a
+// pass of few tokens are kept, a graph for each shape, and launched at once when the shape comes
+// again. The engine's thread, except for memory().
 #pragma once
 
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "kernels/backend.h"
@@ -22,10 +24,12 @@ public:
 
     Buffer allocate(int64_t bytes, MemoryUse use) override;
     TensorView adopt_weight(const TensorView& host) override;
+    bool copies_weights() const override { return true; }
     TensorView keep_on_host(const TensorView& host) override;
     void reserve_weights(int64_t bytes) override;
     int64_t work_bytes(const WorkShape& shape) const override { return card_work_bytes(shape); }
     void reserve_work(const WorkShape& shape) override;
+    int64_t same_bits_below() const override { return kTilesFrom; }
     int64_t allocation_granule() const override { return kCardGranuleBytes; }
     void upload(const TensorView& device, const void* host) override;
     void download(void* host, const TensorView& device) override;
@@ -35,6 +39,10 @@ public:
               int64_t bytes,
               int64_t count) override;
     DeviceMemory memory() const override;
+    Buffer allocate_host(int64_t bytes) override;
+    void pass(const PassInputs& inputs, const std::function<void()>& operations) override;
+    int64_t launches() const override { return device_->launches(); }
+    std::vector<LaunchTime> profile(bool on) override;
     std::string description() const override;
 
     void embed(const TensorView& out,
@@ -75,6 +83,12 @@ public:
 
 private:
     using Slot = CardSlot;
+    struct Groups {
+        const QueryGroup* list = nullptr;  // on the device
+        int32_t tokens = 0;                // the most of a group
+        int32_t splits = 0;                // likewise
+        std::vector<int32_t> sizes;        // tokens of each
+    };
     template <typename T>
     T* scratch(Slot slot, int64_t count);
     const float* floats(const TensorView& vector,
@@ -83,8 +97,19 @@ private:
     const T* send(Slot slot, const std::vector<T>& values);
     // The tables of this batch, sent where they are not those of the last call.
     BatchTables tables(const PagedBatch& batch, const KPages& pages);
+    // Its query tokens as blocks of attention take them, likewise.
+    Groups groups(const PagedBatch& batch, int64_t n_heads);
+    // A pass of few tokens: what it works on goes to the device in one copy.
+    void send_step(const PassInputs& inputs);
     // Products with the same input, in launches of one type each.
     void run(Products form, std::span<const TensorView> weights, std::span<const Rows> outs);
+    // Two that do not read each other's results: in one launch where few rows and one type allow it.
+    void run_both(Products first,
+                  std::span<const TensorView> first_weights,
+                  std::span<const Rows> first_outs,
+                  Products second,
+                  std::span<const TensorView> second_weights,
+                  std::span<const Rows> second_outs);
 
     // Device memory that is not in the account yet; throws DeviceError where there is no room.
     void* take(int64_t bytes);
@@ -99,12 +124,18 @@ private:
                          float eps);
     // What stands in device memory, for the CPU: read back once and kept.
     TensorView on_host(const TensorView& device);
-    // shared(norm(x)) [T, D]
-    float* shared_expert(const Products& form, const Glu& shared, int64_t count, int64_t dim);
+    // Where shared(norm(x)) [T, D] is made: its last product, whose inputs are what the first two
+    // make.
+    struct SharedExpert {
+        Products down;
+        Rows result;
+    };
+    SharedExpert shared_expert(const Products& form, const Glu& shared, int64_t count, int64_t dim);
 
     std::unique_ptr<Device> device_;
     int64_t limit_bytes_ = 0;
     std::shared_ptr<MemoryAccount> account_;
+    int32_t processors_;
     std::unique_ptr<Backend> cpu_;  // for what is kept on the host
     std::set<const std::byte*> on_host_;
     std::map<const std::byte*, std::vector<std::byte>> read_back_;
@@ -128,6 +159,39 @@ private:
     std::array<Piece, kCardSlots> pieces_;
     std::vector<TokenPlace> places_;  // what is on the device
     std::vector<std::byte*> page_list_;
+    std::vector<QueryGroup> group_list_;
+
+    // The pass now running, where its inputs are on the device already; ids is null elsewhere.
+    struct Step {
+        const int32_t* ids = nullptr;
+        const int32_t* rows = nullptr;
+        const std::byte* table = nullptr;  // null: the table itself is on the device
+        BatchTables tables;
+        Groups groups;
+    };
+    Step step_;
+    Buffer step_mirror_;  // of Slot::step, in the host's memory
+    int64_t n_heads_ = 0;
+    bool experts_on_host_ = false;
+    bool profiling_ = false;
+
+    // All that two passes must have in common for one's launches to be the other's.
+    struct PassShape {
+        const void* owner = nullptr;
+        int64_t row_bytes = 0;
+        int32_t tokens = 0, rows = 0, groups = 0, group_tokens = 0, splits = 0;
+        KType type = DType::f16;
+        auto key() const {
+            return std::tuple(owner, row_bytes, tokens, rows, groups, group_tokens, splits,
+                              type.dtype, type.int8_latent);
+        }
+        bool operator<(const PassShape& other) const { return key() < other.key(); }
+    };
+    struct KeptPass {
+        bool seen = false;
+        std::unique_ptr<Device::Recording> launches;
+    };
+    std::map<PassShape, KeptPass> kept_;
 };
 
 }  // namespace kernels::cuda

@@ -195,6 +195,8 @@ __global__ void collectives(int* wrong) {
            7 + -128 * 2 + 127 * 3 + 1 * 4 + -1 * 5;
     bad += __dp4a(0x807f01ffu, 0x02030405u, 7u) != 7u + 128 * 2 + 127 * 3 + 1 * 4 + 255 * 5;
     bad += __byte_perm(0x33221100u, 0x77665544u, 0x7140u) != 0x77114400u;
+    bad += __funnelshift_r(0x33221100u, 0x77665544u, 16) != 0x55443322u;
+    bad += __funnelshift_r(0x33221100u, 0x77665544u, 0) != 0x33221100u;
     wrong[l] = bad;
 }
 
@@ -235,6 +237,18 @@ __global__ void copy_with_zeros(const float* x, float* y) {
     simt::cp_async_wait<0>();
     __syncthreads();
     y[l] = first + s[4 * (32 + 31 - l) + 3] * 1000;
+}
+
+// Three bytes of each word, zero behind them, turned around.
+__global__ void copy_words(const uint32_t* x, uint32_t* y) {
+    SIMT_SHARED(uint32_t, s, [64]);
+    const unsigned l = threadIdx.x;
+    simt::cp_async4(s + l, x + l, 3);
+    simt::cp_async4(s + 32 + l, x + l);
+    simt::cp_async_commit();
+    simt::cp_async_wait<0>();
+    __syncthreads();
+    y[l] = s[31 - l] ^ s[63 - l];
 }
 
 // ------------------------------------------------------------------ planted bugs
@@ -388,6 +402,17 @@ __global__ void deep_stack(float* y) {
 }
 __global__ void nothing(float*) {}
 
+__global__ void waits_for_before(float*) {
+    simt::let_next_start();
+    simt::wait_for_before();
+}
+
+__global__ void some_wait_for_before(float*) {
+    if (threadIdx.x < 16) {
+        simt::wait_for_before();
+    }
+}
+
 using Bytes = simt::Buffer<float>;
 
 template <Bug bug>
@@ -405,9 +430,9 @@ bool victim_sums_right() {
 }
 
 template <class Kernel>
-bool runs(Kernel kernel, unsigned threads, size_t shared = 0) {
+bool runs(Kernel kernel, unsigned threads, size_t shared = 0, bool early = false) {
     const Bytes out(4);
-    simt::launch({1, threads, shared}, kernel, out.get());
+    simt::launch({1, threads, shared, nullptr, early}, kernel, out.get());
     return true;
 }
 
@@ -444,6 +469,21 @@ double words_difference() {
     return sum;
 }
 
+double words_difference() {
+    std::vector<uint32_t> x(32);
+    for (size_t i = 0; i < x.size(); i++) {
+        x[i] = 0x81828384U + 0x01010101U * static_cast<uint32_t>(i);
+    }
+    const simt::Buffer<uint32_t> in(x), out(32);
+    simt::launch({1, 32}, copy_words, static_cast<const uint32_t*>(in.get()), out.get());
+    const std::vector<uint32_t> y = out.download();
+    int wrong = 0;
+    for (size_t l = 0; l < 32; l++) {
+        wrong += y[l] != (x[31 - l] & 0xFF000000U);  // the fourth byte was not copied
+    }
+    return wrong;
+}
+
 double copy_difference() {
     std::vector<float> x(128);
     for (size_t i = 0; i < x.size(); i++) {
@@ -476,8 +516,10 @@ double layer_difference(const std::string& name) {
         {"mma int8", mma_int8_difference},
         {"words", words_difference},
         {"cp.async", copy_difference},
+        {"cp.async of words", words_difference},
         {"victim without a bug", [] { return victim_sums_right<Bug::none>() ? 0.0 : 1.0; }},
         {"warp tree", [] { return tree_sums_right<true>() ? 0.0 : 1.0; }},
+        {"early start", [] { return runs(waits_for_before, 32, 0, true) ? 0.0 : 1.0; }},
     };
     return cases.at(name)();
 }
@@ -514,6 +556,7 @@ bool bug_goes_unnoticed(const std::string& name) {
         {"barrier after exit", [] { return runs(barrier_after_exit, 32); }},
         {"deadlock", [] { return runs(half_waits_for_half, 64); }},
         {"too much shared", [] { return runs(nothing, 32, 101377); }},
+        {"early without a wait", [] { return runs(some_wait_for_before, 32, 0, true); }},
         {"deep stack", [] { return runs(deep_stack, 32); }},
     };
     return cases.at(name)();
