@@ -10,16 +10,12 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     const int64_t tokens = s.n_tokens, pairs = tokens * s.n_used,
                   group = std::max<int64_t>(1, 40 / s.n_heads);
 
-    // The most splits of a token, wherever it stands: a position's split length doubles from time
-    // to time, so the most are at the last position before such a step, or at the last of all.
-    int64_t splits = 1;
-    for (int64_t step = 128;; step *= 2) {
-        const int64_t last = std::min(step * 128, s.context) - 1;
-        splits = std::max(splits, last / step + 1);
-        if (step * 128 >= s.context) {
-            break;
-        }
-    }
+    // The most splits of a token, wherever it stands and whatever the card.
+    const int64_t splits =
+        s.context <= kWholeTokens
+            ? 1
+            : std::min<int64_t>(kMostSplits,
+                                (s.context + kLeastSplitTokens - 1) / kLeastSplitTokens);
     // Splits' sums are held for as many tokens as kPartBytes has room for, and at least for one
     // group.
     const int64_t token_sums = s.n_heads * splits;

@@ -33,15 +33,21 @@ inline int32_t most_items(int64_t pairs, int64_t experts) {
 // Of splits' sums at a time: a chunk of 512 tokens over 200,000 would take a gigabyte.
 inline constexpr int64_t kPartBytes = int64_t{32} << 20;
 
-// Cached tokens a split takes for a query at this position: between 64 and 128 splits of a long
-// sequence, at least four tiles each. A function of the position, so that a token's sums do not
-// depend on what else is in the pass; groups never hold two of its values.
-inline int32_t split_tokens_at(int32_t position) {
-    int32_t tokens = 128;
-    while (tokens * 128 <= position) {
-        tokens *= 2;
+// Cached tokens a split takes for a query at this position on a card of so many multiprocessors:
+// short sequences in one piece, which needs no merge; from there on as many splits as there are
+// multiprocessors, at least two tiles each. A function of the position, so that a token's sums do
+// not depend on what else is in the pass; groups never hold two of its values.
+inline constexpr int32_t kMostSplits = 192;
+inline constexpr int32_t kWholeTokens = 256;    // up to these in one split
+inline constexpr int32_t kLeastSplitTokens = 64;
+inline int32_t split_tokens_at(int32_t position, int32_t processors) {
+    constexpr int32_t kTile = 32;
+    if (position < kWholeTokens) {
+        return kWholeTokens;
     }
-    return tokens;
+    const int32_t splits = processors < kMostSplits ? processors : kMostSplits;
+    const int32_t even = (position / splits + kTile) / kTile * kTile;
+    return even < kLeastSplitTokens ? kLeastSplitTokens : even;
 }
 
 // Working memory, one piece a purpose.

@@ -466,6 +466,7 @@ void CudaBackend::mla_attend(const TensorView& heads,
     work.mixed = scratch<float>(Slot::mixed, count * n_heads * latent);
     const int32_t most = mla_group_tokens(work.n_heads);
     if (most > 0 && has_mla_decode(work.rows)) {
+        const int processors = simt::multiprocessors();
         std::vector<QueryGroup> groups;
         int32_t table = 0;
         for (const SequenceSpan& span : batch.spans) {
@@ -474,9 +475,9 @@ void CudaBackend::mla_attend(const TensorView& heads,
                 g.first_row = static_cast<int32_t>(span.first_row + i);
                 g.position = static_cast<int32_t>(span.start + i);
                 g.table = table;
-                g.split_tokens = split_tokens_at(g.position);
+                g.split_tokens = split_tokens_at(g.position, processors);
                 while (g.n_tokens < most && i < span.n_tokens &&
-                       split_tokens_at(g.position + g.n_tokens) == g.split_tokens) {
+                       split_tokens_at(g.position + g.n_tokens, processors) == g.split_tokens) {
                     g.n_tokens++;
                     i++;
                 }

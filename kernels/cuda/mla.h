@@ -13,7 +13,7 @@ struct QueryGroup {
     int32_t position = 0;  // of the first; token i sees positions up to position + i
     int32_t table = 0;     // into BatchTables::pages
     int32_t split_tokens =
-        0;  // cached tokens a split takes, a multiple of 32; depends on the position alone
+        0;  // cached tokens a split takes, a multiple of 32: split_tokens_at()
 };
 
 struct Attend {
@@ -40,12 +40,15 @@ struct Attend {
     float* mixed = nullptr;  // [T, H, L]
 };
 
-// The tensor-core kernel: L 512, R 64, rows of f16, bf16, q8_0 or q4_0.
+// The tensor-core kernel: L 512, R 64, rows of f16, bf16, q8_0, q4_0 or q8_latent; rows of queries
+// at multiples of 8 bytes.
 bool has_mla_decode(const KRows& rows);
 // Query tokens in a group for this many heads: as many as fill the 40 columns of a block.
 int32_t mla_group_tokens(int32_t n_heads);
-void launch_mla_decode(const Attend& work, simt::Stream stream);  // fills part and weight
-void launch_mla_merge(const Attend& work, simt::Stream stream);   // part, weight -> mixed
+// Fills part and weight, and for groups of a single split mixed.
+void launch_mla_decode(const Attend& work, simt::Stream stream);
+// part, weight -> mixed; launches nothing where all groups have a single split.
+void launch_mla_merge(const Attend& work, simt::Stream stream);
 
 // Any L up to 1024, any R and row type, in plain floats: small models and f32 caches. Fills mixed;
 // needs no groups.

@@ -60,8 +60,8 @@ void launch_mla_decode(const Attend& w, simt::Stream stream) {
 }
 
 void launch_mla_merge(const Attend& w, simt::Stream stream) {
-    if (w.n_tokens > 0) {
-        simt::launch({static_cast<unsigned>(w.n_tokens * w.n_heads), 128, 0, stream},
+    if (w.n_tokens > 0 && w.n_splits > 1) {
+        simt::launch({static_cast<unsigned>(w.n_tokens * w.n_heads), kMergeWarps * 32, 0, stream},
                      mla_merge_kernel, w);
     }
 }

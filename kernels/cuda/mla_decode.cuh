@@ -63,16 +63,16 @@ struct Shared {
 };
 
 __device__ __forceinline__ uint32_t pack(__half, float a, float b) {
-    return static_cast<uint32_t>(__half_as_ushort(__float2half(a))) |
-           static_cast<uint32_t>(__half_as_ushort(__float2half(b))) << 16;
-}
-__device__ __forceinline__ uint32_t bits(__nv_bfloat16 v) {
-    uint16_t b;
-    memcpy(&b, &v, 2);
-    return b;
+    const __half2 both = __floats2half2_rn(a, b);
+    uint32_t bits;
+    memcpy(&bits, &both, 4);
+    return bits;
 }
 __device__ __forceinline__ uint32_t pack(__nv_bfloat16, float a, float b) {
-    return bits(__float2bfloat16(a)) | bits(__float2bfloat16(b)) << 16;
+    const __nv_bfloat162 both = __floats2bfloat162_rn(a, b);
+    uint32_t bits;
+    memcpy(&bits, &both, 4);
+    return bits;
 }
 
 // Column c of a block: query token c / heads of the group, head c % heads; columns past the last
@@ -85,19 +85,6 @@ struct Column {
 __device__ __forceinline__ Column column_of(const Attend& w, const QueryGroup& g, int c) {
     const int32_t token = c / w.n_heads;
     return {token < g.n_tokens, token, c - token * w.n_heads};
-}
-
-// Number i of the query of a column, as the rows have it: latent part, then rotary part. Scaled for
-// exp2.
-__device__ __forceinline__ float query(
-    const Attend& w, const QueryGroup& g, const Column& c, int i, float scale) {
-    if (!c.real) {
-        return 0;
-    }
-    const int32_t row = (g.first_row + c.token) * w.n_heads + c.head;
-    const float* from =
-        i < kLatent ? w.absorbed.row(row) + i : w.q.row(row) + w.head - kRotary + (i - kLatent);
-    return *from * scale;
 }
 
 template <Form form, int Columns>
@@ -184,32 +171,35 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
     const int split = blockIdx.x;
     const int seen = group.position + group.n_tokens;  // by the last query of the group
     const int begin = split * group.split_tokens, end = min(seen, begin + group.split_tokens);
+    const bool whole = seen <= group.split_tokens;  // nothing to merge
     const int n_columns = group.n_tokens * w.n_heads;
+    const int64_t first_column = static_cast<int64_t>(group.first_row - w.first_token) * w.n_heads;
     if (begin >= end) {
         for (int c = t; c < n_columns; c += kThreads) {
-            const int64_t row =
-                static_cast<int64_t>(group.first_row - w.first_token) * w.n_heads + c;
-            w.weight[row * w.n_splits + split] = make_float2(-INFINITY, 0);
+            w.weight[(first_column + c) * w.n_splits + split] = make_float2(-INFINITY, 0);
         }
         return;
     }
     issue<form, Columns>(w, group, begin, end, 0, s);
 
-    // Queries in registers, as the B operand: this warp's slice.
+    // Queries in registers, as the B operand: this warp's slice, scaled for exp2. Columns past the
+    // last take another's: their scores are masked. No branch, so that the loads go out together.
     const int tokens16 = warp & 1, slice = warp >> 1;
     uint32_t queries[kSteps][kN][2];
     const float scale = w.scale * 1.4426950408889634F;
     SIMT_UNROLL
-    for (int step = 0; step < kSteps; step++) {
-        const int k = step < 8 ? slice * 128 + step * 16 : kLatent + slice * 16;
+    for (int n = 0; n < kN; n++) {
+        const Column c = column_of(w, group, n * 8 + g);
+        const int32_t row = group.first_row * w.n_heads + (c.real ? n * 8 + g : 0);
+        const float* latent = w.absorbed.row(row) + slice * 128 + 2 * q4;
+        const float* rotary = w.q.row(row) + w.head - kRotary + slice * 16 + 2 * q4;
         SIMT_UNROLL
-        for (int n = 0; n < kN; n++) {
-            const Column c = column_of(w, group, n * 8 + g);
+        for (int step = 0; step < kSteps; step++) {
+            const float* from = step < 8 ? latent + step * 16 : rotary;
             SIMT_UNROLL
             for (int r = 0; r < 2; r++) {
-                const int i = k + 2 * q4 + 8 * r;
-                queries[step][n][r] =
-                    pack(Number{}, query(w, group, c, i, scale), query(w, group, c, i + 1, scale));
+                const float2 both = *reinterpret_cast<const float2*>(from + 8 * r);
+                queries[step][n][r] = pack(Number{}, both.x * scale, both.y * scale);
             }
         }
     }
@@ -351,9 +341,8 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
         if (c < Columns && t % 8 == 0) {
             s.scores[0][c][0] = sum[round] > 0 ? 1.0F / sum[round] : 0.0F;
             if (c < n_columns) {
-                const int64_t row =
-                    static_cast<int64_t>(group.first_row - w.first_token) * w.n_heads + c;
-                w.weight[row * w.n_splits + split] = make_float2(largest[round], sum[round]);
+                w.weight[(first_column + c) * w.n_splits + split] =
+                    whole ? make_float2(-INFINITY, 0) : make_float2(largest[round], sum[round]);
             }
         }
     }
@@ -363,11 +352,21 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
         SIMT_UNROLL
         for (int side = 0; side < 2; side++) {
             const int c = n * 8 + 2 * q4 + side;
-            if (c < n_columns) {
-                const int64_t row =
-                    static_cast<int64_t>(group.first_row - w.first_token) * w.n_heads + c;
-                uint16_t* to = w.part + (row * w.n_splits + split) * kLatent + warp * 64 + g;
-                const float factor = s.scores[0][c][0];
+            if (c >= n_columns) {
+                continue;
+            }
+            const float factor = s.scores[0][c][0];
+            const int at = warp * 64 + g;
+            if (whole) {
+                float* to = w.mixed +
+                            (static_cast<int64_t>(group.first_row) * w.n_heads + c) * kLatent + at;
+                SIMT_UNROLL
+                for (int m = 0; m < 4; m++) {
+                    to[m * 16] = out[m][n][side] * factor;
+                    to[m * 16 + 8] = out[m][n][2 + side] * factor;
+                }
+            } else {
+                uint16_t* to = w.part + ((first_column + c) * w.n_splits + split) * kLatent + at;
                 SIMT_UNROLL
                 for (int m = 0; m < 4; m++) {
                     to[m * 16] = __half_as_ushort(__float2half(out[m][n][side] * factor));
@@ -378,32 +377,76 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
     }
 }
 
-// grid (T * H), 128 threads, four numbers each: splits in order, weighted by their share of the
-// exponentials.
-static __global__ void __launch_bounds__(128) mla_merge_kernel(Attend w) {
+constexpr int kMergeWarps = 8;
+
+// grid (T * H): the splits of a row, weighted by their share of the exponentials; warp w takes
+// splits w, w + 8, ... and the warps' sums are added in order. A row without weights is there whole.
+static __global__ void __launch_bounds__(kMergeWarps * 32) mla_merge_kernel(Attend w) {
+    SIMT_SHARED(float, sums, [kMergeWarps][kLatent]);
+    SIMT_SHARED(float, totals, [kMergeWarps]);
+    const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
     const int64_t row = blockIdx.x;
     const float2* weight = w.weight + row * w.n_splits;
     float largest = -INFINITY;
-    for (int i = 0; i < w.n_splits; i++) {
-        largest = fmaxf(largest, weight[i].x);
+    int live = 0;  // splits past these are empty and left nothing in `part`
+    for (int i = lane; i < w.n_splits; i += 32) {
+        const float2 one = weight[i];
+        largest = fmaxf(largest, one.x);
+        live = one.y == 0 ? live : i + 1;
     }
-    float sums[4] = {}, total = 0;
-    for (int i = 0; i < w.n_splits; i++) {
-        if (weight[i].y == 0) {
-            continue;  // an empty split; it left nothing in `part`
-        }
-        const float share = weight[i].y * exp2f(weight[i].x - largest);
-        const uint16_t* part = w.part + (row * w.n_splits + i) * kLatent + threadIdx.x * 4;
+    SIMT_UNROLL
+    for (int o = 16; o > 0; o >>= 1) {
+        largest = fmaxf(largest, __shfl_xor_sync(kAll, largest, o));
+        live = max(live, __shfl_xor_sync(kAll, live, o));
+    }
+    if (live == 0) {
+        return;
+    }
+    float mine[16] = {}, total = 0;
+    const uint16_t* part = w.part + row * w.n_splits * kLatent + lane * 8;
+    for (int i = warp; i < live; i += kMergeWarps) {
+        const float2 one = weight[i];
+        const float share = one.y * exp2f(one.x - largest);
         total += share;
         SIMT_UNROLL
-        for (int k = 0; k < 4; k++) {
-            sums[k] += share * half_bits(part[k]);
+        for (int side = 0; side < 2; side++) {
+            const uint4 eight =
+                *reinterpret_cast<const uint4*>(part + i * kLatent + side * (kLatent / 2));
+            const uint32_t words[4] = {eight.x, eight.y, eight.z, eight.w};
+            SIMT_UNROLL
+            for (int k = 0; k < 4; k++) {
+                mine[side * 8 + 2 * k] += share * half_bits(static_cast<uint16_t>(words[k]));
+                mine[side * 8 + 2 * k + 1] +=
+                    share * half_bits(static_cast<uint16_t>(words[k] >> 16));
+            }
         }
     }
     SIMT_UNROLL
-    for (int k = 0; k < 4; k++) {
-        w.mixed[(static_cast<int64_t>(w.first_token) * w.n_heads + row) * kLatent +
-                threadIdx.x * 4 + k] = sums[k] / total;
+    for (int side = 0; side < 2; side++) {
+        SIMT_UNROLL
+        for (int k = 0; k < 2; k++) {
+            const float* four = mine + side * 8 + 4 * k;
+            *reinterpret_cast<float4*>(&sums[warp][side * (kLatent / 2) + lane * 8 + 4 * k]) =
+                make_float4(four[0], four[1], four[2], four[3]);
+        }
+    }
+    if (lane == 0) {
+        totals[warp] = total;
+    }
+    __syncthreads();
+    float all = 0;
+    SIMT_UNROLL
+    for (int i = 0; i < kMergeWarps; i++) {
+        all += totals[i];
+    }
+    SIMT_UNROLL
+    for (int k = t; k < kLatent; k += kMergeWarps * 32) {
+        float sum = 0;
+        SIMT_UNROLL
+        for (int i = 0; i < kMergeWarps; i++) {
+            sum += sums[i][k];
+        }
+        w.mixed[(static_cast<int64_t>(w.first_token) * w.n_heads + row) * kLatent + k] = sum / all;
     }
 }
 

@@ -75,6 +75,13 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
 inline void sync() {
     check(cudaDeviceSynchronize(), "sync");
 }
+inline int multiprocessors() {
+    int device = 0, count = 0;
+    check(cudaGetDevice(&device), "cudaGetDevice");
+    check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device),
+          "cudaDeviceGetAttribute");
+    return count;
+}
 #else
 template <class... P, class... A>
 void launch(const Config& c, void (*kernel)(P...), A&&... a) {
@@ -93,6 +100,9 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
         &call);
 }
 inline void sync() {}
+inline int multiprocessors() {
+    return 132;  // as many as an H200 has: work is cut as it is there
+}
 #endif
 
 // Device memory for tests: cudaMalloc, or memory of exactly this size with an inaccessible page
