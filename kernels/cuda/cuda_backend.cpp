@@ -444,32 +444,78 @@ void CudaBackend::mla_attend(const TensorView& heads,
         return;
     }
 
-    // q~ = k_b q, per head.
-    auto* absorbed = scratch<float>(Slot::absorbed, count * n_heads * latent);
-    const Rows absorbed_rows = dense_rows(absorbed, latent);
-    Products form;
-    form.slots = SlotForm::heads;
-    form.n_heads = static_cast<int32_t>(n_heads);
-    form.n_slots = static_cast<int32_t>(count);
-    form.x = head_rows(q);
-    run(form, {&k_b, 1}, {&absorbed_rows, 1});
-
     Attend work;
     work.rows = k_rows(pages);
     work.batch = tables(batch, pages);
     work.n_heads = static_cast<int32_t>(n_heads);
-    work.absorbed = absorbed_rows;
-    work.q = head_rows(q);
     work.head = static_cast<int32_t>(q.size[2]);
     work.scale = scale;
-    work.n_tokens = static_cast<int32_t>(count);
-    work.mixed = scratch<float>(Slot::mixed, count * n_heads * latent);
+    work.q = head_rows(q);
     const int32_t most = mla_group_tokens(work.n_heads);
-    if (most > 0 && has_mla_decode(work.rows)) {
-        const int processors = simt::multiprocessors();
-        std::vector<QueryGroup> groups;
-        int32_t table = 0;
-        for (const SequenceSpan& span : batch.spans) {
+    // Queries are read two at a time.
+    const bool pairs = work.head % 2 == 0 && work.q.outer_stride % 2 == 0;
+    const bool tensor_cores = pairs && most > 0 && has_mla_decode(work.rows);
+    const bool expands = pairs && has_mla_prefill(work.rows, k_b.size[2], v_b.size[1]) &&
+                         heads.stride_bytes[0] % 8 == 0;
+    const auto head_weight = [](const TensorView& v) {
+        return HeadWeight{v.data, v.dtype, v.stride_bytes[1], v.stride_bytes[0]};
+    };
+
+    // The absorbed form of rows [first, first + n): q~ = k_b q, per head; attention over the K rows
+    // themselves; heads = v_b mixed.
+    const int64_t held = std::min(count, kAbsorbedTokens) * n_heads * latent;
+    const auto absorbed = [&](int32_t first, int32_t n, const auto& attend) {
+        Products form;
+        form.slots = SlotForm::heads;
+        form.n_heads = work.n_heads;
+        form.n_slots = n;
+        form.x = head_rows(q);
+        form.x.data += first * form.x.outer_stride;
+        work.absorbed = dense_rows(scratch<float>(Slot::absorbed, held), latent);
+        work.mixed = scratch<float>(Slot::mixed, held);
+        work.first_token = first;
+        work.n_tokens = n;
+        run(form, {&k_b, 1}, {&work.absorbed, 1});
+        attend();
+        form.x = dense_rows(work.mixed, latent);
+        Rows out = head_rows(heads);
+        out.data += first * out.outer_stride;
+        run(form, {&v_b, 1}, {&out, 1});
+    };
+
+    std::vector<QueryGroup> groups;
+    const int processors = simt::multiprocessors();
+    int32_t table = 0;
+    for (const SequenceSpan& span : batch.spans) {
+        if (expands && span.n_tokens > kAbsorbedTokens) {
+            Expand e;
+            e.rows = work.rows;
+            e.pages = work.batch.pages + table;
+            e.k_b = head_weight(k_b);
+            e.v_b = head_weight(v_b);
+            e.n_heads = work.n_heads;
+            e.q = work.q;
+            e.out = head_rows(heads);
+            e.first_row = static_cast<int32_t>(span.first_row);
+            e.n_tokens = static_cast<int32_t>(span.n_tokens);
+            e.position = static_cast<int32_t>(span.start);
+            e.scale = scale;
+            const auto seen = static_cast<int32_t>(span.start + span.n_tokens);
+            e.piece_tokens = std::min(static_cast<int32_t>(kPieceTokens), seen);
+            const int64_t row = k_b.size[2] + v_b.size[1];
+            e.weights = scratch<uint16_t>(Slot::head_weights, n_heads * row * latent);
+            e.latents =
+                scratch<uint16_t>(Slot::latents, int64_t{e.piece_tokens} * (latent + pages.rotary));
+            e.keys_values = scratch<uint16_t>(Slot::keys_values, n_heads * e.piece_tokens * row);
+            e.state = scratch<float2>(Slot::span_state, span.n_tokens * n_heads);
+            launch_expand_weights(e, device_->stream());
+            for (e.first = 0; e.first < seen; e.first += e.piece_tokens) {
+                e.count = std::min(e.piece_tokens, seen - e.first);
+                launch_unpack_rows(e, device_->stream());
+                launch_project(e, device_->stream());
+                launch_prefill(e, device_->stream());
+            }
+        } else if (tensor_cores) {
             for (int64_t i = 0; i < span.n_tokens;) {
                 QueryGroup g;
                 g.first_row = static_cast<int32_t>(span.first_row + i);
@@ -486,38 +532,43 @@ void CudaBackend::mla_attend(const TensorView& heads,
                     std::max(work.n_splits, (g.position + g.n_tokens - 1) / g.split_tokens + 1);
                 groups.push_back(g);
             }
-            table +=
-                static_cast<int32_t>((span.start + span.n_tokens + kPageTokens - 1) / kPageTokens);
-        }
-        const QueryGroup* on_device = send(Slot::groups, groups);
-        // A wave is as many groups as kPartBytes holds the splits of; at least one group.
-        const int64_t token_bytes =
-            n_heads * work.n_splits * latent * static_cast<int64_t>(sizeof(uint16_t));
-        const int64_t wave = std::max<int64_t>(work.group_tokens, kPartBytes / token_bytes);
-        const int64_t held = std::min(count, wave) * n_heads * work.n_splits;
-        work.part = scratch<uint16_t>(Slot::part, held * latent);
-        work.weight = scratch<float2>(Slot::weight, held);
-        for (size_t first = 0; first < groups.size();) {
-            size_t end = first;
-            work.n_tokens = 0;
-            while (end < groups.size() && work.n_tokens + groups[end].n_tokens <= wave) {
-                work.n_tokens += groups[end++].n_tokens;
+        } else {
+            for (int64_t i = 0; i < span.n_tokens; i += kAbsorbedTokens) {
+                absorbed(static_cast<int32_t>(span.first_row + i),
+                         static_cast<int32_t>(std::min(kAbsorbedTokens, span.n_tokens - i)),
+                         [&] { launch_mla_any(work, device_->stream()); });
             }
-            work.first_token = groups[first].first_row;
+        }
+        table += static_cast<int32_t>((span.start + span.n_tokens + kPageTokens - 1) / kPageTokens);
+    }
+    if (groups.empty()) {
+        return;
+    }
+    const QueryGroup* on_device = send(Slot::groups, groups);
+    // A wave is as many neighbouring groups as kPartBytes holds the splits of, and absorbed and
+    // mixed the tokens; at least one group.
+    const int64_t token_bytes =
+        n_heads * work.n_splits * latent * static_cast<int64_t>(sizeof(uint16_t));
+    const int64_t wave = std::clamp<int64_t>(kPartBytes / token_bytes, work.group_tokens,
+                                             std::max<int64_t>(kAbsorbedTokens, work.group_tokens));
+    const int64_t sums = std::min(count, wave) * n_heads * work.n_splits;
+    work.part = scratch<uint16_t>(Slot::part, sums * latent);
+    work.weight = scratch<float2>(Slot::weight, sums);
+    for (size_t first = 0; first < groups.size();) {
+        size_t end = first;
+        int32_t n = 0;
+        while (end < groups.size() && n + groups[end].n_tokens <= wave &&
+               groups[end].first_row == groups[first].first_row + n) {
+            n += groups[end++].n_tokens;
+        }
+        absorbed(groups[first].first_row, n, [&] {
             work.groups = on_device + first;
             work.n_groups = static_cast<int32_t>(end - first);
             launch_mla_decode(work, device_->stream());
             launch_mla_merge(work, device_->stream());
-            first = end;
-        }
-    } else {
-        launch_mla_any(work, device_->stream());
+        });
+        first = end;
     }
-
-    // heads = v_b mixed, per head.
-    form.x = dense_rows(work.mixed, latent);
-    const Rows out = head_rows(heads);
-    run(form, {&v_b, 1}, {&out, 1});
 }
 
 void CudaBackend::dense_ffn(const TensorView& x,

@@ -12,7 +12,7 @@
 #include "kernels/backend.h"
 #include "kernels/card_memory.h"
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/mla.h"
+#include "kernels/cuda/mla_expand.h"
 
 namespace kernels::cuda {
 
