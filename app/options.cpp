@@ -286,6 +286,11 @@ const Flag kFlags[] = {
      SET { o.bench_sequences = integers(flag, value, 1, 256); }},
     {"-r --repetitions", "N", of(bench), "how often each test runs (5)",
      SET { o.bench_repetitions = integer(flag, value, 1, 10'000); }},
+    {"--random-cache", nullptr, of(bench),
+     "random K rows for the tokens of the depth: not computed, deep contexts in seconds",
+     SET { o.bench_random_cache = true; }},
+    {"--profile", nullptr, of(bench), "on a card, also where the time of one step goes, by kernel",
+     SET { o.bench_profile = true; }},
     {"-o --output", "md|json", of(bench), "form of the result (md)",
      SET { o.output = one_of(flag, value, {"md", "json"}); }},
 

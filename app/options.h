@@ -77,6 +77,8 @@ struct Options {
     std::vector<int64_t> bench_depths = {0};
     std::vector<int64_t> bench_sequences = {1};
     int64_t bench_repetitions = 5;
+    bool bench_profile = false;
+    bool bench_random_cache = false;
 
     std::string output;  // bench: "md" or "json"; pack: a file; synth: the positional file
 

@@ -11,12 +11,14 @@
 //
 // Batch invariance, which callers rely on: row t of every result depends on row t of the inputs (and the cached rows of
 // its own sequence) alone: not on T, not on the other rows, not on the number of threads. The same request gives the
-// same bits alone or among others. One exception: mla_attend may take another form, which rounds differently, for a span
-// of more than 512 tokens (the CPU: from 1,024, see cpu/attention.h); chunks of up to 512 keep the promise.
+// same bits alone or among others. Two exceptions: mla_attend may take another form, which rounds differently, for a span
+// of more than 512 tokens (the CPU: from 1,024, see cpu/attention.h); chunks of up to 512 keep the promise. And products
+// of same_bits_below() rows and more (a card: 32, the CPU: never) may take another form, for all their rows alike.
 // Every operation checks the shapes it is given and throws std::logic_error (ENSURE) where they do not fit.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -102,6 +104,23 @@ struct WorkShape {
     int64_t n_used = 0;     // K
 };
 
+// What a forward pass works on: known before its operations run, so that it can go to a device in one copy.
+struct PassInputs {
+    PagedBatch batch;
+    KPages pages;  // of any layer: where the pages lie, and their form
+    std::span<const int32_t> ids;  // of embed(), and its table
+    TensorView table;
+    std::span<const int32_t> rows;  // of the norm_matmul() that takes some rows; may be empty
+    const void* owner = nullptr;    // whose pass: operations of one owner differ by the shape of the inputs alone
+};
+
+// How long the launches of one kernel took on the device.
+struct LaunchTime {
+    std::string kernel;
+    int64_t launches = 0;
+    double seconds = 0;
+};
+
 struct DeviceMemory {
     std::string name;              // "CPU", or the card's
     int64_t total_bytes = 0;       // of the device (or of --vram)
@@ -121,6 +140,8 @@ public:
     // A weight as this backend wants to read it: the CPU uses a mapped file's bytes where they lie and counts them as
     // weights. `host` must stay valid as long as the backend.
     virtual TensorView adopt_weight(const TensorView& host) = 0;
+    // adopt_weight() reads all of the weight at once: nobody needs to bring it into memory before.
+    virtual bool copies_weights() const { return false; }
     // A weight that is better read by the CPU: the embedding, of which a pass takes a few rows, and experts for which a
     // card has no room. Other operations than embed() and moe_ffn() do not take it. A CPU adopts it like any other.
     virtual TensorView keep_on_host(const TensorView& host) { return adopt_weight(host); }
@@ -132,10 +153,24 @@ public:
     virtual void reserve_work(const WorkShape& /*shape*/) {}
     // Allocations are rounded up to this by the driver, which the account does not see.
     virtual int64_t allocation_granule() const { return 1; }
+    // Operations on so many tokens and more may take another form, see the head of this file.
+    virtual int64_t same_bits_below() const { return INT64_MAX; }
     virtual void upload(const TensorView& device, const void* host) = 0;    // dense, whole view
     virtual void download(void* host, const TensorView& device) = 0;        // dense, whole view; waits for the device
     virtual DeviceMemory memory() const = 0;
     virtual std::string description() const = 0;                            // "CPU, 8 threads, AVX-512 VNNI"
+
+    // Memory of the host that copies from and to the device take the shortest way with.
+    virtual Buffer allocate_host(int64_t bytes);
+
+    // Runs `operations`, the operations of one pass over `inputs` and nothing else: no upload, no download. A backend
+    // may keep what it launched for a shape and launch that again instead of calling them.
+    virtual void pass(const PassInputs& /*inputs*/, const std::function<void()>& operations) { operations(); }
+    // Kernels launched so far; 0 where a backend has none.
+    virtual int64_t launches() const { return 0; }
+    // From on = true to on = false every launch is timed, which slows passes down; then returns the times, the largest
+    // first. Empty where a backend has no launches.
+    virtual std::vector<LaunchTime> profile(bool /*on*/) { return {}; }
 
     // --- operations, in the order of a layer
 

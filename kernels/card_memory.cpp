@@ -15,8 +15,8 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     const int64_t splits =
         s.context <= kWholeTokens
             ? 1
-            : std::min<int64_t>(kMostSplits,
-                                (s.context + kLeastSplitTokens - 1) / kLeastSplitTokens);
+            : split_room(static_cast<int32_t>(std::min<int64_t>(
+                  kMostSplits, (s.context + kLeastSplitTokens - 1) / kLeastSplitTokens)));
     // Splits' sums are held for as many tokens as kPartBytes has room for, and at least for one
     // group.
     const int64_t token_sums = s.n_heads * splits;
@@ -31,7 +31,9 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     for (size_t i = 0; i < kCardSlots; i++) {
         set(static_cast<CardSlot>(i), 0);
     }
+    set(CardSlot::step, std::min(tokens, kStepTokens) * (kStepTokenBytes + s.hidden * kFloat));
     set(CardSlot::ids, tokens * 4);
+    set(CardSlot::rows, tokens * 4);
     set(CardSlot::places, tokens * 8);
     set(CardSlot::pages,
         std::min(s.n_sequences, tokens) * ((s.context + kPageTokens - 1) / kPageTokens) * 8);
@@ -60,6 +62,17 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     set(CardSlot::shared_gate, tokens * s.shared_ff * kFloat);
     set(CardSlot::shared_up, tokens * s.shared_ff * kFloat);
     set(CardSlot::shared_down, tokens * s.hidden * kFloat);
+    if (tokens >= kTilesFrom) {
+        // The widest rows that a product reads; 64: what they are rounded up to.
+        int64_t widest = 0;
+        for (const int64_t numbers :
+             {s.hidden, s.q_latent, s.dense_ff, s.shared_ff, s.n_used * round_up(s.expert_ff, 64),
+              s.n_heads * round_up(s.nope, 64), s.n_heads * round_up(s.latent, 64),
+              s.n_heads * s.value}) {
+            widest = std::max(widest, round_up(numbers, 64));
+        }
+        set(CardSlot::packed, tokens * widest * 2);
+    }
     return bytes;
 }
 

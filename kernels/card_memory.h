@@ -23,10 +23,13 @@ inline constexpr int64_t round_up(int64_t bytes, int64_t step) {
 }
 
 inline constexpr int kTileTokens = 4;  // pairs of one expert that a block works on at a time
+// The same where products go in tiles on tensor cores: in passes of so many tokens and more.
+inline constexpr int kTileSlots = 128;
+inline constexpr int64_t kTilesFrom = 32;
 
 // The most work items that `pairs` pairs of `experts` experts can make.
-inline int32_t most_items(int64_t pairs, int64_t experts) {
-    const int64_t full = (pairs + kTileTokens - 1) / kTileTokens;
+inline int32_t most_items(int64_t pairs, int64_t experts, int64_t item = kTileTokens) {
+    const int64_t full = (pairs + item - 1) / item;
     return static_cast<int32_t>(pairs < full + experts ? pairs : full + experts);
 }
 
@@ -57,9 +60,26 @@ inline int32_t split_tokens_at(int32_t position, int32_t processors) {
     return even < kLeastSplitTokens ? kLeastSplitTokens : even;
 }
 
+// The splits a kept pass has room for: few sizes, so that few passes are kept.
+inline constexpr int32_t split_room(int32_t splits) {
+    int32_t room = 1;
+    while (room < splits) {
+        room += room < 16 ? room : 16;
+    }
+    return room;
+}
+
+// Passes of up to so many tokens are kept as graphs of launches, one for each shape; what differs
+// from pass to pass reaches the card in one copy of `step`.
+inline constexpr int64_t kStepTokens = 8;
+inline constexpr int64_t kStepTokenBytes = 64;  // of a token's id, places and group; beside its row
+
 // Working memory, one piece a purpose.
 enum class CardSlot : uint8_t {
+    zero,  // stays so
+    step,
     ids,
+    rows,
     places,
     pages,
     groups,
@@ -87,6 +107,7 @@ enum class CardSlot : uint8_t {
     shared_gate,
     shared_up,
     shared_down,
+    packed,  // activations as tiles read them
     count
 };
 inline constexpr size_t kCardSlots = static_cast<size_t>(CardSlot::count);

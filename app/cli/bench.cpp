@@ -1,7 +1,8 @@
 // keyhole bench: tokens per second of the model alone, without sampling: prompt processing (ppN)
 // and generation (tgN), each behind `depth` tokens that are in the cache already; tgN xS generates
 // in S sequences in step. On the CPU beside it what a step reads and multiplies at the least, and
-// which share of the machine's measured memory bandwidth and peak that is.
+// which share of the machine's measured memory bandwidth and peak that is; on a card the launches a
+// token takes, and with --profile the time of each kernel in one step.
 #include <algorithm>
 #include <chrono>
 #include <cinttypes>
@@ -31,6 +32,14 @@ struct Result {
     double stddev = 0;
     double bytes = 0;          // read, and
     double multiply_adds = 0;  // done at the least per second
+    double launches = 0;       // of kernels, a token; 0 on the CPU
+};
+
+// One step, each of its launches timed.
+struct Profile {
+    std::string step;
+    int64_t depth = 0;
+    std::vector<kernels::LaunchTime> kernels;
 };
 
 // Any tokens do, but the same ones every time.
@@ -50,11 +59,12 @@ std::vector<runtime::TokenId> random_tokens(const runtime::Tokenizer& tokenizer,
 
 class Bench {
 public:
-    Bench(runtime::DirectRun& run, int64_t sequences, int64_t repetitions, int64_t longest)
+    Bench(runtime::DirectRun& run, const Options& options, int64_t sequences, int64_t longest)
         : run_(run),
           sequences_(sequences),
-          repetitions_(repetitions),
+          repetitions_(options.bench_repetitions),
           longest_(longest),
+          random_cache_(options.bench_random_cache && sequences == 1),
           tokens_(random_tokens(*run.model().tokenizer, longest * sequences)) {}
 
     Result prompt(int64_t count, int64_t depth) {
@@ -79,8 +89,25 @@ public:
         return result;
     }
 
+    Profile profile(int64_t count, int64_t depth) {
+        go_to(depth);
+        run_.profile(true);
+        forward(depth, count);
+        return {count == 1 ? "a token" + times() : std::to_string(count) + " tokens" + times(),
+                depth, run_.profile(false)};
+    }
+
 private:
     std::string times() const { return sequences_ == 1 ? "" : " x" + std::to_string(sequences_); }
+
+    void go_to(int64_t depth) {
+        run_.reset();
+        if (depth > 0 && random_cache_) {
+            run_.pretend(depth);
+        } else if (depth > 0) {
+            forward(0, depth);
+        }
+    }
 
     // Tokens [at, at + count) of every sequence.
     void forward(int64_t at, int64_t count) {
@@ -96,21 +123,22 @@ private:
     Result measure(std::string test, int64_t count, int64_t depth, Work work) {
         ProgressBar bar(test + " @ " + std::to_string(depth));
         std::vector<double> speeds;
+        int64_t launches = 0;
         // The first run warms caches and page tables and does not count.
         for (int64_t i = -1; i < repetitions_; i++) {
             bar.update(i + 1, repetitions_ + 1);
-            run_.reset();
-            if (depth > 0) {
-                forward(0, depth);
-            }
+            go_to(depth);
+            const int64_t launched = run_.launches();
             const auto start = std::chrono::steady_clock::now();
             work();
             const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
             if (i >= 0) {
                 speeds.push_back(static_cast<double>(count * sequences_) / taken.count());
             }
+            launches = run_.launches() - launched;
         }
         Result result{std::move(test), depth};
+        result.launches = static_cast<double>(launches) / static_cast<double>(count * sequences_);
         for (const double speed : speeds) {
             result.mean += speed / static_cast<double>(speeds.size());
         }
@@ -125,6 +153,7 @@ private:
 
     runtime::DirectRun& run_;
     const int64_t sequences_, repetitions_, longest_;
+    const bool random_cache_;
     std::vector<runtime::TokenId> step_;
     const std::vector<runtime::TokenId> tokens_;
 };
@@ -156,6 +185,9 @@ void print_json(const runtime::DirectRun& run,
         entry["stddev"] = result.stddev;
         entry["bytes_per_second"] = result.bytes;
         entry["multiply_adds_per_second"] = result.multiply_adds;
+        if (result.launches > 0) {
+            entry["launches_per_token"] = result.launches;
+        }
         list.push_back(std::move(entry));
     }
     Json out;
@@ -179,18 +211,41 @@ std::string share(double part, double whole) {
     return text;
 }
 
+void print_profile(const Profile& profile) {
+    int64_t launches = 0;
+    double seconds = 0;
+    for (const kernels::LaunchTime& kernel : profile.kernels) {
+        launches += kernel.launches;
+        seconds += kernel.seconds;
+    }
+    std::printf("\n%s behind %" PRId64 ": %" PRId64 " launches, kernels %.3f ms\n\n",
+                profile.step.c_str(), profile.depth, launches, seconds * 1e3);
+    std::printf(
+        "| kernel | launches | us each | ms | share |\n| --- | ---: | ---: | ---: | ---: |\n");
+    for (const kernels::LaunchTime& kernel : profile.kernels) {
+        std::printf("| %s | %" PRId64 " | %.1f | %.3f | %s |\n", kernel.kernel.c_str(),
+                    kernel.launches, kernel.seconds / static_cast<double>(kernel.launches) * 1e6,
+                    kernel.seconds * 1e3, share(kernel.seconds, seconds).c_str());
+    }
+}
+
 void print_table(const runtime::DirectRun& run,
                  const std::vector<Result>& results,
                  const std::optional<kernels::MachineSpeed>& machine) {
     std::printf("%s, %s, %s\n\n", printable(run.model().config.name).c_str(),
                 printable(run.model().config.file_type).c_str(),
                 printable(run.description()).c_str());
-    std::printf("| test | depth | tokens/s | +- |%s\n| --- | ---: | ---: | ---: |%s\n",
+    const bool launches = !results.empty() && results.front().launches > 0;
+    std::printf("| test | depth | tokens/s | +- |%s%s\n| --- | ---: | ---: | ---: |%s%s\n",
+                launches ? " launches a token |" : "",
                 machine ? " GB/s read | of memory | GMAC/s | of peak |" : "",
-                machine ? " ---: | ---: | ---: | ---: |" : "");
+                launches ? " ---: |" : "", machine ? " ---: | ---: | ---: | ---: |" : "");
     for (const Result& result : results) {
         std::printf("| %s | %" PRId64 " | %.2f | %.2f |", result.test.c_str(), result.depth,
                     result.mean, result.stddev);
+        if (launches) {
+            std::printf(" %.1f |", result.launches);
+        }
         if (machine) {
             char read[64] = " | |";
             if (result.bytes > 0) {
@@ -225,6 +280,7 @@ int run_bench(const Options& options) {
         machine = kernels::measure_machine(options.engine.threads);
     }
     std::vector<Result> results;
+    std::vector<Profile> profiles;
     std::unique_ptr<runtime::DirectRun> run;
     for (const int64_t sequences : options.bench_sequences) {
         runtime::EngineOptions engine = options.engine;
@@ -233,13 +289,19 @@ int run_bench(const Options& options) {
         }
         run = nullptr;
         run = std::make_unique<runtime::DirectRun>(choose_model(options), engine, sequences);
-        Bench bench(*run, sequences, options.bench_repetitions, longest);
+        Bench bench(*run, options, sequences, longest);
         for (const int64_t depth : options.bench_depths) {
             if (options.bench_prompt > 0 && sequences == options.bench_sequences.front()) {
                 results.push_back(bench.prompt(options.bench_prompt, depth));
+                if (options.bench_profile) {
+                    profiles.push_back(bench.profile(options.bench_prompt, depth));
+                }
             }
             if (options.bench_generate > 0) {
                 results.push_back(bench.generate(options.bench_generate, depth));
+                if (options.bench_profile) {
+                    profiles.push_back(bench.profile(1, depth));
+                }
             }
         }
     }
@@ -247,6 +309,11 @@ int run_bench(const Options& options) {
         print_json(*run, options, results, machine);
     } else {
         print_table(*run, results, machine);
+        for (const Profile& profile : profiles) {
+            if (!profile.kernels.empty()) {
+                print_profile(profile);
+            }
+        }
     }
     return 0;
 }

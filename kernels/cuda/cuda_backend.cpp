@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "kernels/check.h"
+#include "kernels/cuda/pass_lists.h"
+#include "kernels/cuda/tiles.h"
 
 namespace kernels::cuda {
 namespace {
@@ -33,6 +35,9 @@ KRows k_rows(const KPages& pages) {
             static_cast<int32_t>(parts.rotary_at),
             static_cast<int32_t>(parts.scales_at)};
 }
+
+// Kept passes: some for each number of tokens. Each takes the card a few hundred KiB.
+constexpr size_t kMostKept = 64;
 
 std::string mebibytes(int64_t bytes) {
     return std::to_string(bytes / (1024 * 1024)) + " MiB";
@@ -82,6 +87,7 @@ CudaBackend::CudaBackend(std::unique_ptr<Device> device, const CudaOptions& opti
     : device_(std::move(device)),
       limit_bytes_(options.limit_bytes),
       account_(std::make_shared<MemoryAccount>()),
+      processors_(simt::multiprocessors()),
       cpu_(make_cpu_backend(options.cpu)) {}
 
 void* CudaBackend::take(int64_t bytes) {
@@ -139,12 +145,123 @@ void CudaBackend::reserve_work(const WorkShape& shape) {
     }
     places_.clear();
     page_list_.clear();
+    group_list_.clear();
+    kept_.clear();
+    n_heads_ = shape.n_heads;
+    step_mirror_ = allocate_host(bytes[static_cast<size_t>(Slot::step)]);
+}
+
+Buffer CudaBackend::allocate_host(int64_t bytes) {
+    // In no account of the device.
+    return Buffer(device_->allocate_host(bytes), static_cast<size_t>(bytes), MemoryUse::compute,
+                  std::make_shared<MemoryAccount>(), &Device::free_host);
+}
+
+std::vector<LaunchTime> CudaBackend::profile(bool on) {
+    profiling_ = on;  // single launches, each of which can be timed
+    return device_->profile(on);
+}
+
+void CudaBackend::pass(const PassInputs& inputs, const std::function<void()>& operations) {
+    const int64_t count = inputs.batch.n_tokens;
+    const bool few = count > 0 && count <= kStepTokens &&
+                     static_cast<int64_t>(inputs.ids.size()) == count &&
+                     static_cast<int64_t>(inputs.rows.size()) <= count &&
+                     // Attention in one wave, so that only numbers tell two passes apart.
+                     count * n_heads_ * kMostSplits * inputs.pages.latent * 2 <= kPartBytes;
+    if (!work_ || !few || experts_on_host_) {
+        operations();
+        return;
+    }
+    send_step(inputs);
+    struct AtEnd {
+        Step& step;
+        ~AtEnd() { step = {}; }
+    } at_end{step_};
+    if (profiling_) {
+        operations();
+        return;
+    }
+    if (kept_.size() > kMostKept) {
+        kept_.clear();
+    }
+    PassShape shape;
+    shape.owner = inputs.owner;
+    shape.row_bytes = inputs.pages.row_bytes;
+    shape.type = inputs.pages.type();
+    shape.tokens = static_cast<int32_t>(count);
+    shape.rows = static_cast<int32_t>(inputs.rows.size());
+    shape.groups = static_cast<int32_t>(step_.groups.sizes.size());
+    shape.group_tokens = step_.groups.tokens;
+    shape.splits = step_.groups.splits;
+    KeptPass& kept = kept_[shape];
+    if (kept.launches == nullptr) {
+        if (!kept.seen) {  // many shapes come once; and kernels are loaded at their first launch
+            kept.seen = true;
+            operations();
+            return;
+        }
+        device_->begin_recording();
+        try {
+            operations();
+        } catch (...) {
+            device_->end_recording();
+            throw;
+        }
+        kept.launches = device_->end_recording();
+    }
+    device_->replay(*kept.launches);
+}
+
+void CudaBackend::send_step(const PassInputs& inputs) {
+    const PagedBatch& batch = inputs.batch;
+    const int64_t count = batch.n_tokens;
+    check_batch(batch, count, inputs.pages);
+    const bool table_on_host = on_host_.contains(inputs.table.data);
+    const int64_t row_bytes = table_on_host ? inputs.table.stride_bytes[0] : 0;
+    const StepLayout at(count, row_bytes);
+    std::byte* device = scratch<std::byte>(Slot::step, at.bytes);
+    std::byte* mirror = step_mirror_.data();
+    ENSURE(at.bytes <= static_cast<int64_t>(step_mirror_.size_bytes()), at.bytes);
+    device_->wait_for_sent();
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t id = inputs.ids[static_cast<size_t>(i)];
+        ENSURE(id >= 0 && id < inputs.table.size[0], "id ", id, " of ", inputs.table.size[0]);
+        const auto row = table_on_host ? static_cast<int32_t>(i) : id;
+        std::memcpy(mirror + at.ids + i * 4, &row, 4);
+        if (table_on_host) {
+            std::memcpy(mirror + at.table + i * row_bytes, inputs.table.data + id * row_bytes,
+                        static_cast<size_t>(row_bytes));
+        }
+    }
+    for (const int32_t row : inputs.rows) {
+        ENSURE(row >= 0 && row < count, "row ", row, " of ", count);
+    }
+    std::memcpy(mirror + at.rows, inputs.rows.data(), inputs.rows.size_bytes());
+    PlaceList list = places_of(batch, inputs.pages);
+    const GroupList groups = groups_of(
+        batch, std::max(1, mla_group_tokens(static_cast<int32_t>(n_heads_))), processors_);
+    std::memcpy(mirror + at.places, list.places.data(), std::span(list.places).size_bytes());
+    std::memcpy(mirror + at.groups, groups.groups.data(), std::span(groups.groups).size_bytes());
+    device_->send(device, mirror, at.bytes);
+    if (list.pages != page_list_) {  // once in a while: a page holds many tokens
+        page_list_ = std::move(list.pages);
+        send(Slot::pages, page_list_);
+    }
+    step_.ids = reinterpret_cast<const int32_t*>(device + at.ids);
+    step_.rows = reinterpret_cast<const int32_t*>(device + at.rows);
+    step_.table = table_on_host ? device + at.table : nullptr;
+    step_.tables = {reinterpret_cast<const TokenPlace*>(device + at.places),
+                    scratch<std::byte*>(Slot::pages, static_cast<int64_t>(page_list_.size()))};
+    step_.groups = {reinterpret_cast<const QueryGroup*>(device + at.groups), groups.tokens,
+                    split_room(groups.splits), groups.sizes};
 }
 
 TensorView CudaBackend::adopt_weight(const TensorView& host) {
     ENSURE(!host.empty() && host.dense(), host.describe());
     Buffer& copy = adopted_[{host.data, host.bytes()}];
     if (!copy && host.bytes() > 0) {
+        kept_.clear();
         copy = allocate(host.bytes(), MemoryUse::weights);
         device_->copy_in(copy.data(), host.data, host.bytes());
     }
@@ -156,6 +273,7 @@ TensorView CudaBackend::adopt_weight(const TensorView& host) {
 TensorView CudaBackend::keep_on_host(const TensorView& host) {
     const TensorView kept = cpu_->adopt_weight(host);
     on_host_.insert(kept.data);
+    experts_on_host_ = experts_on_host_ || kept.rank == 3;
     return kept;
 }
 
@@ -208,6 +326,7 @@ T* CudaBackend::scratch(Slot slot, int64_t count) {
     Piece& piece = pieces_[static_cast<size_t>(slot)];
     const int64_t bytes = std::max<int64_t>(count, 1) * static_cast<int64_t>(sizeof(T));
     if (piece.bytes < bytes) {
+        kept_.clear();  // they know the old place
         piece.grown.reset();
         piece.grown = allocate(round_up(bytes, kCardAlignment), MemoryUse::compute);
         piece.data = piece.grown.data();
@@ -232,14 +351,16 @@ const float* CudaBackend::floats(const TensorView& vector, Slot slot) {
     }
     auto* to = scratch<float>(slot, vector.size[0]);
     const auto cols = static_cast<int32_t>(vector.size[0]);
-    launch_embed(to, vector.dtype, vector.data, 0, send(Slot::ids, std::vector<int32_t>{0}), 1,
-                 cols, device_->stream());
+    launch_embed(to, vector.dtype, vector.data, 0, scratch<int32_t>(Slot::zero, 1), 1, cols,
+                 device_->stream());
     return to;
 }
 
 void CudaBackend::run(Products form,
                       std::span<const TensorView> weights,
                       std::span<const Rows> outs) {
+    const bool in_tiles =
+        form.slots == SlotForm::routed ? form.item_slots == kTileSlots : form.n_slots >= kTilesFrom;
     // Those of one type go together; the order among types does not matter, their results are
     // apart.
     std::vector<bool> done(weights.size());
@@ -262,6 +383,10 @@ void CudaBackend::run(Products form,
             part.out = outs[j];
         }
         p.cols = static_cast<int32_t>(weights[i].cols());
+        if (in_tiles && has_tiles(weights[i].dtype)) {
+            p.packed = scratch<uint16_t>(
+                Slot::packed, static_cast<int64_t>(p.packed_rows()) * packed_pitch(p.cols));
+        }
         launch_products(weights[i].dtype, p, device_->stream());
     }
 }
@@ -276,6 +401,12 @@ void CudaBackend::embed(const TensorView& out,
     float* to = out.f32();
     for (const int32_t id : ids) {
         ENSURE(id >= 0 && id < table.size[0], "id ", id, " of ", table.size[0]);
+    }
+    if (step_.ids != nullptr) {
+        launch_embed(to, table.dtype, step_.table != nullptr ? step_.table : table.data,
+                     table.stride_bytes[0], step_.ids, static_cast<int32_t>(count),
+                     static_cast<int32_t>(table.size[1]), device_->stream());
+        return;
     }
     std::vector<int32_t> rows(ids.begin(), ids.end());
     const std::byte* data = table.data;
@@ -324,7 +455,9 @@ void CudaBackend::norm_matmul(std::span<const Product> products,
     form.eps = eps;
     form.n_slots = static_cast<int32_t>(count);
     if (!rows.empty()) {
-        form.list = send(Slot::ids, std::vector<int32_t>(rows.begin(), rows.end()));
+        form.list = step_.ids != nullptr
+                        ? step_.rows
+                        : send(Slot::rows, std::vector<int32_t>(rows.begin(), rows.end()));
     }
     run(form, weights, outs);
 }
@@ -344,31 +477,40 @@ void CudaBackend::matmul_add(const TensorView& x, const TensorView& in, const Te
 }
 
 BatchTables CudaBackend::tables(const PagedBatch& batch, const KPages& pages) {
-    std::vector<TokenPlace> places;
-    std::vector<std::byte*> list;
-    places.reserve(static_cast<size_t>(batch.n_tokens));
-    for (const SequenceSpan& span : batch.spans) {
-        const auto table = static_cast<int32_t>(list.size());
-        for (int64_t i = 0; i < span.n_tokens; i++) {
-            places.push_back({static_cast<int32_t>(span.start + i), table});
-        }
-        const int64_t used = (span.start + span.n_tokens + kPageTokens - 1) / kPageTokens;
-        for (int64_t i = 0; i < used; i++) {
-            list.push_back(pages.pages[span.page_table[static_cast<size_t>(i)]]);
-        }
+    if (step_.ids != nullptr) {
+        return step_.tables;
     }
+    PlaceList list = places_of(batch, pages);
     // All layers of a pass ask for the same tables.
     const auto same = [](const TokenPlace& a, const TokenPlace& b) {
         return a.position == b.position && a.table == b.table;
     };
-    if (!std::ranges::equal(places, places_, same) || list != page_list_) {
-        places_ = std::move(places);
-        page_list_ = std::move(list);
+    if (!std::ranges::equal(list.places, places_, same) || list.pages != page_list_) {
+        places_ = std::move(list.places);
+        page_list_ = std::move(list.pages);
         send(Slot::places, places_);
         send(Slot::pages, page_list_);
     }
     return {scratch<TokenPlace>(Slot::places, static_cast<int64_t>(places_.size())),
             scratch<std::byte*>(Slot::pages, static_cast<int64_t>(page_list_.size()))};
+}
+
+CudaBackend::Groups CudaBackend::groups(const PagedBatch& batch, int64_t n_heads) {
+    if (step_.ids != nullptr) {
+        return step_.groups;
+    }
+    GroupList list = groups_of(batch, mla_group_tokens(static_cast<int32_t>(n_heads)), processors_);
+    const auto same = [](const QueryGroup& a, const QueryGroup& b) {
+        return a.first_row == b.first_row && a.n_tokens == b.n_tokens && a.position == b.position &&
+               a.table == b.table;
+    };
+    if (!std::ranges::equal(list.groups, group_list_, same)) {
+        group_list_ = std::move(list.groups);
+        send(Slot::groups, group_list_);
+    }
+    const auto count = static_cast<int64_t>(group_list_.size());
+    return {scratch<QueryGroup>(Slot::groups, count), list.tokens, list.splits,
+            std::move(list.sizes)};
 }
 
 void CudaBackend::mla_query_and_store(const TensorView& q,
@@ -451,30 +593,26 @@ void CudaBackend::mla_attend(const TensorView& heads,
     work.head = static_cast<int32_t>(q.size[2]);
     work.scale = scale;
     work.q = head_rows(q);
-    const int32_t most = mla_group_tokens(work.n_heads);
-    // Queries are read two at a time.
+    // Queries are read two numbers at a time.
     const bool pairs = work.head % 2 == 0 && work.q.outer_stride % 2 == 0;
-    const bool tensor_cores = pairs && most > 0 && has_mla_decode(work.rows);
+    const bool grouped = pairs && mla_group_tokens(work.n_heads) > 0 && has_mla_decode(work.rows);
     const bool expands = pairs && has_mla_prefill(work.rows, k_b.size[2], v_b.size[1]) &&
                          heads.stride_bytes[0] % 8 == 0;
-    const auto head_weight = [](const TensorView& v) {
-        return HeadWeight{v.data, v.dtype, v.stride_bytes[1], v.stride_bytes[0]};
-    };
 
     // The absorbed form of rows [first, first + n): q~ = k_b q, per head; attention over the K rows
     // themselves; heads = v_b mixed.
     const int64_t held = std::min(count, kAbsorbedTokens) * n_heads * latent;
-    const auto absorbed = [&](int32_t first, int32_t n, const auto& attend) {
+    const auto absorbed = [&](int64_t first, int64_t n, const auto& attend) {
         Products form;
         form.slots = SlotForm::heads;
         form.n_heads = work.n_heads;
-        form.n_slots = n;
+        form.n_slots = static_cast<int32_t>(n);
         form.x = head_rows(q);
         form.x.data += first * form.x.outer_stride;
         work.absorbed = dense_rows(scratch<float>(Slot::absorbed, held), latent);
         work.mixed = scratch<float>(Slot::mixed, held);
-        work.first_token = first;
-        work.n_tokens = n;
+        work.first_token = static_cast<int32_t>(first);
+        work.n_tokens = static_cast<int32_t>(n);
         run(form, {&k_b, 1}, {&work.absorbed, 1});
         attend();
         form.x = dense_rows(work.mixed, latent);
@@ -483,91 +621,98 @@ void CudaBackend::mla_attend(const TensorView& heads,
         run(form, {&v_b, 1}, {&out, 1});
     };
 
-    std::vector<QueryGroup> groups;
-    const int processors = simt::multiprocessors();
-    int32_t table = 0;
+    // Long spans one by one; what lies between them together.
+    std::vector<std::pair<int64_t, int64_t>> between;  // rows
+    int64_t row = 0, table = 0;
     for (const SequenceSpan& span : batch.spans) {
+        const int64_t seen = span.start + span.n_tokens;
         if (expands && span.n_tokens > kAbsorbedTokens) {
-            Expand e;
-            e.rows = work.rows;
-            e.pages = work.batch.pages + table;
-            e.k_b = head_weight(k_b);
-            e.v_b = head_weight(v_b);
-            e.n_heads = work.n_heads;
-            e.q = work.q;
-            e.out = head_rows(heads);
-            e.first_row = static_cast<int32_t>(span.first_row);
-            e.n_tokens = static_cast<int32_t>(span.n_tokens);
-            e.position = static_cast<int32_t>(span.start);
-            e.scale = scale;
-            const auto seen = static_cast<int32_t>(span.start + span.n_tokens);
-            e.piece_tokens = std::min(static_cast<int32_t>(kPieceTokens), seen);
-            const int64_t row = k_b.size[2] + v_b.size[1];
-            e.weights = scratch<uint16_t>(Slot::head_weights, n_heads * row * latent);
-            e.latents =
-                scratch<uint16_t>(Slot::latents, int64_t{e.piece_tokens} * (latent + pages.rotary));
-            e.keys_values = scratch<uint16_t>(Slot::keys_values, n_heads * e.piece_tokens * row);
-            e.state = scratch<float2>(Slot::span_state, span.n_tokens * n_heads);
-            launch_expand_weights(e, device_->stream());
-            for (e.first = 0; e.first < seen; e.first += e.piece_tokens) {
-                e.count = std::min(e.piece_tokens, seen - e.first);
-                launch_unpack_rows(e, device_->stream());
-                launch_project(e, device_->stream());
-                launch_prefill(e, device_->stream());
-            }
-        } else if (tensor_cores) {
-            for (int64_t i = 0; i < span.n_tokens;) {
-                QueryGroup g;
-                g.first_row = static_cast<int32_t>(span.first_row + i);
-                g.position = static_cast<int32_t>(span.start + i);
-                g.table = table;
-                g.split_tokens = split_tokens_at(g.position, processors);
-                while (g.n_tokens < most && i < span.n_tokens &&
-                       split_tokens_at(g.position + g.n_tokens, processors) == g.split_tokens) {
-                    g.n_tokens++;
-                    i++;
-                }
-                work.group_tokens = std::max(work.group_tokens, g.n_tokens);
-                work.n_splits =
-                    std::max(work.n_splits, (g.position + g.n_tokens - 1) / g.split_tokens + 1);
-                groups.push_back(g);
-            }
-        } else {
-            for (int64_t i = 0; i < span.n_tokens; i += kAbsorbedTokens) {
-                absorbed(static_cast<int32_t>(span.first_row + i),
-                         static_cast<int32_t>(std::min(kAbsorbedTokens, span.n_tokens - i)),
+            expand(span, seen, table, work, heads, k_b, v_b);
+            between.emplace_back(row, span.first_row);
+            row = span.first_row + span.n_tokens;
+        }
+        table += (seen + kPageTokens - 1) / kPageTokens;
+    }
+    between.emplace_back(row, count);
+    if (!grouped) {
+        for (const auto& [begin, end] : between) {
+            for (int64_t i = begin; i < end; i += kAbsorbedTokens) {
+                absorbed(i, std::min(kAbsorbedTokens, end - i),
                          [&] { launch_mla_any(work, device_->stream()); });
             }
         }
-        table += static_cast<int32_t>((span.start + span.n_tokens + kPageTokens - 1) / kPageTokens);
-    }
-    if (groups.empty()) {
         return;
     }
-    const QueryGroup* on_device = send(Slot::groups, groups);
-    // A wave is as many neighbouring groups as kPartBytes holds the splits of, and absorbed and
-    // mixed the tokens; at least one group.
+    const Groups all = groups(batch, n_heads);
+    work.group_tokens = all.tokens;
+    work.n_splits = all.splits;
+    // A wave is as many groups as kPartBytes holds the splits of, and absorbed and mixed the
+    // tokens; at least one group.
     const int64_t token_bytes =
         n_heads * work.n_splits * latent * static_cast<int64_t>(sizeof(uint16_t));
     const int64_t wave = std::clamp<int64_t>(kPartBytes / token_bytes, work.group_tokens,
                                              std::max<int64_t>(kAbsorbedTokens, work.group_tokens));
     const int64_t sums = std::min(count, wave) * n_heads * work.n_splits;
-    work.part = scratch<uint16_t>(Slot::part, sums * latent);
-    work.weight = scratch<float2>(Slot::weight, sums);
-    for (size_t first = 0; first < groups.size();) {
-        size_t end = first;
-        int32_t n = 0;
-        while (end < groups.size() && n + groups[end].n_tokens <= wave &&
-               groups[end].first_row == groups[first].first_row + n) {
-            n += groups[end++].n_tokens;
+    size_t group = 0;
+    row = 0;
+    for (const auto& [begin, end] : between) {
+        for (; row < begin; row += all.sizes[group++]) {  // of a long span
         }
-        absorbed(groups[first].first_row, n, [&] {
-            work.groups = on_device + first;
-            work.n_groups = static_cast<int32_t>(end - first);
-            launch_mla_decode(work, device_->stream());
-            launch_mla_merge(work, device_->stream());
-        });
-        first = end;
+        while (row < end) {
+            work.part = scratch<uint16_t>(Slot::part, sums * latent);
+            work.weight = scratch<float2>(Slot::weight, sums);
+            const int64_t first = row;
+            work.groups = all.list + group;
+            work.n_groups = 0;
+            while (row < end && row - first + all.sizes[group] <= wave) {
+                row += all.sizes[group++];
+                work.n_groups++;
+            }
+            absorbed(first, row - first, [&] {
+                launch_mla_decode(work, device_->stream());
+                launch_mla_merge(work, device_->stream());
+            });
+        }
+    }
+}
+
+// Attention of a long span in the expanded form.
+void CudaBackend::expand(const SequenceSpan& span,
+                         int64_t seen,
+                         int64_t table,
+                         const Attend& work,
+                         const TensorView& heads,
+                         const TensorView& k_b,
+                         const TensorView& v_b) {
+    const auto head_weight = [](const TensorView& v) {
+        return HeadWeight{v.data, v.dtype, v.stride_bytes[1], v.stride_bytes[0]};
+    };
+    const int64_t latent = work.rows.latent, rotary = work.rows.rotary;
+    const int64_t row = k_b.size[2] + v_b.size[1], piece = std::min(kPieceTokens, seen);
+    Expand e;
+    e.rows = work.rows;
+    e.pages = work.batch.pages + table;
+    e.k_b = head_weight(k_b);
+    e.v_b = head_weight(v_b);
+    e.n_heads = work.n_heads;
+    e.q = work.q;
+    e.out = head_rows(heads);
+    e.first_row = static_cast<int32_t>(span.first_row);
+    e.n_tokens = static_cast<int32_t>(span.n_tokens);
+    e.position = static_cast<int32_t>(span.start);
+    e.scale = work.scale;
+    e.piece_tokens = static_cast<int32_t>(piece);
+    e.weights = scratch<uint16_t>(Slot::head_weights, e.n_heads * row * latent);
+    e.latents = scratch<uint16_t>(Slot::latents, piece * (latent + rotary));
+    e.keys_values = scratch<uint16_t>(Slot::keys_values, e.n_heads * piece * row);
+    e.state = scratch<float2>(Slot::span_state, span.n_tokens * e.n_heads);
+    launch_expand_weights(e, device_->stream());
+    for (int64_t first = 0; first < seen; first += piece) {
+        e.first = static_cast<int32_t>(first);
+        e.count = static_cast<int32_t>(std::min(piece, seen - first));
+        launch_unpack_rows(e, device_->stream());
+        launch_project(e, device_->stream());
+        launch_prefill(e, device_->stream());
     }
 }
 
@@ -650,7 +795,11 @@ void CudaBackend::moe_ffn(const TensorView& x,
     route.n_used = static_cast<int32_t>(used);
     route.normalize = routing.normalize;
     route.scale = routing.scale;
-    const int32_t most = most_items(n_pairs, n_experts);
+    // Items of one size serve all three products.
+    const bool in_tiles = count >= kTilesFrom && has_tiles(experts.gate.dtype) &&
+                          has_tiles(experts.up.dtype) && has_tiles(experts.down.dtype);
+    route.item_slots = in_tiles ? kTileSlots : kTileTokens;
+    const int32_t most = most_items(n_pairs, n_experts, route.item_slots);
     route.chosen = scratch<int32_t>(Slot::chosen, n_pairs);
     route.weights = scratch<float>(Slot::weights, n_pairs);
     route.items = scratch<WorkItem>(Slot::items, most);
@@ -665,6 +814,8 @@ void CudaBackend::moe_ffn(const TensorView& x,
     routed.items = route.items;
     routed.n_items = route.n_items;
     routed.pairs = route.pairs;
+    routed.n_pairs = static_cast<int32_t>(n_pairs);
+    routed.item_slots = route.item_slots;
     routed.pairs_a_row = static_cast<int32_t>(used);
     const Rows gate = dense_rows(scratch<float>(Slot::gate, n_pairs * width), width);
     const Rows up = dense_rows(scratch<float>(Slot::up, n_pairs * width), width);

@@ -1,12 +1,14 @@
 // CudaBackend: the operations of kernels/backend.h as launches on one device. Weights are copied to
 // the device when they are adopted, or stay with the CPU backend beside it (keep_on_host), which
 // then computes routed experts while the device computes the shared one. Working memory is laid out
-// once, by reserve_work(); without that it grows at the first pass of a size. The engine's thread,
-// except for memory().
+// once, by reserve_work(); without that it grows at the first pass of a size. The launches of a
+// pass of few tokens are kept, a graph for each shape, and launched at once when the shape comes
+// again. The engine's thread, except for memory().
 #pragma once
 
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "kernels/backend.h"
@@ -22,14 +24,20 @@ public:
 
     Buffer allocate(int64_t bytes, MemoryUse use) override;
     TensorView adopt_weight(const TensorView& host) override;
+    bool copies_weights() const override { return true; }
     TensorView keep_on_host(const TensorView& host) override;
     void reserve_weights(int64_t bytes) override;
     int64_t work_bytes(const WorkShape& shape) const override { return card_work_bytes(shape); }
     void reserve_work(const WorkShape& shape) override;
+    int64_t same_bits_below() const override { return kTilesFrom; }
     int64_t allocation_granule() const override { return kCardGranuleBytes; }
     void upload(const TensorView& device, const void* host) override;
     void download(void* host, const TensorView& device) override;
     DeviceMemory memory() const override;
+    Buffer allocate_host(int64_t bytes) override;
+    void pass(const PassInputs& inputs, const std::function<void()>& operations) override;
+    int64_t launches() const override { return device_->launches(); }
+    std::vector<LaunchTime> profile(bool on) override;
     std::string description() const override;
 
     void embed(const TensorView& out,
@@ -70,6 +78,12 @@ public:
 
 private:
     using Slot = CardSlot;
+    struct Groups {
+        const QueryGroup* list = nullptr;  // on the device
+        int32_t tokens = 0;                // the most of a group
+        int32_t splits = 0;                // likewise
+        std::vector<int32_t> sizes;        // tokens of each
+    };
     template <typename T>
     T* scratch(Slot slot, int64_t count);
     const float* floats(const TensorView& vector,
@@ -78,6 +92,18 @@ private:
     const T* send(Slot slot, const std::vector<T>& values);
     // The tables of this batch, sent where they are not those of the last call.
     BatchTables tables(const PagedBatch& batch, const KPages& pages);
+    // Its query tokens as blocks of attention take them, likewise.
+    Groups groups(const PagedBatch& batch, int64_t n_heads);
+    // mla_attend of one long span, whose pages begin at `table`.
+    void expand(const SequenceSpan& span,
+                int64_t seen,
+                int64_t table,
+                const Attend& work,
+                const TensorView& heads,
+                const TensorView& k_b,
+                const TensorView& v_b);
+    // A pass of few tokens: what it works on goes to the device in one copy.
+    void send_step(const PassInputs& inputs);
     // Products with the same input, in launches of one type each.
     void run(Products form, std::span<const TensorView> weights, std::span<const Rows> outs);
 
@@ -100,6 +126,7 @@ private:
     std::unique_ptr<Device> device_;
     int64_t limit_bytes_ = 0;
     std::shared_ptr<MemoryAccount> account_;
+    int32_t processors_;
     std::unique_ptr<Backend> cpu_;  // for what is kept on the host
     std::set<const std::byte*> on_host_;
     std::map<const std::byte*, std::vector<std::byte>> read_back_;
@@ -123,6 +150,39 @@ private:
     std::array<Piece, kCardSlots> pieces_;
     std::vector<TokenPlace> places_;  // what is on the device
     std::vector<std::byte*> page_list_;
+    std::vector<QueryGroup> group_list_;
+
+    // The pass now running, where its inputs are on the device already; ids is null elsewhere.
+    struct Step {
+        const int32_t* ids = nullptr;
+        const int32_t* rows = nullptr;
+        const std::byte* table = nullptr;  // null: the table itself is on the device
+        BatchTables tables;
+        Groups groups;
+    };
+    Step step_;
+    Buffer step_mirror_;  // of Slot::step, in the host's memory
+    int64_t n_heads_ = 0;
+    bool experts_on_host_ = false;
+    bool profiling_ = false;
+
+    // All that two passes must have in common for one's launches to be the other's.
+    struct PassShape {
+        const void* owner = nullptr;
+        int64_t row_bytes = 0;
+        int32_t tokens = 0, rows = 0, groups = 0, group_tokens = 0, splits = 0;
+        KType type = DType::f16;
+        auto key() const {
+            return std::tuple(owner, row_bytes, tokens, rows, groups, group_tokens, splits,
+                              type.dtype, type.int8_latent);
+        }
+        bool operator<(const PassShape& other) const { return key() < other.key(); }
+    };
+    struct KeptPass {
+        bool seen = false;
+        std::unique_ptr<Device::Recording> launches;
+    };
+    std::map<PassShape, KeptPass> kept_;
 };
 
 }  // namespace kernels::cuda

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "kernels/backend.h"
 #include "kernels/simt/simt.h"
 
 namespace kernels::cuda {
@@ -28,6 +30,25 @@ public:
                           const void* device,
                           int64_t bytes) = 0;  // waits for the stream
     virtual void zero(void* device, int64_t bytes) = 0;
+
+    // Memory of the host that the card reads and writes by itself; throws DeviceError where there
+    // is none. Freed by free_host(), which may be called after the device was closed.
+    virtual void* allocate_host(int64_t bytes) = 0;
+    static void free_host(void* memory, size_t bytes);
+    // In the order of the stream, from memory of allocate_host(), which must stay as it is until
+    // wait_for_sent() has returned.
+    virtual void send(void* device, const void* host, int64_t bytes) = 0;
+    virtual void wait_for_sent() = 0;
+
+    // From begin to end, launches are not run but kept: replay() runs them, as often as wanted,
+    // each with the arguments it had. No memory may be asked for and nothing copied in between.
+    class Recording {
+    public:
+        virtual ~Recording() = default;
+    };
+    virtual void begin_recording() = 0;
+    virtual std::unique_ptr<Recording> end_recording() = 0;
+    virtual void replay(const Recording& recording) = 0;
     virtual simt::Stream stream() const = 0;
 
     struct Figures {
@@ -35,6 +56,11 @@ public:
         int64_t free_bytes = 0;
     };
     virtual Figures memory_figures() const = 0;
+
+    // As Backend's: kernels launched on this device, and the time each took between profile(true)
+    // and profile(false).
+    virtual int64_t launches() const = 0;
+    virtual std::vector<LaunchTime> profile(bool on) = 0;
 
     // Gives back what allocate() gave; may be called after the device was closed.
     static void free(void* memory, size_t bytes);

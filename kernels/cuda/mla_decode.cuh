@@ -149,7 +149,7 @@ __device__ __forceinline__ void widen(Shared<form, Columns>& s, int first, int e
         } else {
             constexpr DType type = form == Form::q8_0 ? DType::q8_0 : DType::q4_0;
             Group group;
-            Decoder<type>::read(reinterpret_cast<const BlockOf<type>*>(s.raw)[i], 0, group);
+            read_group<type>(reinterpret_cast<const BlockOf<type>*>(s.raw)[i], 0, group);
             for (int k = 0; k < 8; k++) {
                 widen_codes(group.q[k], group.scale[0], to + 2 * k);
             }

@@ -36,7 +36,7 @@ __device__ __forceinline__ void read_weights(const std::byte* row, int j, float 
         using Block = BlockOf<type>;
         constexpr int kParts = Block::kElements / 32;
         Group group;
-        Decoder<type>::read(reinterpret_cast<const Block*>(row)[j / kParts], j % kParts, group);
+        read_group<type>(reinterpret_cast<const Block*>(row)[j / kParts], j % kParts, group);
         SIMT_UNROLL
         for (int i = 0; i < 32; i++) {
             const auto code = static_cast<int8_t>(group.q[i / 4] >> (i % 4 * 8) & 255);

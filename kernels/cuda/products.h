@@ -20,7 +20,8 @@ struct Rows {
     int32_t inner = 1;
 
     __host__ __device__ float* row(int32_t r) const {
-        return data + r / inner * outer_stride + r % inner * inner_stride;
+        return inner == 1 ? data + r * outer_stride
+                          : data + r / inner * outer_stride + r % inner * inner_stride;
     }
 };
 
@@ -33,7 +34,8 @@ struct ProductPart {
     Rows out;
 };
 
-// Up to kTileTokens slots of one expert, in the order of RoutedSlots::pairs.
+// Slots of one expert, in the order of Products::pairs: up to kTileTokens, or kTileSlots where the
+// products go in tiles.
 struct WorkItem {
     int32_t expert = 0;
     int32_t begin = 0;
@@ -58,7 +60,7 @@ inline constexpr int kRowsPerWarp = 4;
 inline constexpr int kMaxParts = 4;
 
 // All parts have one element type and read the same rows. The sum of a result's products is made in
-// an order that depends on the number of columns alone.
+// an order that depends on the number of columns and on whether it goes in tiles.
 struct Products {
     ProductPart parts[kMaxParts];
     int32_t n_parts = 0;
@@ -79,6 +81,18 @@ struct Products {
     const int32_t* n_items = nullptr;  // on the device
     const int32_t* pairs = nullptr;
     int32_t pairs_a_row = 1;
+
+    // Not null: weights in blocks go in tiles (tiles.h), through this room for packed_rows() rows
+    // of packed_pitch(cols) bf16 numbers.
+    uint16_t* packed = nullptr;
+    int32_t n_pairs = 0;               // routed
+    int32_t item_slots = kTileTokens;  // routed: the most slots of an item; kTileSlots in tiles
+
+    __host__ __device__ int32_t packed_rows() const {
+        return slots == SlotForm::tokens  ? n_slots
+               : slots == SlotForm::heads ? n_slots * n_heads
+                                          : n_pairs / pairs_a_row;
+    }
 };
 
 // Launches the products with weights of `type`.

@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(
         constexpr int kParts = Block::kElements / 32;
         if (i < cols / 32) {
             Group g;
-            Decoder<type>::read(reinterpret_cast<const Block*>(row)[i / kParts], i % kParts, g);
+            read_group<type>(reinterpret_cast<const Block*>(row)[i / kParts], i % kParts, g);
             for (int k = 0; k < 32; k++) {
                 const auto q =
                     static_cast<float>(static_cast<int8_t>(g.q[k / 4] >> (k % 4 * 8) & 255));
@@ -100,13 +100,12 @@ __global__ void __launch_bounds__(kThreads) rotate_and_store_kernel(RotateAndSto
     }
 }
 
-// One warp a token. The expert with the largest score + bias first; equal ones by their number; NaN
-// last.
-__global__ void __launch_bounds__(32) choose_kernel(Route r) {
-    SIMT_DYNAMIC_SHARED(bytes);
-    auto* score = reinterpret_cast<float*>(bytes);  // [E]
-    float* rank = score + r.n_experts;              // [E]; of one taken: NaN
-    const int lane = threadIdx.x, token = blockIdx.x;
+// The experts of a token, by one warp: the one with the largest score + bias first; equal ones by
+// their number; NaN last. scores: room for 2 E numbers.
+__device__ __forceinline__ void choose(const Route& r, int token, float* scores) {
+    float* score = scores;               // [E]
+    float* rank = scores + r.n_experts;  // [E]; of one taken: NaN
+    const int lane = threadIdx.x & 31;
     for (int e = lane; e < r.n_experts; e += 32) {
         const float s =
             1.0F / (1.0F + expf(-r.logits[static_cast<int64_t>(token) * r.n_experts + e]));
@@ -151,40 +150,118 @@ __global__ void __launch_bounds__(32) choose_kernel(Route r) {
     }
 }
 
-// One block: pairs in the order of experts, cut in items of at most kTileTokens.
-__global__ void __launch_bounds__(kThreads) group_kernel(Route r) {
+// A warp a token.
+__global__ void __launch_bounds__(32) choose_kernel(Route r) {
     SIMT_DYNAMIC_SHARED(bytes);
-    auto* begins = reinterpret_cast<int32_t*>(bytes);  // [E + 1] pairs
-    int32_t* items = begins + r.n_experts + 1;         // [E + 1]
+    choose(r, blockIdx.x, reinterpret_cast<float*>(bytes));
+}
+
+// Up to 32 pairs: everything in one block, a warp a token; the first then orders the pairs, one a
+// lane.
+__global__ void __launch_bounds__(kThreads) route_few_kernel(Route r) {
+    SIMT_DYNAMIC_SHARED(bytes);
+    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    choose(r, warp, reinterpret_cast<float*>(bytes) + warp * 2 * r.n_experts);
+    __syncthreads();
+    if (warp != 0) {
+        return;
+    }
     const int n_pairs = r.n_tokens * r.n_used;
-    for (int e = threadIdx.x; e < r.n_experts; e += kThreads) {
-        int32_t n = 0;
-        for (int i = 0; i < n_pairs; i++) {
-            n += r.chosen[i] == e;
-        }
-        begins[e + 1] = n;
-        items[e + 1] = (n + kTileTokens - 1) / kTileTokens;
+    const int mine = lane < n_pairs ? r.chosen[lane] : r.n_experts;
+    int place = 0, among = 0, count = 0;  // in the order of experts; of the same expert
+    for (int i = 0; i < n_pairs; i++) {
+        const int other = __shfl_sync(kAll, mine, i);
+        place += other < mine || (other == mine && i < lane);
+        among += other == mine && i < lane;
+        count += other == mine;
+    }
+    const bool begins = lane < n_pairs && among % r.item_slots == 0;
+    int item = 0;
+    for (int i = 0; i < n_pairs; i++) {
+        const bool before = __shfl_sync(kAll, place, i) < place;
+        item += __shfl_sync(kAll, static_cast<int>(begins), i) != 0 && before;
+    }
+    if (lane < n_pairs) {
+        r.pairs[place] = lane;
+    }
+    if (begins) {
+        r.items[item] = {mine, place, min(r.item_slots, count - among)};
+    }
+    const unsigned all = __ballot_sync(kAll, begins);
+    if (lane == 0) {
+        *r.n_items = __popc(all);
+    }
+}
+
+// A block an expert: where its pairs begin among those of all, its pairs in their order, and its
+// items. Each warp looks at a part of the pairs.
+__global__ void __launch_bounds__(kThreads) group_kernel(Route r) {
+    constexpr int kWarps = kThreads / 32;
+    SIMT_DYNAMIC_SHARED(bytes);
+    SIMT_SHARED(int32_t, found, [kWarps]);
+    SIMT_SHARED(int32_t, begins, [2]);                 // pairs, items
+    auto* counts = reinterpret_cast<int32_t*>(bytes);  // [E]
+    const int t = threadIdx.x, lane = t & 31, warp = t >> 5, expert = blockIdx.x;
+    const int n_pairs = r.n_tokens * r.n_used;
+    const int part = (n_pairs + kThreads - 1) / kThreads * 32;
+    const int first = warp * part, last = min(first + part, n_pairs);
+    for (int e = t; e < r.n_experts; e += kThreads) {
+        counts[e] = 0;
     }
     __syncthreads();
-    if (threadIdx.x == 0) {
-        begins[0] = items[0] = 0;
-        for (int e = 0; e < r.n_experts; e++) {
-            begins[e + 1] += begins[e];
-            items[e + 1] += items[e];
+    int n = 0;
+    for (int i = first; i < last; i += 32) {
+        const int chosen = i + lane < last ? r.chosen[i + lane] : -1;
+        if (chosen >= 0) {
+            atomicAdd(&counts[chosen], 1);
         }
-        *r.n_items = items[r.n_experts];
+        n += __popc(__ballot_sync(kAll, chosen == expert));
+    }
+    if (lane == 0) {
+        found[warp] = n;
     }
     __syncthreads();
-    for (int e = threadIdx.x; e < r.n_experts; e += kThreads) {
-        int32_t at = begins[e];
-        for (int i = 0; i < n_pairs && at < begins[e + 1]; i++) {
-            if (r.chosen[i] == e) {
-                r.pairs[at++] = i;
+    if (warp == 0) {
+        int pairs = 0, items = 0, all = 0;
+        for (int e = lane; e < r.n_experts; e += 32) {
+            const int of_e = (counts[e] + r.item_slots - 1) / r.item_slots;
+            all += of_e;
+            if (e < expert) {
+                pairs += counts[e];
+                items += of_e;
             }
         }
-        for (int32_t i = items[e], begin = begins[e]; i < items[e + 1]; i++, begin += kTileTokens) {
-            r.items[i] = {e, begin, min(kTileTokens, begins[e + 1] - begin)};
+        SIMT_UNROLL
+        for (int o = 16; o > 0; o >>= 1) {
+            pairs += __shfl_xor_sync(kAll, pairs, o);
+            items += __shfl_xor_sync(kAll, items, o);
+            all += __shfl_xor_sync(kAll, all, o);
         }
+        if (lane == 0) {
+            begins[0] = pairs;
+            begins[1] = items;
+            if (expert == 0) {
+                *r.n_items = all;
+            }
+        }
+    }
+    __syncthreads();
+    int at = begins[0];
+    for (int w = 0; w < warp; w++) {
+        at += found[w];
+    }
+    for (int i = first; i < last; i += 32) {
+        const bool mine = i + lane < last && r.chosen[i + lane] == expert;
+        const unsigned all = __ballot_sync(kAll, mine);
+        if (mine) {
+            r.pairs[at + __popc(all & ((1U << lane) - 1))] = i + lane;
+        }
+        at += __popc(all);
+    }
+    const int count = counts[expert];
+    for (int i = t; i * r.item_slots < count; i += kThreads) {
+        const int begin = i * r.item_slots;
+        r.items[begins[1] + i] = {expert, begins[0] + begin, min(r.item_slots, count - begin)};
     }
 }
 
@@ -265,9 +342,15 @@ void launch_route(const Route& r, simt::Stream stream) {
         return;
     }
     const auto experts = static_cast<size_t>(r.n_experts);
-    simt::launch({static_cast<unsigned>(r.n_tokens), 32, 2 * experts * sizeof(float), stream},
-                 choose_kernel, r);
-    simt::launch({1, kThreads, 2 * (experts + 1) * sizeof(int32_t), stream}, group_kernel, r);
+    const auto tokens = static_cast<unsigned>(r.n_tokens);
+    const size_t scores = 2 * experts * sizeof(float);
+    if (tokens <= kThreads / 32 && r.n_tokens * r.n_used <= 32 && tokens * scores <= 48 * 1024) {
+        simt::launch({1, tokens * 32, tokens * scores, stream}, route_few_kernel, r);
+        return;
+    }
+    simt::launch({tokens, 32, scores, stream}, choose_kernel, r);
+    simt::launch({static_cast<unsigned>(r.n_experts), kThreads, experts * sizeof(int32_t), stream},
+                 group_kernel, r);
 }
 
 void launch_combine(const Rows& x,

@@ -65,7 +65,8 @@ struct Route {
     float scale = 1;
     int32_t* chosen = nullptr;  // [T, K], best first
     float* weights = nullptr;   // [T, K]
-    WorkItem* items = nullptr;  // of at most kTileTokens pairs of one expert
+    int32_t item_slots = kTileTokens;
+    WorkItem* items = nullptr;  // of at most item_slots pairs of one expert
     int32_t* n_items = nullptr;
     int32_t* pairs = nullptr;  // [T * K], ordered by expert
 };

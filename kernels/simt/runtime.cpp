@@ -380,6 +380,7 @@ struct Worker {
             w.index = i, w.exist = w.ready = unsigned((1ull << cnt) - 1), w.exited = 0, w.npend = 0;
         }
         b.ready_warps = unsigned((1ull << b.nw) - 1);
+        b.waited = 0;
         for (unsigned i = 0; i < b.n; i++) {
             LaneX& l = lanes[i];
             l.tid = {i % bdim.x, i / bdim.x % bdim.y, i / bdim.x / bdim.y};
@@ -419,7 +420,13 @@ struct Worker {
     }
 };
 
-void run_grid(dim3 grid, dim3 block, size_t smem, void (*entry)(void*), void* arg) {
+LaunchList* launch_list = nullptr;
+
+void note_wait_for_before() {
+    me()->block->waited++;
+}
+
+void run_grid(dim3 grid, dim3 block, size_t smem, bool early, void (*entry)(void*), void* arg) {
     static std::vector<std::unique_ptr<Worker>> workers;
     const unsigned n = block.x * block.y * block.z;
     const uint64_t total = uint64_t(grid.x) * grid.y * grid.z;
@@ -429,6 +436,7 @@ void run_grid(dim3 grid, dim3 block, size_t smem, void (*entry)(void*), void* ar
         fail("launch: %zu bytes of dynamic shared memory, the device's limit is %zu", smem,
              mode().shared_limit);
     count(&Counters::launches, 1);
+    launches++;
     const Schedule pol = mode().schedule;
     const uint64_t seed = 0x9e3779b97f4a7c15ull * (2 * mode().seed + 1);
     unsigned nw = mode().threads != 0 ? mode().threads : std::thread::hardware_concurrency();
@@ -444,6 +452,11 @@ void run_grid(dim3 grid, dim3 block, size_t smem, void (*entry)(void*), void* ar
                       unsigned(j / grid.x / grid.y)};
             workers[wi]->run(wi, bid, block, grid, smem, entry, arg, pol,
                              seed ^ (j + 1) * 0xD1B54A32D192ED03ull);
+            if (early && workers[wi]->block.waited < n)
+                fail(
+                    "launch: may start early, but %u of %u threads of a block never waited for "
+                    "what is before it",
+                    n - workers[wi]->block.waited, n);
         }
         hand_in_counters();
     };

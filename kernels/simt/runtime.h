@@ -69,6 +69,7 @@ struct Static {
 struct Block {
     BlockIds ids;  // first member: see ids() in words.h
     unsigned n, nw, ready_warps, alive, bar_arrived;
+    unsigned waited;  // threads that waited for the launches before
     const char* bar_what;
     Loc bar_loc;
     int acc[3], result[3];

@@ -12,6 +12,7 @@
 // array: each ends the process with a report (exit status 86). Schedules, copies, planted faults
 // and counters are set and read in namespace simt::cpu.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -28,6 +29,8 @@
 #    include <cuda_fp16.h>
 #    include <cuda_runtime.h>
 #    define SIMT_UNROLL _Pragma("unroll")
+#    define SIMT_UNROLL_BY(n) SIMT_PRAGMA(unroll n)
+#    define SIMT_PRAGMA(text) _Pragma(#text)
 // Block-shared storage. Scalars: SIMT_SHARED(int, n);  arrays: SIMT_SHARED(float, s, [4][32]);
 #    define SIMT_SHARED(T, name, ...) __shared__ T name __VA_ARGS__
 // The launch-time (dynamic) block storage, always the same type and name underneath.
@@ -54,9 +57,40 @@ struct Config {
     dim3 grid, block;
     size_t smem = 0;
     Stream stream = nullptr;
+    // Blocks may start while the launch before is still running, on cards that can (from compute
+    // capability 9.0 on): every block calls wait_for_before() ahead of touching memory that any
+    // earlier launch writes or reads. What is constant (weights) may be fetched before it.
+    bool early = false;
 };
 
+// By this process.
+inline std::atomic<int64_t> launches = 0;
+
 #if SIMT_GPU
+// Called around every launch while they are timed.
+struct LaunchWatch {
+    virtual ~LaunchWatch() = default;
+    virtual void before(const void* kernel, Stream stream) = 0;
+    virtual void after(Stream stream) = 0;
+};
+inline LaunchWatch* launch_watch = nullptr;
+
+// The card can start launches early; set when the device is opened.
+inline bool early_starts = false;
+
+// In a kernel: everything that earlier launches did is done and can be seen.
+__device__ __forceinline__ void wait_for_before() {
+#    if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    cudaGridDependencySynchronize();
+#    endif
+}
+// In a kernel: blocks of the next launch, if it is an early one, may take the room that is left.
+__device__ __forceinline__ void let_next_start() {
+#    if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    cudaTriggerProgrammaticLaunchCompletion();
+#    endif
+}
+
 inline void check(cudaError_t error, const char* what) {
     if (error != cudaSuccess) {
         throw kernels::DeviceError(std::string("the CUDA device refuses (") + what +
@@ -69,8 +103,29 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
         check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                    cudaFuncAttributeMaxDynamicSharedMemorySize, int(c.smem)),
               "cudaFuncSetAttribute");
-    kernel<<<c.grid, c.block, c.smem, c.stream>>>(static_cast<P>(std::forward<A>(a))...);
-    check(cudaGetLastError(), "launch");
+    if (launch_watch != nullptr) {
+        launch_watch->before(reinterpret_cast<const void*>(kernel), c.stream);
+    }
+    if (c.early && early_starts) {
+        cudaLaunchAttribute attribute{};
+        attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        attribute.val.programmaticStreamSerializationAllowed = 1;
+        cudaLaunchConfig_t config{};
+        config.gridDim = c.grid;
+        config.blockDim = c.block;
+        config.dynamicSmemBytes = c.smem;
+        config.stream = c.stream;
+        config.attrs = &attribute;
+        config.numAttrs = 1;
+        check(cudaLaunchKernelEx(&config, kernel, static_cast<P>(std::forward<A>(a))...), "launch");
+    } else {
+        kernel<<<c.grid, c.block, c.smem, c.stream>>>(static_cast<P>(std::forward<A>(a))...);
+        check(cudaGetLastError(), "launch");
+    }
+    launches++;
+    if (launch_watch != nullptr) {
+        launch_watch->after(c.stream);
+    }
 }
 inline void sync() {
     check(cudaDeviceSynchronize(), "sync");
@@ -90,9 +145,15 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
         void (*k)(P...);
         std::tuple<P...>* t;
     } call{kernel, &args};
+    if (cpu::launch_list != nullptr) {  // to be run later, like the launches of a graph
+        cpu::launch_list->push_back([c, kernel, args]() mutable {
+            std::apply([&](auto&&... p) { launch(c, kernel, p...); }, args);
+        });
+        return;
+    }
     // every emulated thread runs this: parameters are copied per thread, as on the GPU
     cpu::run_grid(
-        c.grid, c.block, c.smem,
+        c.grid, c.block, c.smem, c.early,
         [](void* p) {
             auto* q = static_cast<Call*>(p);
             std::apply(q->k, *q->t);
@@ -100,6 +161,10 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
         &call);
 }
 inline void sync() {}
+inline void wait_for_before() {
+    cpu::note_wait_for_before();
+}
+inline void let_next_start() {}
 inline int multiprocessors() {
     return 132;  // as many as an H200 has: work is cut as it is there
 }

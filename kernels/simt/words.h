@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -26,6 +27,7 @@
 // NOT defined on purpose: __noinline__ (libstdc++ writes __attribute__((__noinline__))).
 // __shared__ is absent on purpose: SIMT_SHARED and SIMT_DYNAMIC_SHARED are poisoned and checked.
 #define SIMT_UNROLL
+#define SIMT_UNROLL_BY(n)
 #define SIMT_CAT2(a, b) a##b
 #define SIMT_CAT(a, b) SIMT_CAT2(a, b)
 #define SIMT_SHARED(T, name, ...)                                                          \
@@ -111,7 +113,8 @@ inline const BlockIds& ids(const Lane* l) {
     return *reinterpret_cast<const BlockIds*>(l->block);
 }
 
-void run_grid(dim3 grid, dim3 block, size_t smem, void (*entry)(void*), void* arg);
+void run_grid(dim3 grid, dim3 block, size_t smem, bool early, void (*entry)(void*), void* arg);
+void note_wait_for_before();  // an early launch of which a block never does is reported
 
 // --- how kernels are run; set between launches, from one thread
 enum class Schedule : uint8_t {
@@ -137,6 +140,10 @@ struct Mode {
 };
 void set_mode(const Mode& mode);
 const Mode& mode();
+
+// Where not null, launches are put there instead of being run.
+using LaunchList = std::vector<std::function<void()>>;
+extern LaunchList* launch_list;
 
 // --- faults: the planted bugs of the tests. One site of a kernel is made wrong while it runs, the
 // source stays whole.
@@ -432,6 +439,9 @@ inline float __saturatef(float x) {
 }
 inline int __float2int_rn(float x) {
     return int(std::nearbyint(x));
+}
+inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
+    return unsigned((uint64_t(high) << 32 | low) >> (shift & 31));
 }
 inline unsigned __byte_perm(unsigned a, unsigned b, unsigned s) {
     uint64_t v = uint64_t(b) << 32 | a;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <numeric>
+#include <random>
 
 #include "kernels/check.h"
+#include "kernels/k_row.h"
 #include "runtime/engine/model_instance.h"
 #include "runtime/error.h"
 
@@ -15,10 +17,28 @@ struct DirectRun::Data {
     std::vector<int32_t> page_table;  // 0, 1, 2, ...: a range of pages for each sequence
     int64_t position = 0;
     int64_t peak_kv_bytes = 0;
+    int64_t random_pages = 0;  // the first ones; what was computed in them since is as good
     Batch batch;
     std::vector<float> logits;
 
     int64_t pages_each() const { return static_cast<int64_t>(page_table.size()) / sequences; }
+
+    // Memory for so many tokens of each sequence, of which it may have `limit`.
+    void reserve(int64_t tokens, int64_t limit) const {
+        if (tokens > limit) {
+            throw RequestError(
+                RequestError::Kind::too_long,
+                std::to_string(tokens) + " tokens do not fit a context of " + std::to_string(limit),
+                "tokens", "context_length_exceeded");
+        }
+        if (!instance.cache->reserve((sequences - 1) * pages_each() +
+                                     KvLayout::pages_for(tokens))) {
+            throw RequestError(RequestError::Kind::too_long,
+                               "out of memory for the K cache at " + std::to_string(tokens) +
+                                   " tokens: use a smaller cache type",
+                               "tokens");
+        }
+    }
 };
 
 DirectRun::DirectRun(const std::string& path, const EngineOptions& options, int64_t sequences)
@@ -54,19 +74,7 @@ std::span<const float> DirectRun::forward(std::span<const TokenId> tokens, bool 
         }
     }
     const int64_t limit = d.sequences == 1 ? info.ctx_size : d.pages_each() * kernels::kPageTokens;
-    if (d.position + n > limit) {
-        throw RequestError(RequestError::Kind::too_long,
-                           std::to_string(d.position + n) + " tokens do not fit a context of " +
-                               std::to_string(limit),
-                           "tokens", "context_length_exceeded");
-    }
-    if (!d.instance.cache->reserve((d.sequences - 1) * d.pages_each() +
-                                   KvLayout::pages_for(d.position + n))) {
-        throw RequestError(RequestError::Kind::too_long,
-                           "out of memory for the K cache at " + std::to_string(d.position + n) +
-                               " tokens: use a smaller cache type",
-                           "tokens");
-    }
+    d.reserve(d.position + n, limit);
     d.peak_kv_bytes = std::max(d.peak_kv_bytes, kv_bytes());
     d.logits.clear();
     std::span<const float> last;
@@ -107,6 +115,35 @@ void DirectRun::reset() {
     data_->position = 0;
 }
 
+void DirectRun::pretend(int64_t tokens) {
+    Data& d = *data_;
+    ENSURE(d.sequences == 1, d.sequences, " sequences");
+    d.reserve(tokens, model().ctx_size);
+    const KvLayout& layout = d.instance.cache->layout();
+    const int64_t pages = KvLayout::pages_for(tokens);
+    if (d.random_pages < pages) {
+        // One page of rows serves them all.
+        const int64_t rows = layout.n_layers * kernels::kPageTokens;
+        std::vector<std::byte> page(static_cast<size_t>(layout.page_bytes()));
+        std::vector<float> row(static_cast<size_t>(layout.latent + layout.rotary));
+        std::mt19937 random(1);
+        std::normal_distribution<float> normal;
+        for (int64_t i = 0; i < rows; i++) {
+            std::ranges::generate(row, [&] { return normal(random); });
+            kernels::pack_k_row(layout.type, row.data(), layout.latent, layout.rotary,
+                                page.data() + i * layout.row_bytes());
+        }
+        const kernels::KPages places = d.instance.cache->layer(0);
+        for (; d.random_pages < pages; d.random_pages++) {
+            d.instance.backend->upload(
+                {places.pages[d.random_pages], kernels::DType::f16, {layout.page_bytes() / 2}},
+                page.data());
+        }
+    }
+    d.position = tokens;
+    d.peak_kv_bytes = std::max(d.peak_kv_bytes, kv_bytes());
+}
+
 int64_t DirectRun::position() const {
     return data_->position;
 }
@@ -133,6 +170,14 @@ int64_t DirectRun::peak_kv_bytes() const {
 
 MemorySnapshot::Device DirectRun::device() const {
     return data_->instance.device();
+}
+
+int64_t DirectRun::launches() const {
+    return data_->instance.backend->launches();
+}
+
+std::vector<kernels::LaunchTime> DirectRun::profile(bool on) {
+    return data_->instance.backend->profile(on);
 }
 
 }  // namespace runtime

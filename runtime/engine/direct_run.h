@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/backend.h"
 #include "runtime/engine/engine_thread.h"
 #include "runtime/model/token_work.h"
 
@@ -25,7 +26,10 @@ public:
     // sequence [sequences, W], or with one sequence of all [n, W]; valid until the next call.
     // Throws RequestError (too_long, invalid) where they do not fit the context or the vocabulary.
     std::span<const float> forward(std::span<const TokenId> tokens, bool all_rows = false);
-    void reset();              // forgets all tokens
+    void reset();  // forgets all tokens
+    // As after reset() and `tokens` tokens, whose K rows are random numbers instead of computed
+    // ones: what follows costs the same, and deep contexts are there in seconds. One sequence.
+    void pretend(int64_t tokens);
     int64_t position() const;  // tokens so far
 
     TokenWork work(int64_t depth, int64_t sequences) const;
@@ -34,6 +38,8 @@ public:
     int64_t kv_bytes() const;  // backed by memory now
     int64_t peak_kv_bytes() const;
     MemorySnapshot::Device device() const;
+    int64_t launches() const;                           // so far; 0 where the device has none
+    std::vector<kernels::LaunchTime> profile(bool on);  // as Backend's
 
 private:
     struct Data;

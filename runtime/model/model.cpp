@@ -57,7 +57,7 @@ struct Model::Data {
     int64_t max_batch_tokens;
     kernels::Buffer memory;
     Activations activations;
-    std::vector<float> host_logits;
+    kernels::Buffer host_logits;  // [at least kLogitRows, W]
 };
 
 Model::Model(std::shared_ptr<const GgufFile> file,
@@ -81,7 +81,7 @@ Model::Model(std::shared_ptr<const GgufFile> file,
     d.memory =
         backend.allocate(activation_bytes(d.config, max_batch_tokens), kernels::MemoryUse::compute);
     d.activations.place(d.memory.data(), d.config, max_batch_tokens);
-    d.host_logits.resize(static_cast<size_t>(d.activations.logits.elements()));
+    d.host_logits = backend.allocate_host(d.activations.logits.bytes());
 }
 
 Model::~Model() = default;
@@ -151,50 +151,71 @@ std::span<const float> Model::forward(const Batch& batch, KvCache& cache) {
                                       c.expert_weights_scale};
     const float eps = c.rms_norm_eps;
 
-    backend.embed(x, d.weights.token_embd, batch.token_ids);
-    for (int64_t i = 0; i < c.n_layers; i++) {
-        const LayerWeights& w = d.weights.layers[static_cast<size_t>(i)];
-        const kernels::KPages pages = cache.layer(i);
+    const auto layers = [&] {
+        backend.embed(x, d.weights.token_embd, batch.token_ids);
+        for (int64_t i = 0; i < c.n_layers; i++) {
+            const LayerWeights& w = d.weights.layers[static_cast<size_t>(i)];
+            const kernels::KPages pages = cache.layer(i);
 
-        const kernels::Product down[] = {{q_latent, w.q_a}, {kv, w.kv_a}};
-        backend.norm_matmul(down, x, w.attn_norm, eps);
-        backend.mla_query_and_store(q, q_latent, w.q_a_norm, w.q_b, kv, w.kv_a_norm, pages, paged,
-                                    rope, eps);
-        backend.mla_attend(heads, q, w.k_b, w.v_b, pages, paged, c.attention_scale());
-        backend.matmul_add(x, heads_in_a_row, w.attn_output);
+            const kernels::Product down[] = {{q_latent, w.q_a}, {kv, w.kv_a}};
+            backend.norm_matmul(down, x, w.attn_norm, eps);
+            backend.mla_query_and_store(q, q_latent, w.q_a_norm, w.q_b, kv, w.kv_a_norm, pages,
+                                        paged, rope, eps);
+            backend.mla_attend(heads, q, w.k_b, w.v_b, pages, paged, c.attention_scale());
+            backend.matmul_add(x, heads_in_a_row, w.attn_output);
 
-        if (w.routed) {
-            backend.moe_ffn(x, w.ffn_norm, w.router, w.router_bias, routing, w.experts, w.shared,
-                            eps);
-        } else {
-            backend.dense_ffn(x, w.ffn_norm, w.dense, eps);
+            if (w.routed) {
+                backend.moe_ffn(x, w.ffn_norm, w.router, w.router_bias, routing, w.experts,
+                                w.shared, eps);
+            } else {
+                backend.dense_ffn(x, w.ffn_norm, w.dense, eps);
+            }
+            if (on_layer) {
+                std::vector<float> host(static_cast<size_t>(x.elements()));
+                backend.download(host.data(), x);
+                on_layer(i, host);
+            }
         }
-        if (on_layer) {
-            std::vector<float> host(static_cast<size_t>(x.elements()));
-            backend.download(host.data(), x);
-            on_layer(i, host);
-        }
+    };
+    const auto n = static_cast<int64_t>(batch.logit_rows.size());
+    const auto bytes = n * c.vocab * static_cast<int64_t>(sizeof(float));
+    if (static_cast<int64_t>(d.host_logits.size_bytes()) < bytes) {
+        d.host_logits = backend.allocate_host(bytes);  // a caller that wants more than one group
     }
-    return logits(batch.logit_rows, x);
-}
-
-std::span<const float> Model::logits(std::span<const int32_t> rows, const kernels::TensorView& x) {
-    Data& d = *data_;
-    const auto n = static_cast<int64_t>(rows.size());
-    const auto size = static_cast<size_t>(n * d.config.vocab);
-    if (d.host_logits.size() < size) {
-        d.host_logits.resize(size);  // a caller that wants more rows than one group
-    }
+    auto* logits = reinterpret_cast<float*>(d.host_logits.data());
+    // Rows of logits in groups; those of the first are part of the pass.
     const int64_t group = d.activations.logits.size[0];
-    for (int64_t done = 0; done < n; done += group) {
+    const auto head = [&](int64_t done) {
         const int64_t count = std::min(group, n - done);
         const TensorView out = d.activations.logits.first(count);
-        const kernels::Product head[] = {{out, d.weights.output}};
-        d.backend.norm_matmul(head, x, d.weights.output_norm, d.config.rms_norm_eps,
-                              rows.subspan(static_cast<size_t>(done), static_cast<size_t>(count)));
-        d.backend.download(d.host_logits.data() + done * d.config.vocab, out);
+        const kernels::Product product[] = {{out, d.weights.output}};
+        backend.norm_matmul(product, x, d.weights.output_norm, eps,
+                            std::span(batch.logit_rows)
+                                .subspan(static_cast<size_t>(done), static_cast<size_t>(count)));
+        return out;
+    };
+    TensorView out;
+    const auto all = [&] {
+        layers();
+        if (n > 0) {
+            out = head(0);
+        }
+    };
+    if (on_layer || n > group) {
+        all();
+    } else {
+        backend.pass(
+            {paged, cache.layer(0), batch.token_ids, d.weights.token_embd, batch.logit_rows, &d},
+            all);
+        out = d.activations.logits.first(n);
     }
-    return {d.host_logits.data(), size};
+    for (int64_t done = 0; done < n; done += group) {
+        if (done > 0) {
+            out = head(done);
+        }
+        backend.download(logits + done * c.vocab, out);
+    }
+    return {logits, static_cast<size_t>(n * c.vocab)};
 }
 
 }  // namespace runtime

@@ -59,9 +59,6 @@ public:
 
 private:
     struct Data;
-    // [rows.size(), W]: the head on these rows of the residual stream.
-    std::span<const float> logits(std::span<const int32_t> rows, const kernels::TensorView& x);
-
     std::unique_ptr<Data> data_;
 };
 

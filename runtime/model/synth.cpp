@@ -1,9 +1,13 @@
 #include "runtime/model/synth.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -23,6 +27,7 @@ using kernels::DType;
 
 constexpr uint64_t kAlignment = 32;
 constexpr int64_t kChunkBytes = 4 << 20;
+constexpr unsigned kMostThreads = 16;
 
 // The real model's sizes by default.
 struct Sizes {
@@ -331,15 +336,18 @@ public:
         }
     }
 
-    void write(const void* data, size_t bytes) const {
+    // From several threads, each at places of its own.
+    void write(const void* data, size_t bytes, uint64_t place) const {
         const auto* at = static_cast<const char*>(data);
         while (bytes > 0) {
-            const ssize_t done = ::write(descriptor_, at, bytes);
+            const ssize_t done = ::pwrite(descriptor_, at, bytes, static_cast<off_t>(place));
             if (done < 0 && errno != EINTR) {
                 fail(errno);
             }
-            at += std::max<ssize_t>(done, 0);
-            bytes -= static_cast<size_t>(std::max<ssize_t>(done, 0));
+            const auto more = static_cast<size_t>(std::max<ssize_t>(done, 0));
+            at += more;
+            place += more;
+            bytes -= more;
         }
     }
 
@@ -368,6 +376,7 @@ uint64_t aligned(uint64_t bytes) {
 template <typename Report>
 void write_tensor(const NewFile& file,
                   const Tensor& tensor,
+                  uint64_t place,
                   uint64_t seed,
                   std::vector<std::byte>& chunk,
                   const Report& report) {
@@ -387,12 +396,13 @@ void write_tensor(const NewFile& file,
                 values[i] += 1;
             }
         }
-        file.write(chunk.data(), bytes);
+        file.write(chunk.data(), bytes, place);
+        place += bytes;
         report(bytes);
     }
     const char padding[kAlignment] = {};
     const auto bytes = static_cast<uint64_t>(tensor.bytes());
-    file.write(padding, aligned(bytes) - bytes);
+    file.write(padding, aligned(bytes) - bytes, place);
 }
 
 }  // namespace
@@ -405,28 +415,60 @@ void write_synthetic_model(const std::string& path,
     std::vector<Tensor> tensors = tensors_of(sizes);
     Header header(tensors.size());
     add_metadata(header, sizes, options);
+    std::vector<uint64_t> offsets;
     uint64_t offset = 0;
     int64_t total = 0;
     for (Tensor& tensor : tensors) {
         tensor.type = type_of(tensor, options.type, sizes.layers);
         header.tensor(tensor, offset);
+        offsets.push_back(offset);
         offset = aligned(offset + static_cast<uint64_t>(tensor.bytes()));
         total += tensor.bytes();
     }
     const std::string front = header.finish();
     NewFile file(path);
     file.require_room(front.size() + offset);
-    file.write(front.data(), front.size());
-    std::vector<std::byte> chunk;
+    file.write(front.data(), front.size(), 0);
+
+    // Every tensor has random numbers and a place of its own: threads take the next one each, and
+    // the file is the same however many there are.
+    std::mutex mutex;
+    std::exception_ptr error;
     int64_t done = 0;
+    std::atomic<size_t> next = 0;
     const auto report = [&](size_t bytes) {
+        const std::lock_guard lock(mutex);
         done += static_cast<int64_t>(bytes);
         if (progress && !progress(done, total)) {
             throw ModelError("'" + printable(path, 400) + "': writing was cancelled");
         }
     };
-    for (const Tensor& tensor : tensors) {
-        write_tensor(file, tensor, options.seed, chunk, report);
+    const auto work = [&] {
+        try {
+            std::vector<std::byte> chunk;
+            for (size_t i = next++; i < tensors.size(); i = next++) {
+                write_tensor(file, tensors[i], front.size() + offsets[i], options.seed, chunk,
+                             report);
+            }
+        } catch (...) {
+            next = tensors.size();
+            const std::lock_guard lock(mutex);
+            if (error == nullptr) {
+                error = std::current_exception();
+            }
+        }
+    };
+    std::vector<std::thread> threads(
+        std::clamp(std::thread::hardware_concurrency(), 1U, kMostThreads) - 1);
+    for (std::thread& thread : threads) {
+        thread = std::thread(work);
+    }
+    work();
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    if (error != nullptr) {
+        std::rethrow_exception(error);
     }
     file.keep();
 }

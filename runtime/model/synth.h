@@ -17,7 +17,8 @@ struct SynthOptions {
     uint64_t seed = 1;             // the same options give the same file
 };
 
-// Writes the file in one pass with a few MB of memory. Throws ModelError: an unknown preset or
+// Writes the file in one pass with a few MB of memory for each of up to 16 threads; `progress` is
+// called by one of them at a time. Throws ModelError: an unknown preset or
 // type, a file that exists already, too little room on the disk, or `progress` returned false; a
 // file half written is removed.
 void write_synthetic_model(const std::string& path,

@@ -329,17 +329,19 @@ private:
         const bool touch =
             file_.access() == GgufAccess::map && total <= physical_memory_bytes() / 10 * 9;
         for (Pending& tensor : pending_) {
-            if (touch) {
-                page_in(tensor.host, report);
-            } else {
-                report(tensor.host.bytes());
-            }
             const bool beside = tensor.kind == WeightBytes::Kind::embedding ||
                                 (tensor.kind == WeightBytes::Kind::experts &&
                                  tensor.layer < placement.cpu_moe_layers);
+            const bool copied = !tensor.convert && !beside && backend_->copies_weights();
+            if (touch && !copied) {
+                page_in(tensor.host, report);
+            }
             tensor.place(tensor.convert ? tensor.host
                          : beside       ? backend_->keep_on_host(tensor.host)
                                         : backend_->adopt_weight(tensor.host));
+            if (!touch || copied) {
+                report(tensor.host.bytes());
+            }
         }
         if (weights_.output.empty()) {
             weights_.output = weights_.token_embd;

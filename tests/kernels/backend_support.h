@@ -212,6 +212,25 @@ inline Tolerance product_tolerance(DType weight, double scale = 1) {
     return exact ? Tolerance{2e-5 * scale, 2e-5, 0.999999} : Tolerance{0.085 * scale, 0, 0.9995};
 }
 
+inline bool same_bits(std::span<const float> a, std::span<const float> b);
+
+// Rows that a call made among `tokens` and another made alone: the same bits, or, of so many tokens
+// that the backend may take another form, as close as two forms are.
+inline bool rows_agree(const kernels::Backend& backend,
+                       int64_t tokens,
+                       std::span<const float> a,
+                       std::span<const float> b) {
+    if (tokens < backend.same_bits_below()) {
+        return same_bits(a, b);
+    }
+    double error = 0, size = 0;
+    for (size_t i = 0; i < a.size(); i++) {
+        error += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+        size += double(b[i]) * b[i];
+    }
+    return a.size() == b.size() && error <= 5e-4 * size;
+}
+
 inline bool same_bits(std::span<const float> a, std::span<const float> b) {
     return std::ranges::equal(std::as_bytes(a), std::as_bytes(b));
 }

@@ -9,7 +9,6 @@
 #include "kernels/quants/quants.h"
 #include "tests/kernels/backend_support.h"
 #include "tests/kernels/cuda_support.h"
-#include "tests/support/child.h"
 
 using namespace tests;
 using kernels::KType;
@@ -213,7 +212,7 @@ constexpr KType kTypes[] = {DType::f16, DType::bf16, DType::q8_0, DType::q4_0, K
 
 TEST_CASE("mla decode: every row type at awkward lengths equals double loops, in every schedule") {
     for (const KType& type : kTypes) {
-        for (const simt::cpu::Mode& mode : test_modes()) {
+        for (const auto& mode : test_modes()) {
             const WithMode with(mode);
             INFO(kernels::name(type) << ", " << name(mode));
             CHECK(attend({type, 20, {{0, 1}, {62, 1}, {63, 2}, {64, 1}}}).nmse < 5e-4);
@@ -225,7 +224,7 @@ TEST_CASE("mla decode: every row type at awkward lengths equals double loops, in
 
 TEST_CASE(
     "mla decode: one to four query tokens, 20 heads and others, splits and ragged sequences") {
-    if (simt::cpu::checking()) {
+    if (small_shapes()) {
         CHECK(attend({DType::f16, 20, {{130, 2}}}).nmse < 5e-4);
         return;
     }
@@ -252,12 +251,12 @@ TEST_CASE(
         c.plain = true;
         INFO(kernels::name(type));
         if (type.int8_latent) {
-            for (const simt::cpu::Mode& mode : test_modes()) {
+            for (const auto& mode : test_modes()) {
                 const WithMode with(mode);
                 INFO(name(mode));
                 CHECK(attend(c).nmse < 5e-4);
             }
-        } else if (!simt::cpu::checking()) {
+        } else if (!small_shapes()) {
             CHECK(attend(c).nmse < 5e-4);
         }
     }
@@ -275,7 +274,7 @@ TEST_CASE("every combination: rows, queries, lengths, heads, schedules", "[.][sl
                 Case plain = c;
                 plain.plain = true;
                 const Case longest{type, heads, {{4095, queries}}};
-                for (const simt::cpu::Mode& mode : test_modes()) {
+                for (const auto& mode : test_modes()) {
                     const WithMode with(mode);
                     INFO(kernels::name(type)
                          << ", " << heads << " heads, " << queries << " queries, " << name(mode));
@@ -291,7 +290,7 @@ TEST_CASE("every combination: rows, queries, lengths, heads, schedules", "[.][sl
 }
 
 TEST_CASE("mla decode: 4,095 cached tokens") {
-    if (simt::cpu::checking()) {
+    if (small_shapes()) {
         return;  // the checker looks at small shapes
     }
     CHECK(attend({DType::f16, 20, {{4095, 1}}}).nmse < 5e-4);
@@ -301,7 +300,7 @@ TEST_CASE("mla decode: 4,095 cached tokens") {
 TEST_CASE("mla decode: the same bits in every schedule") {
     const Case c{DType::f16, 20, {{252, 6}}};  // crosses the length at which splits begin
     const Floats first = attend(c).mixed;
-    for (const simt::cpu::Mode& mode : test_modes()) {
+    for (const auto& mode : test_modes()) {
         const WithMode with(mode);
         INFO(name(mode));
         CHECK(same_bits(attend(c).mixed, first));
@@ -315,6 +314,8 @@ TEST_CASE("mla decode: a chunk in waves has the bits it has at once") {
         CHECK(same_bits(attend({DType::f16, 20, sequences, groups}).mixed, once));
     }
 }
+
+#if !SIMT_GPU
 
 TEST_CASE("mla decode: a pessimistic tensor core stays within the limit") {
     simt::cpu::Mode mode;
@@ -351,3 +352,5 @@ TEST_CASE(
         }
     }
 }
+
+#endif  // !SIMT_GPU

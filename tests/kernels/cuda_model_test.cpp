@@ -1,14 +1,14 @@
-// Whole forward passes of the golden models through the CUDA backend's own code, on the CPU
-// execution: the greedy tokens of the float64 oracle, and logits as close as the CPU backend's
-// (tolerances: tests/runtime/model_test.cpp).
+// Whole forward passes of the golden models through the CUDA backend's own code, on the CPU's
+// execution layer or on the card: the greedy tokens of the float64 oracle, and logits as close as
+// the CPU backend's (tolerances: tests/runtime/model_test.cpp).
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "kernels/card_memory.h"
 #include "kernels/check.h"
-#include "kernels/simt/simt.h"
 #include "runtime/engine/model_instance.h"
+#include "tests/kernels/cuda_support.h"
 #include "tests/support/catch.h"
 #include "tests/support/check_close.h"
 #include "tests/support/golden_vectors.h"
@@ -32,7 +32,7 @@ std::vector<int32_t> decode(const std::string& name,
     const std::string base = TESTS_DIR "/golden/model/" + name;
     const GoldenVectors v(base + ".vec");
     ModelRunner runner(base + ".gguf", cache, 64, 4, kernels::make_cuda_backend());
-    CHECK(runner.backend->description() == "CUDA, emulated CUDA device");
+    CHECK(runner.backend->description().starts_with("CUDA, "));
     ModelRunner::Sequence s;
     std::vector<float> logits = runner.run(s, v["prompt"].i32);
     if (first != nullptr) {
@@ -57,9 +57,9 @@ std::vector<int32_t> oracle(const std::string& name, size_t count) {
 
 TEST_CASE("cuda model: greedy tokens are the oracle's, for every golden model") {
     // Where the access checker looks at each load, a few tokens must do.
-    const size_t all = simt::cpu::checking() ? 2 : 32;
+    const size_t all = tests::small_shapes() ? 2 : 32;
     CHECK(decode("nano-f32", DType::f16, all) == oracle("nano-f32", all));
-    if (simt::cpu::checking()) {
+    if (tests::small_shapes()) {
         return;
     }
     CHECK(decode("nano-q8_0", DType::f16, all) == oracle("nano-q8_0", all));
@@ -69,7 +69,7 @@ TEST_CASE("cuda model: greedy tokens are the oracle's, for every golden model") 
 }
 
 TEST_CASE("cuda model: with F32 weights and an f32 cache the logits are the oracle's") {
-    if (simt::cpu::checking()) {
+    if (tests::small_shapes()) {
         return;
     }
     std::vector<float> logits;
@@ -80,7 +80,7 @@ TEST_CASE("cuda model: with F32 weights and an f32 cache the logits are the orac
 }
 
 TEST_CASE("cuda model: a token has the same bits alone and beside others") {
-    if (simt::cpu::checking()) {
+    if (tests::small_shapes()) {
         return;
     }
     const std::string base = TESTS_DIR "/golden/model/nano-q8_0";
@@ -97,7 +97,7 @@ TEST_CASE("cuda model: a token has the same bits alone and beside others") {
 }
 
 TEST_CASE("cuda model: what was planned is what the device's account says, to the byte") {
-    if (simt::cpu::checking()) {
+    if (tests::small_shapes()) {
         return;
     }
     const std::string path = TESTS_DIR "/golden/model/tiny-q4_k_m.gguf";
@@ -141,6 +141,128 @@ TEST_CASE("cuda model: what was planned is what the device's account says, to th
         CHECK(now.weights_bytes == want.weights_bytes);
     }
     CHECK(std::ranges::count(greedy, greedy[0]) == static_cast<int64_t>(greedy.size()));
+}
+
+TEST_CASE("cuda model: a pass is kept, and launched again on other inputs") {
+    const auto card = kernels::make_cuda_backend();
+    kernels::WorkShape shape;
+    shape.n_tokens = 4;
+    shape.n_sequences = 2;
+    shape.context = 256;
+    shape.hidden = 64;
+    shape.n_heads = 2;
+    shape.latent = 32;
+    shape.rotary = 16;
+    card->reserve_work(shape);
+    std::vector<float> values(10 * 64);
+    std::iota(values.begin(), values.end(), 0.0F);
+    const kernels::TensorView host(values.data(), DType::f32, {10, 64});
+    const kernels::TensorView table = card->keep_on_host(host);
+    const kernels::Buffer memory = card->allocate(2 * 64 * 4, kernels::MemoryUse::compute);
+    const kernels::TensorView out(memory.data(), DType::f32, {2, 64});
+
+    const std::vector<int32_t> page_table = {0, 1, 0};
+    std::byte* const pages[] = {memory.data(), memory.data()};
+    int called = 0;
+    const auto run = [&](std::vector<int32_t> ids, int64_t start) {
+        const kernels::SequenceSpan span{0, 2, start, page_table};
+        kernels::PassInputs inputs;
+        inputs.batch = {{&span, 1}, 2};
+        inputs.pages = {pages, 0, 96, DType::f16, 32, 16};
+        inputs.ids = ids;
+        inputs.table = table;
+        inputs.owner = &called;
+        card->pass(inputs, [&] {
+            called++;
+            card->embed(out, table, ids);
+        });
+        std::vector<float> got(2 * 64);
+        card->download(got.data(), out);
+        for (size_t i = 0; i < got.size(); i++) {
+            if (got[i] != values[static_cast<size_t>(ids[i / 64]) * 64 + i % 64]) {
+                return false;
+            }
+        }
+        return true;
+    };
+    CHECK(run({3, 4}, 0));
+    CHECK(run({5, 1}, 2));
+    CHECK(called == 2);  // as it is, then kept
+    CHECK(run({9, 0}, 4));
+    CHECK(run({2, 8}, 70));
+    CHECK(called == 2);
+    const int64_t launched = card->launches();
+    CHECK(run({7, 7}, 6));
+    CHECK(card->launches() - launched == 1);
+    CHECK(called == 2);
+    CHECK(run({7, 6}, 127 + 2));  // more splits: another pass
+    CHECK(called == 3);
+    CHECK_THROWS(run({7, 10}, 0));
+    CHECK(run({6, 7}, 0));
+    CHECK(called == 3);
+}
+
+namespace {
+
+// How many passes of `steps` and a few have other bits with kept passes than launch by launch,
+// behind a prompt of `begin` tokens.
+int unlike_kept(const std::string& name, size_t begin, int32_t steps) {
+    const std::string path = TESTS_DIR "/golden/model/" + name + ".gguf";
+    runtime::EngineOptions options;
+    options.device = "cuda";
+    options.vram_bytes = int64_t{700} << 20;
+    options.ctx_size = 640;
+    options.ubatch_tokens = 64;
+    options.threads = 1;
+    options.cpu_moe_layers = 0;
+    options.cache_type = kernels::KType(DType::f16);
+    const runtime::ModelInstance instance = runtime::load_model(path, options);
+    REQUIRE(instance.cache->reserve(10));
+    ModelRunner plain(path, DType::f16, 64, 10, kernels::make_cuda_backend());
+    ModelRunner::Sequence one, two;
+    // Two sequences beside each other, over the end of a page.
+    std::vector<int32_t> tables[2];
+    for (int32_t i = 0; i < 10; i++) {
+        tables[i % 2].push_back(9 - i);
+    }
+    const auto forward = [&](const std::vector<std::vector<int32_t>>& tokens) {
+        runtime::Batch batch;
+        const int64_t starts[] = {one.length, two.length};
+        std::vector<ModelRunner::Chunk> chunks;
+        for (size_t s = 0; s < tokens.size(); s++) {
+            const auto n = static_cast<int64_t>(tokens[s].size());
+            batch.spans.push_back({batch.n_tokens(), n, starts[s], tables[s]});
+            batch.token_ids.insert(batch.token_ids.end(), tokens[s].begin(), tokens[s].end());
+            chunks.push_back({s == 0 ? &one : &two, tokens[s]});
+        }
+        for (int32_t i = 0; i < batch.n_tokens(); i++) {
+            batch.logit_rows.push_back(i);
+        }
+        const auto got = instance.model->forward(batch, *instance.cache);
+        const std::vector<float> want = plain.run(chunks);
+        return std::ranges::equal(std::as_bytes(got), std::as_bytes(std::span(want)));
+    };
+    int unlike = 0;
+    const auto step = [&](const std::vector<std::vector<int32_t>>& tokens) {
+        unlike += forward(tokens) ? 0 : 1;
+    };
+    step({std::vector<int32_t>(begin, 17), {18}});
+    for (int32_t i = 0; i < steps; i++) {
+        step({{i + 3}, {2 * i + 1}});
+        step({{i + 4}});
+    }
+    step({{5, 6, 7}, {8}});
+    return unlike;
+}
+
+}  // namespace
+
+TEST_CASE("cuda model: kept passes have the bits of launches one by one") {
+    CHECK(unlike_kept("nano-q8_0", tests::small_shapes() ? 2 : 61, tests::small_shapes() ? 1 : 8) ==
+          0);
+    if (!tests::small_shapes()) {
+        CHECK(unlike_kept("tiny-q4_k_m", 2, 2) == 0);
+    }
 }
 
 TEST_CASE("cuda model: a card as small as --vram says refuses what does not fit on it") {

@@ -3,9 +3,11 @@
 #include <cmath>
 #include <fstream>
 #include <iterator>
+#include <memory>
 
 #include "kernels/cuda/products.h"
 #include "kernels/cuda/rows.h"
+#include "kernels/cuda/tiles.h"
 #include "kernels/quants/blocks.h"
 #include "kernels/quants/quants.h"
 #include "tests/kernels/backend_support.h"
@@ -100,10 +102,60 @@ ProductPart part_of(
     return part;
 }
 
+// Room for activations in bf16, where products are to go in tiles.
+class Packed {
+public:
+    Packed(Products& p, bool in_tiles) {
+        if (in_tiles) {
+            room_ = std::make_unique<simt::Buffer<uint16_t>>(
+                static_cast<size_t>(p.packed_rows() * kernels::cuda::packed_pitch(p.cols)));
+            p.packed = room_->get();
+        }
+    }
+
+private:
+    std::unique_ptr<simt::Buffer<uint16_t>> room_;
+};
+
+// Every head's rows by that head's weight, some columns of wider rows: the difference from double
+// loops.
+double head_products(DType type, int64_t tokens, int64_t heads, int64_t cols, bool in_tiles) {
+    Random random(17);
+    const int64_t rows = 48, wide = cols + 64;
+    const std::vector<uint8_t> weight = random_weights(type, heads * rows, cols, random);
+    const Floats x = random.normals(tokens * heads * wide);
+    const simt::Buffer<uint8_t> device_weight(weight);
+    const simt::Buffer<float> device_x(x), out(static_cast<size_t>(tokens * heads * rows));
+    Products p;
+    p.n_parts = 1;
+    p.parts[0] = part_of(device_weight, type, rows, cols, out.get());
+    p.cols = static_cast<int32_t>(cols);
+    p.x = {device_x.get(), heads * wide, wide, static_cast<int32_t>(heads)};
+    p.slots = SlotForm::heads;
+    p.n_heads = static_cast<int32_t>(heads);
+    p.n_slots = static_cast<int32_t>(tokens);
+    const Packed packed(p, in_tiles);
+    kernels::cuda::launch_products(type, p, nullptr);
+    const Floats weights = dequantized(type, weight, heads * rows, cols);
+    Doubles want;
+    for (int64_t r = 0; r < tokens * heads; r++) {
+        for (int64_t m = 0; m < rows; m++) {
+            double sum = 0;
+            for (int64_t c = 0; c < cols; c++) {
+                sum += double(x[static_cast<size_t>(r * wide + c)]) *
+                       weights[static_cast<size_t>((r % heads * rows + m) * cols + c)];
+            }
+            want.push_back(sum);
+        }
+    }
+    return nmse(out.download(), want);
+}
+
 // One launch of two weights over normed rows: the difference from double loops.
-double normed_products(DType type, int64_t tokens, int64_t cols) {
+double normed_products(
+    DType type, int64_t tokens, int64_t cols, bool in_tiles = false, int64_t rows_a = 37) {
     Random random(11);
-    const int64_t rows_a = 37, rows_b = 5;
+    const int64_t rows_b = 5;
     const std::vector<uint8_t> a = random_weights(type, rows_a, cols, random),
                                b = random_weights(type, rows_b, cols, random);
     const Floats x = random.normals(tokens * cols, 3), norm = random.normals(cols);
@@ -121,6 +173,7 @@ double normed_products(DType type, int64_t tokens, int64_t cols) {
     p.norm = device_norm.get();
     p.eps = 1e-5F;
     p.n_slots = static_cast<int32_t>(tokens);
+    const Packed packed(p, in_tiles);
     kernels::cuda::launch_products(type, p, nullptr);
     const Doubles h = rmsnorm(to_doubles(x), norm, 1e-5);
     const Doubles want_a = product(h, dequantized(type, a, rows_a, cols).data(), rows_a, cols);
@@ -130,12 +183,13 @@ double normed_products(DType type, int64_t tokens, int64_t cols) {
 
 // A routed block by hand: experts' gate, up and down for the pairs of a list. The worst of its
 // kernels, each against doubles on what it was given.
-double routed_products(DType type, int64_t tokens) {
+double routed_products(DType type, int64_t tokens, bool in_tiles = false) {
     Random random(5);
     const int64_t experts = 6, used = 2, dim = 256, width = 256, pairs = tokens * used;
     const Floats logits = random.normals(tokens * experts), bias = random.normals(experts, 0.1F);
     const simt::Buffer<float> device_logits(logits), device_bias(bias);
-    const int32_t most = kernels::most_items(pairs, experts);
+    const int32_t item = in_tiles ? kernels::kTileSlots : kernels::kTileTokens;
+    const int32_t most = kernels::most_items(pairs, experts, item);
     const simt::Buffer<int32_t> chosen(static_cast<size_t>(pairs)),
         order(static_cast<size_t>(pairs)), n_items(1);
     const simt::Buffer<float> weights(static_cast<size_t>(pairs));
@@ -149,6 +203,7 @@ double routed_products(DType type, int64_t tokens) {
     route.scale = 1.5F;
     route.chosen = chosen.get();
     route.weights = weights.get();
+    route.item_slots = item;
     route.items = items.get();
     route.n_items = n_items.get();
     route.pairs = order.get();
@@ -173,6 +228,9 @@ double routed_products(DType type, int64_t tokens) {
     p.n_items = n_items.get();
     p.pairs = order.get();
     p.pairs_a_row = used;
+    p.n_pairs = static_cast<int32_t>(pairs);
+    p.item_slots = item;
+    const Packed packed(p, in_tiles);
     kernels::cuda::launch_products(type, p, nullptr);
     Products q = p;
     q.n_parts = 1;
@@ -182,6 +240,7 @@ double routed_products(DType type, int64_t tokens) {
     q.x = {g.get(), width, 0, 1};
     q.up = {u.get(), width, 0, 1};
     q.pairs_a_row = 1;
+    const Packed packed_pairs(q, in_tiles);
     kernels::cuda::launch_products(type, q, nullptr);
     const simt::Buffer<float> sum(x);
     kernels::cuda::launch_combine({sum.get(), dim, 0, 1}, d.get(), weights.get(), nullptr,
@@ -283,7 +342,7 @@ TEST_CASE("cuda products: every element type, one to five rows, in every schedul
             INFO(tokens << " rows");
             CHECK(normed_products(type, tokens, 256) < 5e-4);
         }
-        for (const simt::cpu::Mode& mode : test_modes()) {
+        for (const auto& mode : test_modes()) {
             const WithMode with(mode);
             INFO(name(mode));
             CHECK(normed_products(type, 3, 512) < 5e-4);
@@ -291,12 +350,60 @@ TEST_CASE("cuda products: every element type, one to five rows, in every schedul
     }
 }
 
+TEST_CASE("cuda products: heads, and rows of every width in units, chunks and halves") {
+    for (const DType type : {DType::q4_k, DType::q6_k, DType::q5_0, DType::f32}) {
+        INFO(kernels::name(type));
+        CHECK(head_products(type, 3, 5, 256, false) < 5e-4);
+    }
+    CHECK(head_products(DType::q5_0, 5, 3, 192, false) < 5e-4);
+    for (const int64_t cols : {32, 96, 160, 2048, 2080, 5120}) {
+        INFO(cols << " columns");
+        CHECK(normed_products(DType::q8_0, 2, cols) < 5e-4);
+    }
+    for (const DType type : {DType::q4_k, DType::q6_k}) {
+        INFO(kernels::name(type));
+        CHECK(normed_products(type, 1, 2304) < 5e-4);
+        CHECK(normed_products(type, 3, 5120) < 5e-4);
+        CHECK(normed_products(type, 1, 256, false, 2500) < 5e-4);  // several steps a warp
+    }
+}
+
+TEST_CASE("cuda products: tiles of every element type, in every schedule") {
+    for (const DType type : kTypes) {
+        if (type == DType::i32) {
+            continue;
+        }
+        INFO(kernels::name(type));
+        CHECK(normed_products(type, 33, 256, true) < 1e-4);
+        if (!small_shapes() || type == DType::q4_k || type == DType::q6_k) {
+            CHECK(routed_products(type, 40, kernels::cuda::has_tiles(type)) < 1e-4);
+        }
+    }
+    for (const auto& mode : test_modes()) {
+        const WithMode with(mode);
+        INFO(name(mode));
+        CHECK(normed_products(DType::q4_k, 40, 512, true) < 1e-4);
+    }
+}
+
+TEST_CASE("cuda products: tiles of ragged counts, widths and heads") {
+    for (const int64_t tokens : {1, 32, 127, 129}) {
+        INFO(tokens << " tokens");
+        CHECK(normed_products(DType::q8_0, tokens, 96, true) < 1e-4);
+    }
+    CHECK(normed_products(DType::q4_0, 20, 32, true, 130) < 1e-4);
+    CHECK(normed_products(DType::q5_0, 70, 192, true, 251) < 1e-4);
+    CHECK(head_products(DType::q5_0, 33, 3, 192, true) < 1e-4);
+    CHECK(head_products(DType::q4_k, 33, 2, 512, true) < 1e-4);
+    CHECK(routed_products(DType::q6_k, 400, true) < 1e-4);  // experts of more than a tile
+}
+
 TEST_CASE("every combination: element types, tokens, schedules", "[.][slow]") {
     for (const DType type : kTypes) {
         if (type == DType::i32) {
             continue;
         }
-        for (const simt::cpu::Mode& mode : test_modes()) {
+        for (const auto& mode : test_modes()) {
             const WithMode with(mode);
             for (const int64_t tokens : {1, 2, 3, 4}) {
                 INFO(kernels::name(type) << ", " << tokens << " tokens, " << name(mode));
@@ -314,29 +421,41 @@ TEST_CASE("cuda products: routed experts of every element type") {
         }
         INFO(kernels::name(type));
         CHECK(routed_products(type, 1) < 5e-4);
-        if (!simt::cpu::checking() || type == DType::q4_k) {
+        if (!small_shapes() || type == DType::q4_k) {
             CHECK(routed_products(type, 7) < 5e-4);
         }
     }
-    for (const simt::cpu::Mode& mode : test_modes()) {
+    for (const auto& mode : test_modes()) {
         const WithMode with(mode);
         INFO(name(mode));
         CHECK(routed_products(DType::q4_k, 3) < 5e-4);
     }
 }
 
+#if !SIMT_GPU
+
 TEST_CASE("cuda products: every barrier is needed, and a missing one is caught") {
     simt::cpu::record_sites(true);
-    routed_products(DType::q4_k, 3);
-    normed_products(DType::q4_k, 2, 256);
+    const auto all_right = [] {
+        return routed_products(DType::q4_k, 3) < 5e-4 &&
+               normed_products(DType::q4_k, 2, 256, false, 200) < 5e-4 &&
+               normed_products(DType::q8_0, 2, 2400, false, 30) < 5e-4 &&
+               normed_products(DType::f32, 2, 256, false, 600) < 5e-4 &&
+               normed_products(DType::q5_k, 40, 512, true) < 5e-4;
+    };
+    REQUIRE(all_right());
     simt::cpu::record_sites(false);
     const std::vector<simt::cpu::Site> sites = simt::cpu::recorded_sites();
     CHECK(sites.size() >= 5);
     for (const simt::cpu::Site& site : sites) {
+        // Routing has a test of its own. What follows a row's last block in the sixteen bytes that
+        // are copied is not looked at.
+        if (site.file.ends_with("rows.cu") || site.fault == simt::cpu::Fault::ignore_zero_fill) {
+            continue;
+        }
         INFO("fault at " << site.file << ":" << site.line);
-        CHECK(fault_is_caught(site, [] {
-            return routed_products(DType::q4_k, 3) < 5e-4 &&
-                   normed_products(DType::q4_k, 2, 256) < 5e-4;
-        }));
+        CHECK(fault_is_caught(site, all_right));
     }
 }
+
+#endif  // !SIMT_GPU

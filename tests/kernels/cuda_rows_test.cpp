@@ -119,7 +119,7 @@ double rotate_and_store(
 
 // Routing of tokens over experts; false where a choice, a weight or the order of pairs is not what
 // plain loops give.
-bool routes(int tokens, int experts, int used, bool biased) {
+bool routes(int tokens, int experts, int used, bool biased, int most_slots = kernels::kTileTokens) {
     Random random(23);
     Floats logits = random.normals(int64_t{tokens} * experts, 2);
     Floats bias = random.normals(experts, 0.3F);
@@ -128,7 +128,7 @@ bool routes(int tokens, int experts, int used, bool biased) {
         bias[static_cast<size_t>(e)] = bias[static_cast<size_t>(e - 1)];
     }
     const int pairs = tokens * used;
-    const int32_t most = kernels::most_items(pairs, experts);
+    const int32_t most = kernels::most_items(pairs, experts, most_slots);
     const simt::Buffer<float> device_logits(logits), device_bias(bias),
         weights(static_cast<size_t>(pairs));
     const simt::Buffer<int32_t> chosen(static_cast<size_t>(pairs)), n_items(1),
@@ -143,6 +143,7 @@ bool routes(int tokens, int experts, int used, bool biased) {
     route.scale = 1.8F;
     route.chosen = chosen.get();
     route.weights = weights.get();
+    route.item_slots = most_slots;
     route.items = items.get();
     route.n_items = n_items.get();
     route.pairs = order.get();
@@ -183,7 +184,7 @@ bool routes(int tokens, int experts, int used, bool biased) {
     int32_t at = 0;
     for (int32_t i = 0; i < std::min(count, most) && right; i++) {
         const auto& item = list[static_cast<size_t>(i)];
-        right = item.begin == at && item.count >= 1 && item.count <= kernels::kTileTokens;
+        right = item.begin == at && item.count >= 1 && item.count <= most_slots;
         for (int32_t k = 0; k < item.count && right; k++, at++) {
             right = at < pairs &&
                     want[static_cast<size_t>(by_expert[static_cast<size_t>(at)])] == item.expert;
@@ -221,7 +222,7 @@ double combined(int tokens, int used, int cols, bool shared) {
 
 TEST_CASE("cuda rows: queries and K rows of every cache type, in every schedule") {
     for (const KType& type : kTypes) {
-        for (const simt::cpu::Mode& mode : test_modes()) {
+        for (const auto& mode : test_modes()) {
             const WithMode with(mode);
             INFO(kernels::name(type) << ", " << name(mode));
             CHECK(rotate_and_store(type, 20, 512, 64, {65, 4095}) < 5e-4);
@@ -236,7 +237,7 @@ TEST_CASE("cuda rows: queries and K rows of every cache type, in every schedule"
 
 TEST_CASE(
     "cuda rows: routing and the sum of experts, one to four tokens and more, in every schedule") {
-    for (const simt::cpu::Mode& mode : test_modes()) {
+    for (const auto& mode : test_modes()) {
         const WithMode with(mode);
         INFO(name(mode));
         for (const int tokens : {1, 2, 3, 4}) {
@@ -246,13 +247,17 @@ TEST_CASE(
             CHECK(combined(tokens, 4, 300, tokens % 2 == 0) < 5e-4);
         }
         CHECK(routes(37, 8, 2, true));
+        CHECK(routes(300, 5, 2, true, kernels::kTileSlots));
         CHECK(combined(2, 0, 64, true) < 5e-4);
     }
 }
 
+#if !SIMT_GPU
+
 TEST_CASE("cuda rows: every barrier is needed, and a missing one is caught") {
     const auto all_right = [] {
-        bool right = routes(3, 64, 4, true) && combined(2, 4, 300, true) < 5e-4;
+        bool right =
+            routes(3, 64, 4, true) && routes(40, 7, 4, true) && combined(2, 4, 300, true) < 5e-4;
         for (const KType& type : {KType(DType::f16), KType::q8_latent()}) {
             right = right && rotate_and_store(type, 20, 512, 64, {65, 4095}) < 5e-4;
         }
@@ -268,3 +273,5 @@ TEST_CASE("cuda rows: every barrier is needed, and a missing one is caught") {
         CHECK(fault_is_caught(site, all_right));
     }
 }
+
+#endif  // !SIMT_GPU

@@ -1,19 +1,57 @@
-// What the tests of CUDA kernels share: the modes to run in, and planted faults that must be
-// caught.
+// What the tests of CUDA kernels share. The comparisons run wherever the kernels do: on the CPU's
+// execution layer in every schedule, on a card once. Planted faults, schedules and counters exist
+// on that layer alone.
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
-#include "tests/support/child.h"
-#include "tests/support/simt_modes.h"
+#include "kernels/simt/simt.h"
+
+#if !SIMT_GPU
+#    include "tests/support/child.h"
+#    include "tests/support/simt_modes.h"
+#endif
 
 namespace tests {
+
+#if SIMT_GPU
+
+struct OnCard {};
+
+inline std::vector<OnCard> test_modes() {
+    return {OnCard{}};
+}
+
+inline std::string name(const OnCard&) {
+    return "on the card";
+}
+
+struct WithMode {
+    explicit WithMode(const OnCard&) {}
+    WithMode(const WithMode&) = delete;
+    ~WithMode() {}
+};
+
+// Small shapes must do: each access is looked at by a tool outside (compute-sanitizer).
+inline bool small_shapes() {
+    return std::getenv("KEYHOLE_SMALL_TESTS") != nullptr;
+}
+
+#else
 
 // All modes; in the checker build, whose verdict hangs on no schedule, two.
 inline std::vector<simt::cpu::Mode> test_modes() {
     const std::vector<simt::cpu::Mode> all = all_modes();
     return simt::cpu::checking() ? std::vector{all.at(0), all.at(7)} : all;
+}
+
+// Small shapes must do: the access checker looks at each load.
+inline bool small_shapes() {
+    return simt::cpu::checking();
 }
 
 // Is the fault noticed (a report, or `right` says no) in at least one mode?
@@ -32,5 +70,7 @@ inline bool fault_is_caught(const simt::cpu::Site& site, const std::function<boo
     }
     return false;
 }
+
+#endif
 
 }  // namespace tests

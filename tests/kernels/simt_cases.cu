@@ -388,6 +388,17 @@ __global__ void deep_stack(float* y) {
 }
 __global__ void nothing(float*) {}
 
+__global__ void waits_for_before(float*) {
+    simt::let_next_start();
+    simt::wait_for_before();
+}
+
+__global__ void some_wait_for_before(float*) {
+    if (threadIdx.x < 16) {
+        simt::wait_for_before();
+    }
+}
+
 using Bytes = simt::Buffer<float>;
 
 template <Bug bug>
@@ -405,9 +416,9 @@ bool victim_sums_right() {
 }
 
 template <class Kernel>
-bool runs(Kernel kernel, unsigned threads, size_t shared = 0) {
+bool runs(Kernel kernel, unsigned threads, size_t shared = 0, bool early = false) {
     const Bytes out(4);
-    simt::launch({1, threads, shared}, kernel, out.get());
+    simt::launch({1, threads, shared, nullptr, early}, kernel, out.get());
     return true;
 }
 
@@ -478,6 +489,7 @@ double layer_difference(const std::string& name) {
         {"cp.async", copy_difference},
         {"victim without a bug", [] { return victim_sums_right<Bug::none>() ? 0.0 : 1.0; }},
         {"warp tree", [] { return tree_sums_right<true>() ? 0.0 : 1.0; }},
+        {"early start", [] { return runs(waits_for_before, 32, 0, true) ? 0.0 : 1.0; }},
     };
     return cases.at(name)();
 }
@@ -514,6 +526,7 @@ bool bug_goes_unnoticed(const std::string& name) {
         {"barrier after exit", [] { return runs(barrier_after_exit, 32); }},
         {"deadlock", [] { return runs(half_waits_for_half, 64); }},
         {"too much shared", [] { return runs(nothing, 32, 101377); }},
+        {"early without a wait", [] { return runs(some_wait_for_before, 32, 0, true); }},
         {"deep stack", [] { return runs(deep_stack, 32); }},
     };
     return cases.at(name)();

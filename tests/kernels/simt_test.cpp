@@ -21,8 +21,8 @@ TEST_CASE("simt: words, fragments and copies mean what CUDA says, in every sched
             INFO(name);
             CHECK(tests::layer_difference(name) <= 4e-6);  // sums of 16 products of size 1 in float
         }
-        for (const char* name :
-             {"mma int8", "words", "cp.async", "victim without a bug", "warp tree"}) {
+        for (const char* name : {"mma int8", "words", "cp.async", "victim without a bug",
+                                 "warp tree", "early start"}) {
             INFO(name);
             CHECK(tests::layer_difference(name) == 0);
         }
@@ -59,6 +59,7 @@ const PlantedBug kBugs[] = {
     {"shuffle is no barrier", false, "race"},
     {"barrier after exit", true, "have left the kernel"},
     {"deadlock", true, "deadlock"},
+    {"early without a wait", true, "16 of 32 threads of a block never waited"},
     {"too much shared", true, "the device's limit is 101376"},
 #if !defined(__SANITIZE_ADDRESS__)
     {"deep stack", true, "stack overflow"},
