@@ -8,6 +8,7 @@ namespace kernels {
 std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     constexpr int64_t kFloat = 4;
     const int64_t tokens = s.n_tokens, pairs = tokens * s.n_used,
+                  absorbed = std::min(tokens, kAbsorbedTokens),
                   group = std::max<int64_t>(1, 40 / s.n_heads);
 
     // The most splits of a token, wherever it stands and whatever the card.
@@ -20,7 +21,7 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
     // group.
     const int64_t token_sums = s.n_heads * splits;
     const int64_t held =
-        std::min(tokens * token_sums,
+        std::min(absorbed * token_sums,
                  std::max(kPartBytes / (s.latent * 2), std::min(group, tokens) * token_sums));
 
     std::array<int64_t, kCardSlots> bytes{};
@@ -38,10 +39,17 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
         std::min(s.n_sequences, tokens) * ((s.context + kPageTokens - 1) / kPageTokens) * 8);
     set(CardSlot::groups, tokens * 20);
     set(CardSlot::table_rows, tokens * s.hidden * kFloat);
-    set(CardSlot::absorbed, tokens * s.n_heads * s.latent * kFloat);
+    set(CardSlot::absorbed, absorbed * s.n_heads * s.latent * kFloat);
     set(CardSlot::part, held * s.latent * 2);
     set(CardSlot::weight, held * 8);
-    set(CardSlot::mixed, tokens * s.n_heads * s.latent * kFloat);
+    set(CardSlot::mixed, absorbed * s.n_heads * s.latent * kFloat);
+    if (tokens > kAbsorbedTokens) {
+        const int64_t piece = std::min(kPieceTokens, s.context), row = s.nope + s.value;
+        set(CardSlot::head_weights, s.n_heads * row * s.latent * 2);
+        set(CardSlot::latents, piece * (s.latent + s.rotary) * 2);
+        set(CardSlot::keys_values, s.n_heads * piece * row * 2);
+        set(CardSlot::span_state, tokens * s.n_heads * 8);
+    }
     set(CardSlot::gate, std::max(tokens * s.dense_ff, pairs * s.expert_ff) * kFloat);
     set(CardSlot::up, std::max(tokens * s.dense_ff, pairs * s.expert_ff) * kFloat);
     set(CardSlot::down, pairs * s.hidden * kFloat);

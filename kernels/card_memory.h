@@ -34,6 +34,13 @@ inline int32_t most_items(int64_t pairs, int64_t experts, int64_t item = kTileTo
     return static_cast<int32_t>(pairs < full + experts ? pairs : full + experts);
 }
 
+// Spans of more query tokens than this are attended in the expanded form (cuda/mla_expand.h), and
+// the absorbed one holds so many tokens at a time. Up to here a token's bits do not depend on what
+// is beside it, as backend.h promises.
+inline constexpr int64_t kAbsorbedTokens = 512;
+// Cached tokens whose keys and values exist at a time.
+inline constexpr int64_t kPieceTokens = 4096;
+
 // Of splits' sums at a time: a chunk of 512 tokens over 200,000 would take a gigabyte.
 inline constexpr int64_t kPartBytes = int64_t{32} << 20;
 
@@ -42,7 +49,7 @@ inline constexpr int64_t kPartBytes = int64_t{32} << 20;
 // multiprocessors, at least two tiles each. A function of the position, so that a token's sums do
 // not depend on what else is in the pass; groups never hold two of its values.
 inline constexpr int32_t kMostSplits = 192;
-inline constexpr int32_t kWholeTokens = 256;    // up to these in one split
+inline constexpr int32_t kWholeTokens = 256;  // up to these in one split
 inline constexpr int32_t kLeastSplitTokens = 64;
 inline int32_t split_tokens_at(int32_t position, int32_t processors) {
     constexpr int32_t kTile = 32;
@@ -85,6 +92,10 @@ enum class CardSlot : uint8_t {
     part,
     weight,
     mixed,
+    head_weights,
+    latents,
+    keys_values,
+    span_state,
     gate,
     up,
     down,

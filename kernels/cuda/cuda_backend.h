@@ -14,7 +14,7 @@
 #include "kernels/backend.h"
 #include "kernels/card_memory.h"
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/mla.h"
+#include "kernels/cuda/mla_expand.h"
 
 namespace kernels::cuda {
 
@@ -99,6 +99,14 @@ private:
     BatchTables tables(const PagedBatch& batch, const KPages& pages);
     // Its query tokens as blocks of attention take them, likewise.
     Groups groups(const PagedBatch& batch, int64_t n_heads);
+    // mla_attend of one long span, whose pages begin at `table`.
+    void expand(const SequenceSpan& span,
+                int64_t seen,
+                int64_t table,
+                const Attend& work,
+                const TensorView& heads,
+                const TensorView& k_b,
+                const TensorView& v_b);
     // A pass of few tokens: what it works on goes to the device in one copy.
     void send_step(const PassInputs& inputs);
     // Products with the same input, in launches of one type each.

@@ -10,10 +10,9 @@ namespace kernels::cuda {
 struct QueryGroup {
     int32_t first_row = 0;  // of the pass
     int32_t n_tokens = 0;
-    int32_t position = 0;  // of the first; token i sees positions up to position + i
-    int32_t table = 0;     // into BatchTables::pages
-    int32_t split_tokens =
-        0;  // cached tokens a split takes, a multiple of 32: split_tokens_at()
+    int32_t position = 0;      // of the first; token i sees positions up to position + i
+    int32_t table = 0;         // into BatchTables::pages
+    int32_t split_tokens = 0;  // cached tokens a split takes, a multiple of 32: split_tokens_at()
 };
 
 struct Attend {
@@ -24,20 +23,19 @@ struct Attend {
     int32_t n_splits = 0;      // the most that a group of the launch has
     int32_t group_tokens = 0;  // the most query tokens of a group
     int32_t n_heads = 0;
-    Rows absorbed;  // [T, H, L]: k_b times the part of the query without rotary position; row t * H
-                    // + h
-    Rows q;         // [T, H, N+R]: its last R numbers
+    Rows q;            // [T, H, N+R]: its last R numbers; row t * H + h
     int32_t head = 0;  // N+R
     float scale = 1;   // of the scores, before the softmax
-    // The tokens whose splits part and weight hold: a long chunk goes in waves, so that they stay
-    // small.
+    // The tokens that absorbed, mixed, part and weight hold: a long chunk goes in waves, so that
+    // they stay small.
     int32_t first_token = 0;
     int32_t n_tokens = 0;
+    Rows absorbed;  // [n_tokens, H, L]: k_b times the part of the query without rotary position
     // Of splits, [n_tokens * H, n_splits]: normalised sums in f16 [.., L] and, base 2, (maximum,
     // sum of exponentials).
     uint16_t* part = nullptr;
     float2* weight = nullptr;
-    float* mixed = nullptr;  // [T, H, L]
+    float* mixed = nullptr;  // [n_tokens, H, L]
 };
 
 // The tensor-core kernel: L 512, R 64, rows of f16, bf16, q8_0, q4_0 or q8_latent; rows of queries

@@ -20,9 +20,10 @@ __global__ void __launch_bounds__(kThreads) mla_any_kernel(Attend w) {
     const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
     const int latent = w.rows.latent, rotary = w.rows.rotary, n = latent + rotary;
     const int32_t row = blockIdx.x, token = row / w.n_heads;
-    const TokenPlace place = w.batch.places[token];
+    const TokenPlace place = w.batch.places[w.first_token + token];
+    const float* turned = w.q.row(w.first_token * w.n_heads + row) + w.head - rotary;
     for (int i = t; i < n; i += kThreads) {
-        query[i] = i < latent ? w.absorbed.row(row)[i] : w.q.row(row)[w.head - rotary + i - latent];
+        query[i] = i < latent ? w.absorbed.row(row)[i] : turned[i - latent];
     }
     float out[kMost] = {}, largest = -INFINITY, sum = 0;
     for (int first = 0; first <= place.position; first += kTile) {

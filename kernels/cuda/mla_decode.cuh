@@ -191,7 +191,8 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
     for (int n = 0; n < kN; n++) {
         const Column c = column_of(w, group, n * 8 + g);
         const int32_t row = group.first_row * w.n_heads + (c.real ? n * 8 + g : 0);
-        const float* latent = w.absorbed.row(row) + slice * 128 + 2 * q4;
+        const float* latent =
+            w.absorbed.row(row - w.first_token * w.n_heads) + slice * 128 + 2 * q4;
         const float* rotary = w.q.row(row) + w.head - kRotary + slice * 16 + 2 * q4;
         SIMT_UNROLL
         for (int step = 0; step < kSteps; step++) {
@@ -358,8 +359,7 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
             const float factor = s.scores[0][c][0];
             const int at = warp * 64 + g;
             if (whole) {
-                float* to = w.mixed +
-                            (static_cast<int64_t>(group.first_row) * w.n_heads + c) * kLatent + at;
+                float* to = w.mixed + (first_column + c) * kLatent + at;
                 SIMT_UNROLL
                 for (int m = 0; m < 4; m++) {
                     to[m * 16] = out[m][n][side] * factor;
@@ -380,7 +380,8 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
 constexpr int kMergeWarps = 8;
 
 // grid (T * H): the splits of a row, weighted by their share of the exponentials; warp w takes
-// splits w, w + 8, ... and the warps' sums are added in order. A row without weights is there whole.
+// splits w, w + 8, ... and the warps' sums are added in order. A row without weights is there
+// whole.
 static __global__ void __launch_bounds__(kMergeWarps * 32) mla_merge_kernel(Attend w) {
     SIMT_SHARED(float, sums, [kMergeWarps][kLatent]);
     SIMT_SHARED(float, totals, [kMergeWarps]);
@@ -446,7 +447,7 @@ static __global__ void __launch_bounds__(kMergeWarps * 32) mla_merge_kernel(Atte
         for (int i = 0; i < kMergeWarps; i++) {
             sum += sums[i][k];
         }
-        w.mixed[(static_cast<int64_t>(w.first_token) * w.n_heads + row) * kLatent + k] = sum / all;
+        w.mixed[row * kLatent + k] = sum / all;
     }
 }
 

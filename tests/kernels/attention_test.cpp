@@ -295,9 +295,18 @@ constexpr KType kCacheTypes[] = {DType::f32,  DType::f16,  DType::bf16,
 // of their terms' size (some 10), so weights by 1e-5 and results by 2e-5 at most. With k_b or v_b
 // in blocks, queries and latents are rounded to 1/127 of the largest of 32 (as in
 // product_tolerance): results are off by that, and scores by 0.014 of their deviation of 3.
-Tolerance attention_tolerance(DType weight) {
+//
+// A card takes rows of 512 + 64 to its tensor cores, whose numbers are halves: queries and weights
+// are off by 2^-11, scores of deviation 3 (24 where they are sharp) by 3e-4 of that, four times it
+// at the worst: weights by 0.03. Between two positions of equal weight that moves a result by
+// 0.03 / 4 of their distance of up to 6; mostly it is a thousandth.
+Tolerance attention_tolerance(const Backend& backend, const Shape& shape, DType weight) {
     const bool exact = weight == DType::f32 || weight == DType::f16 || weight == DType::bf16;
-    return exact ? Tolerance{4e-5, 4e-5, 0.9999999} : Tolerance{0.2, 0, 0.998};
+    if (!exact) {
+        return {0.2, 0, 0.998};
+    }
+    const bool halves = backend.description().starts_with("CUDA") && shape.latent == 512;
+    return halves ? Tolerance{0.04, 0, 0.99999} : Tolerance{4e-5, 4e-5, 0.9999999};
 }
 
 }  // namespace
@@ -346,7 +355,7 @@ TEST_CASE(
                 }
                 const Floats& want = definition(sequences, shape, k_b.values, v_b.values);
                 const Floats got = attend(*backend, shape, cache, k_b, v_b, all);
-                REQUIRE(difference(got, want, attention_tolerance(weight),
+                REQUIRE(difference(got, want, attention_tolerance(*backend, shape, weight),
                                    shape.heads * shape.value) == "");
 
                 // Each alone, with a table of exactly its length, has the bits it had among the
@@ -443,7 +452,7 @@ TEST_CASE("mla_attend: long chunks (expanded form) equal the definition and the 
                 REQUIRE(same_bits(std::span(got).first(skip), alone));
                 REQUIRE(same_bits(std::span(got).last(skip), alone));
                 const auto expanded = std::span(got).subspan(skip, want.size());
-                REQUIRE(difference(expanded, want, attention_tolerance(DType::f32),
+                REQUIRE(difference(expanded, want, attention_tolerance(*backend, shape, DType::f32),
                                    shape.heads * shape.value) == "");
                 Floats absorbed;
                 for (int64_t begin = 0; begin < tokens; begin += 512) {
@@ -452,7 +461,8 @@ TEST_CASE("mla_attend: long chunks (expanded form) equal the definition and the 
                     const Floats heads = attend(*backend, shape, cache, k_b, v_b, {&p});
                     absorbed.insert(absorbed.end(), heads.begin(), heads.end());
                 }
-                REQUIRE(difference(expanded, absorbed, attention_tolerance(DType::f32)) == "");
+                REQUIRE(difference(expanded, absorbed,
+                                   attention_tolerance(*backend, shape, DType::f32)) == "");
             }
         }
     }

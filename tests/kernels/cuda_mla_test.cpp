@@ -194,6 +194,9 @@ Result attend(const Case& c, uint32_t seed = 3) {
         work.n_groups = static_cast<int32_t>(end - first);
         work.first_token = groups[first].first_row;
         work.n_tokens = groups[end - 1].first_row + groups[end - 1].n_tokens - work.first_token;
+        const int64_t before_wave = int64_t{work.first_token} * c.heads * kLatent;
+        work.absorbed.data = device_absorbed.get() + before_wave;
+        work.mixed = mixed.get() + before_wave;
         kernels::cuda::launch_mla_decode(work, nullptr);
         kernels::cuda::launch_mla_merge(work, nullptr);
     }

@@ -1,0 +1,259 @@
+// Attention of long spans in the expanded form against double loops: every row type and kinds of
+// weights, awkward lengths, several pieces, shuffled pages whose unused rows are NaN; in every
+// schedule.
+#include <numeric>
+
+#include "kernels/cuda/mla_expand.h"
+#include "kernels/k_row.h"
+#include "tests/kernels/backend_support.h"
+#include "tests/kernels/cuda_support.h"
+
+using namespace tests;
+using kernels::KType;
+using kernels::cuda::Expand;
+
+namespace {
+
+constexpr int kLatent = 512, kRotary = 64, kNope = 192, kValue = 256;
+constexpr int kRow = kLatent + kRotary, kHead = kNope + kRotary;
+
+struct Case {
+    KType type = DType::f16;
+    int heads = 1;
+    int cached = 0, queries = 1;
+    int piece = 4096;  // cached tokens at a time
+    DType k_b = DType::f16, v_b = DType::f16;
+    float size = 1;  // of the first tokens' rows
+};
+
+double nmse(const Floats& got, const Doubles& want) {
+    double error = 0, size = 0;
+    for (size_t i = 0; i < want.size(); i++) {
+        error += (got[i] - want[i]) * (got[i] - want[i]);
+        size += want[i] * want[i];
+    }
+    return error / size;
+}
+
+// Heads of all queries by the definition.
+Doubles defined(const Case& c,
+                const Floats& rows,
+                const Floats& q,
+                const Floats& k_b,
+                const Floats& v_b,
+                float scale) {
+    const int length = c.cached + c.queries;
+    Doubles want(static_cast<size_t>(c.queries * c.heads * kValue));
+    for (int h = 0; h < c.heads; h++) {
+        Doubles keys(static_cast<size_t>(length * kNope)),
+            values(static_cast<size_t>(length * kValue));
+        for (int p = 0; p < length; p++) {
+            const float* z = rows.data() + p * kRow;
+            double* key = keys.data() + p * kNope;
+            for (int l = 0; l < kLatent; l++) {
+                const float* weights = k_b.data() + (h * kLatent + l) * kNope;
+                for (int n = 0; n < kNope; n++)
+                    key[n] += double(weights[n]) * z[l];
+            }
+            for (int v = 0; v < kValue; v++) {
+                const float* weights = v_b.data() + (h * kValue + v) * kLatent;
+                double sum = 0;
+                for (int l = 0; l < kLatent; l++)
+                    sum += double(weights[l]) * z[l];
+                values[static_cast<size_t>(p * kValue + v)] = sum;
+            }
+        }
+        for (int t = 0; t < c.queries; t++) {
+            const float* query = q.data() + (t * c.heads + h) * kHead;
+            const int seen = c.cached + t + 1;
+            Doubles score(static_cast<size_t>(seen));
+            double largest = -1e300, total = 0;
+            for (int p = 0; p < seen; p++) {
+                double s = 0;
+                for (int n = 0; n < kNope; n++)
+                    s += query[n] * keys[static_cast<size_t>(p * kNope + n)];
+                for (int r = 0; r < kRotary; r++)
+                    s += double(query[kNope + r]) *
+                         rows[static_cast<size_t>(p * kRow + kLatent + r)];
+                score[static_cast<size_t>(p)] = s * scale;
+                largest = std::max(largest, s * scale);
+            }
+            double* to = want.data() + (t * c.heads + h) * kValue;
+            for (int p = 0; p < seen; p++) {
+                const double weight = std::exp(score[static_cast<size_t>(p)] - largest);
+                total += weight;
+                for (int v = 0; v < kValue; v++)
+                    to[v] += weight * values[static_cast<size_t>(p * kValue + v)];
+            }
+            for (int v = 0; v < kValue; v++)
+                to[v] /= total;
+        }
+    }
+    return want;
+}
+
+struct Result {
+    Floats heads;
+    double nmse = 0;
+};
+
+Result attend(const Case& c) {
+    Random random(7);
+    const int length = c.cached + c.queries, n_pages = (length + 63) / 64;
+    const int64_t row_bytes = kernels::k_row_bytes(c.type, kLatent, kRotary), before = 96;
+    const int64_t stride = (before + 64 * row_bytes + 255) / 256 * 256;
+    std::vector<int> order(static_cast<size_t>(n_pages + 1));
+    std::iota(order.begin(), order.end(), 0);
+    random.shuffle(order);
+    std::vector<uint8_t> memory(static_cast<size_t>((n_pages + 1) * stride), 0xFF);
+    simt::Buffer<uint8_t> cache(memory.size());
+    std::vector<std::byte*> pages;
+    for (int i = 0; i < n_pages; i++)
+        pages.push_back(reinterpret_cast<std::byte*>(cache.get()) +
+                        order[static_cast<size_t>(i)] * stride);
+    Floats rows;
+    for (int p = 0; p < length; p++) {
+        const Floats row = random.normals(kRow, p < 5 ? c.size : 1.0F);
+        auto* packed_row = reinterpret_cast<std::byte*>(
+            memory.data() + order[static_cast<size_t>(p / 64)] * stride + before +
+            p % 64 * row_bytes);
+        kernels::pack_k_row(c.type, row.data(), kLatent, kRotary, packed_row);
+        rows.resize(rows.size() + kRow);
+        kernels::unpack_k_row(c.type, packed_row, kLatent, kRotary,
+                              rows.data() + rows.size() - kRow);
+    }
+    cache.upload(memory);
+    const Floats q = random.normals(int64_t{c.queries} * c.heads * kHead);
+    const auto [k_bytes, k_b] =
+        packed(c.k_b, random.normals(int64_t{c.heads} * kLatent * kNope, 0.06F), kNope);
+    const auto [v_bytes, v_b] =
+        packed(c.v_b, random.normals(int64_t{c.heads} * kValue * kLatent, 0.04F), kLatent);
+    const float scale = 1 / std::sqrt(256.0F);
+
+    Expand e;
+    const kernels::LatentRow parts(kLatent, kRotary);
+    e.rows = {before,
+              row_bytes,
+              c.type.dtype,
+              kLatent,
+              kRotary,
+              c.type.int8_latent,
+              static_cast<int32_t>(parts.rotary_at),
+              static_cast<int32_t>(parts.scales_at)};
+    e.n_heads = c.heads;
+    e.n_tokens = c.queries;
+    e.position = c.cached;
+    e.scale = scale;
+    e.piece_tokens = std::min(c.piece, length);
+    const simt::Buffer<std::byte*> device_pages(pages);
+    const simt::Buffer<std::byte> device_k(k_bytes), device_v(v_bytes);
+    const simt::Buffer<float> device_q(q);
+    const size_t tokens = static_cast<size_t>(c.queries), heads = static_cast<size_t>(c.heads),
+                 piece = static_cast<size_t>(e.piece_tokens);
+    const simt::Buffer<float> out(tokens * heads * kValue);
+    const simt::Buffer<uint16_t> weights(heads * (kNope + kValue) * kLatent);
+    const simt::Buffer<uint16_t> latents(piece * kRow);
+    const simt::Buffer<uint16_t> keys_values(heads * piece * (kNope + kValue));
+    const simt::Buffer<float2> state(tokens * heads);
+    e.pages = device_pages.get();
+    const int64_t k_row = kernels::row_bytes(c.k_b, kNope),
+                  v_row = kernels::row_bytes(c.v_b, kLatent);
+    e.k_b = {device_k.get(), c.k_b, k_row, k_row * kLatent};
+    e.v_b = {device_v.get(), c.v_b, v_row, v_row * kValue};
+    e.q = {device_q.get(), kHead, 0, 1};
+    e.out = {out.get(), kValue, 0, 1};
+    e.weights = weights.get();
+    e.latents = latents.get();
+    e.keys_values = keys_values.get();
+    e.state = state.get();
+    kernels::cuda::launch_expand_weights(e, nullptr);
+    for (e.first = 0; e.first < length; e.first += e.piece_tokens) {
+        e.count = std::min(e.piece_tokens, length - e.first);
+        kernels::cuda::launch_unpack_rows(e, nullptr);
+        kernels::cuda::launch_project(e, nullptr);
+        kernels::cuda::launch_prefill(e, nullptr);
+    }
+    Result result{out.download(), 0};
+    result.nmse = nmse(result.heads, defined(c, rows, q, k_b, v_b, scale));
+    return result;
+}
+
+constexpr KType kTypes[] = {DType::f16, DType::bf16, DType::q8_0, DType::q4_0, KType::q8_latent()};
+
+}  // namespace
+
+TEST_CASE("mla prefill: every row type equals double loops, in every schedule") {
+    for (const KType& type : kTypes) {
+        for (const auto& mode : test_modes()) {
+            const WithMode with(mode);
+            INFO(kernels::name(type) << ", " << name(mode));
+            CHECK(attend({type, 1, 63, 20}).nmse < 5e-4);
+        }
+    }
+}
+
+TEST_CASE("mla prefill: lengths, pieces, heads, and a running maximum that must be kept") {
+    CHECK(attend({DType::f16, 1, 0, 1}).nmse < 5e-4);
+    CHECK(attend({DType::f16, 2, 1, 33, 32}).nmse < 5e-4);
+    if (small_shapes()) {
+        return;
+    }
+    CHECK(attend({DType::f16, 1, 0, 300}).nmse < 5e-4);                // three blocks of queries
+    CHECK(attend({KType::q8_latent(), 3, 65, 130, 128}).nmse < 5e-4);  // pieces that cut blocks
+    CHECK(attend({DType::f16, 5, 64, 64, 64}).nmse < 5e-4);
+    CHECK(attend({DType::f16, 1, 700, 20, 512}).nmse < 5e-4);
+    CHECK(attend({DType::f16, 1, 100, 40, 64, DType::f16, DType::f16, 30}).nmse < 5e-4);
+}
+
+TEST_CASE("mla prefill: weights of every type") {
+    if (small_shapes()) {
+        return;
+    }
+#define KERNELS_X(type, ...)                                                              \
+    if (DType::type != DType::i32) {                                                      \
+        const bool short_rows = kernels::info(DType::type).block_elements <= 64;          \
+        INFO(kernels::name(DType::type));                                                 \
+        CHECK(attend({DType::f16, 1, 10, 7, 4096, short_rows ? DType::type : DType::q8_0, \
+                      DType::type})                                                       \
+                  .nmse < 5e-4);                                                          \
+    }
+    KERNELS_DTYPES(KERNELS_X)
+#undef KERNELS_X
+}
+
+TEST_CASE("mla prefill: the same bits in every schedule") {
+    const Case c{DType::f16, 1, 100, 30, 64};
+    const Floats first = attend(c).heads;
+    for (const auto& mode : test_modes()) {
+        const WithMode with(mode);
+        INFO(name(mode));
+        CHECK(same_bits(attend(c).heads, first));
+    }
+}
+
+#if !SIMT_GPU
+
+TEST_CASE("mla prefill: shared memory is read without bank conflicts") {
+    simt::cpu::reset_counters();
+    attend({DType::f16, 1, 100, 30, 64});
+    const simt::cpu::Counters counted = simt::cpu::counters();
+    CHECK(counted.ldmatrix_wavefronts == counted.ldmatrix_matrices);
+    CHECK(counted.launches == 2 + 3 * 3);
+}
+
+TEST_CASE("mla prefill: every barrier, wait, zero fill and fragment order is needed, and caught") {
+    // One piece of its length: what lies past the end is another's memory.
+    const Case c{DType::f16, 1, 130, 20};
+    simt::cpu::record_sites(true);
+    attend(c);
+    simt::cpu::record_sites(false);
+    const std::vector<simt::cpu::Site> sites = simt::cpu::recorded_sites();
+    CHECK(sites.size() >= 10);
+    for (const simt::cpu::Site& site : sites) {
+        INFO("fault " << static_cast<int>(site.fault) << " in " << site.file << ", line "
+                      << site.line);
+        CHECK(fault_is_caught(site, [&] { return attend(c).nmse < 5e-4; }));
+    }
+}
+
+#endif  // !SIMT_GPU
