@@ -178,6 +178,7 @@ bool is_secret_value(std::string_view value, int weight, bool plain) {
     if (first == '$' || first == '{' || path || (first == '%' && value.ends_with('%')) ||
         (kOfCode.find(first) != std::string_view::npos && !wild) ||
         value.find("://") != std::string_view::npos ||
+        value.find("\\x") != std::string_view::npos ||  // bytes spelled out: a test's
         value.find_first_of(" \t\n") != std::string_view::npos ||
         (value.find_first_of("(){}[]<>") != std::string_view::npos && !wild) ||
         value.find("::") != std::string_view::npos || value.find("->") != std::string_view::npos) {
