@@ -152,12 +152,15 @@ private:
         };
         if (result_.source.files.empty()) {
             // The walk itself runs here; the rows so far are shown when it takes long.
-            Walk walk = walk_folder(result_.source.root, &progress_.cancel, [&](auto found) {
-                take(found);
-                if (Clock::now() - published_ > kPublishEvery) {
-                    publish();
-                }
-            });
+            Walk walk = walk_folder(
+                result_.source.root, &progress_.cancel,
+                [&](auto found) {
+                    take(found);
+                    if (Clock::now() - published_ > kPublishEvery) {
+                        publish();
+                    }
+                },
+                options_.max_files);
             result_.note = walk.stopped;
         } else {
             std::vector<WalkedFile> files;

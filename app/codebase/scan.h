@@ -96,6 +96,7 @@ struct ScanOptions {
     Wrapper wrapper;
     SecretPolicy secrets = SecretPolicy::mask;
     std::filesystem::path cache;    // folder of the counts; empty: none
+    int64_t max_files = 1'000'000;  // a walk that finds more stops, and the note says so
     int threads = 0;                // 0: all cores
     bool yields = false;            // gives way to whatever else runs on the machine
     std::function<void()> on_news;  // from a worker, when a snapshot was published

@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <cctype>
-#include <cmath>
+#include <cstdint>
+
+#include "app/codebase/key_blocks.h"
+#include "app/codebase/key_formats.h"
+#include "app/codebase/secret_values.h"
 
 namespace app::codebase {
 namespace {
@@ -26,187 +31,15 @@ bool is_key_byte(char c) {
     return kKeyByte[static_cast<unsigned char>(c)];
 }
 
-enum class Alphabet { hex, upper, alnum, word, url, path };  // url: word and '-'; path: and '/'
-
-bool in_alphabet(char c, Alphabet alphabet) {
-    const bool digit = c >= '0' && c <= '9';
-    switch (alphabet) {
-        case Alphabet::hex:
-            return digit || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-        case Alphabet::upper:
-            return digit || (c >= 'A' && c <= 'Z');
-        case Alphabet::alnum:
-            return is_alnum(c);
-        case Alphabet::word:
-            return is_alnum(c) || c == '_';
-        case Alphabet::url:
-            return is_alnum(c) || c == '_' || c == '-';
-        case Alphabet::path:
-            return is_alnum(c) || c == '_' || c == '-' || c == '/';
-    }
-    return false;
-}
-
-struct Format {
-    std::string_view prefix;
-    Alphabet alphabet;
-    size_t least, most;  // characters behind the prefix
-    std::string_view kind;
-    bool needs_digit = true;
-};
-
-constexpr size_t kAny = 4096;
-constexpr Format kFormats[] = {
-    {"AKIA", Alphabet::upper, 16, 16, "AWS key", false},
-    {"ASIA", Alphabet::upper, 16, 16, "AWS key", false},
-    {"ABIA", Alphabet::upper, 16, 16, "AWS key"},
-    {"ACCA", Alphabet::upper, 16, 16, "AWS key"},
-    {"ghp_", Alphabet::alnum, 30, kAny, "GitHub token"},
-    {"gho_", Alphabet::alnum, 30, kAny, "GitHub token"},
-    {"ghu_", Alphabet::alnum, 30, kAny, "GitHub token"},
-    {"ghs_", Alphabet::alnum, 30, kAny, "GitHub token"},
-    {"ghr_", Alphabet::alnum, 30, kAny, "GitHub token"},
-    {"github_pat_", Alphabet::word, 22, kAny, "GitHub token"},
-    {"glpat-", Alphabet::url, 20, kAny, "GitLab token"},
-    {"gldt-", Alphabet::url, 20, kAny, "GitLab token"},
-    {"glptt-", Alphabet::url, 20, kAny, "GitLab token"},
-    {"glrt-", Alphabet::url, 20, kAny, "GitLab token"},
-    {"xoxb-", Alphabet::url, 20, kAny, "Slack token"},
-    {"xoxa-", Alphabet::url, 20, kAny, "Slack token"},
-    {"xoxp-", Alphabet::url, 20, kAny, "Slack token"},
-    {"xoxr-", Alphabet::url, 20, kAny, "Slack token"},
-    {"xoxs-", Alphabet::url, 20, kAny, "Slack token"},
-    {"xoxe-", Alphabet::url, 20, kAny, "Slack token"},
-    {"xoxe.xox", Alphabet::url, 20, kAny, "Slack token"},
-    {"xapp-", Alphabet::url, 20, kAny, "Slack token"},
-    {"sk-ant-", Alphabet::url, 20, kAny, "Anthropic key"},
-    {"sk-proj-", Alphabet::url, 20, kAny, "OpenAI key"},
-    {"sk-svcacct-", Alphabet::url, 20, kAny, "OpenAI key"},
-    {"sk-admin-", Alphabet::url, 20, kAny, "OpenAI key"},
-    {"sk-or-v1-", Alphabet::hex, 32, kAny, "OpenRouter key"},
-    {"sk-", Alphabet::alnum, 32, kAny, "API key"},
-    {"AIza", Alphabet::url, 35, 35, "Google key"},
-    {"GOCSPX-", Alphabet::url, 20, kAny, "Google secret"},
-    {"ya29.", Alphabet::url, 20, kAny, "Google token"},
-    {"sk_live_", Alphabet::alnum, 16, kAny, "Stripe key"},
-    {"sk_test_", Alphabet::alnum, 16, kAny, "Stripe key"},
-    {"rk_live_", Alphabet::alnum, 16, kAny, "Stripe key"},
-    {"rk_test_", Alphabet::alnum, 16, kAny, "Stripe key"},
-    {"whsec_", Alphabet::alnum, 24, kAny, "webhook secret"},
-    {"npm_", Alphabet::alnum, 36, kAny, "npm token"},
-    {"pypi-", Alphabet::url, 50, kAny, "PyPI token"},
-    {"rubygems_", Alphabet::hex, 40, kAny, "RubyGems key"},
-    {"dckr_pat_", Alphabet::url, 20, kAny, "Docker token"},
-    {"hf_", Alphabet::alnum, 30, kAny, "Hugging Face token", false},
-    {"shpat_", Alphabet::hex, 32, kAny, "Shopify token"},
-    {"shpca_", Alphabet::hex, 32, kAny, "Shopify token"},
-    {"shppa_", Alphabet::hex, 32, kAny, "Shopify token"},
-    {"shpss_", Alphabet::hex, 32, kAny, "Shopify token"},
-    {"dop_v1_", Alphabet::hex, 40, kAny, "DigitalOcean token"},
-    {"doo_v1_", Alphabet::hex, 40, kAny, "DigitalOcean token"},
-    {"dor_v1_", Alphabet::hex, 40, kAny, "DigitalOcean token"},
-    {"NRAK-", Alphabet::upper, 27, 27, "New Relic key"},
-    {"dapi", Alphabet::hex, 32, 34, "Databricks token"},
-    {"lin_api_", Alphabet::alnum, 30, kAny, "Linear key"},
-    {"ntn_", Alphabet::alnum, 30, kAny, "Notion token"},
-    {"figd_", Alphabet::url, 30, kAny, "Figma token"},
-    {"hvs.", Alphabet::url, 24, kAny, "Vault token"},
-    {"hvb.", Alphabet::url, 24, kAny, "Vault token"},
-    {"pscale_tkn_", Alphabet::url, 30, kAny, "PlanetScale token"},
-    {"pscale_pw_", Alphabet::url, 30, kAny, "PlanetScale password"},
-    {"AGE-SECRET-KEY-1", Alphabet::upper, 50, kAny, "age key"},
-    {"sq0csp-", Alphabet::url, 40, kAny, "Square secret"},
-    {"sq0atp-", Alphabet::url, 20, kAny, "Square token"},
-    {"gsk_", Alphabet::alnum, 40, kAny, "Groq key"},
-    {"xai-", Alphabet::alnum, 60, kAny, "xAI key"},
-    {"r8_", Alphabet::alnum, 36, kAny, "Replicate token"},
-    {"pplx-", Alphabet::alnum, 40, kAny, "Perplexity key"},
-    {"PMAK-", Alphabet::url, 40, kAny, "Postman key"},
-    {"sntrys_", Alphabet::word, 40, kAny, "Sentry token"},
-    {"glsa_", Alphabet::word, 30, kAny, "Grafana token"},
-    {"glc_", Alphabet::word, 30, kAny, "Grafana token"},
-    {"ATATT3", Alphabet::url, 60, kAny, "Atlassian token"},
-    {"ATBB", Alphabet::alnum, 28, kAny, "Bitbucket token"},
-    {"tskey-", Alphabet::url, 20, kAny, "Tailscale key"},
-    {"sbp_", Alphabet::hex, 40, kAny, "Supabase token"},
-    {"CFPAT-", Alphabet::url, 40, kAny, "Contentful token"},
-    {"EAACEdEose0cBA", Alphabet::alnum, 20, kAny, "Facebook token"},
-    {"key-", Alphabet::hex, 32, 32, "Mailgun key"},
-    {"SK", Alphabet::hex, 32, 32, "Twilio key"},
-    {"secret_", Alphabet::alnum, 43, 43, "Notion token"},
-    {"dt0c01.", Alphabet::alnum, 24, kAny, "Dynatrace token"},
-    {"eyJ", Alphabet::url, 10, kAny, "JSON web token"},
-    {"SG.", Alphabet::url, 16, kAny, "SendGrid key"},
-    {"EAA", Alphabet::alnum, 80, kAny, "Facebook token"},
-    {"hooks.slack.com/services/", Alphabet::path, 30, kAny, "Slack webhook"},
-    {"discord.com/api/webhooks/", Alphabet::path, 40, kAny, "Discord webhook"},
-    {"discordapp.com/api/webhooks/", Alphabet::path, 40, kAny, "Discord webhook"},
-};
-
-// Which bytes any format begins with, and the formats in the order of the table by first byte.
-struct FormatIndex {
-    std::array<std::vector<const Format*>, 256> by_first;
-    FormatIndex() {
-        for (const Format& format : kFormats) {
-            by_first[static_cast<unsigned char>(format.prefix[0])].push_back(&format);
-        }
-    }
-};
-
-double entropy(std::string_view text) {
-    std::array<int, 256> counts{};
-    for (const char c : text) {
-        counts[static_cast<unsigned char>(c)]++;
-    }
-    double bits = 0;
-    for (const int count : counts) {
-        if (count > 0) {
-            const double p = static_cast<double>(count) / static_cast<double>(text.size());
-            bits -= p * std::log2(p);
-        }
-    }
-    return bits;
-}
-
-bool has_digit(std::string_view text) {
-    return std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return out;
-}
-
-// Words that stand where a secret would: documentation, templates, tests that say so.
-bool is_placeholder(std::string_view value) {
-    const std::string low = lower(value);
-    static constexpr std::array<std::string_view, 24> kParts = {
-        "your",    "example", "placeholder", "changeme", "change_me", "change-me",
-        "xxxx",    "****",    "....",        "<",        "${",        "{{",
-        "%(",      "$(",      "dummy",       "insert",   "replace",   "redacted",
-        "secret:", "fixme",   "fake",        "sample",   "0000000",   "1234567890abcdef"};
-    return std::any_of(kParts.begin(), kParts.end(),
-                       [&](std::string_view part) { return low.find(part) != std::string::npos; });
-}
-
-int classes_of(std::string_view value) {
-    bool small = false, big = false, digit = false, other = false;
-    for (const char c : value) {
-        small = small || (c >= 'a' && c <= 'z');
-        big = big || (c >= 'A' && c <= 'Z');
-        digit = digit || (c >= '0' && c <= '9');
-        other = other || !is_alnum(c);
-    }
-    return static_cast<int>(small) + static_cast<int>(big) + static_cast<int>(digit) +
-           static_cast<int>(other);
-}
-
 class Finder {
 public:
     Finder(std::string_view text, std::string_view path) : text_(text) {
         const std::string low = lower(path.substr(path.rfind('/') + 1));
+        const std::string_view stem = std::string_view(low).substr(0, low.rfind('.'));
+        one_value_ = weight_of(stem.empty() ? std::string_view(low) : stem);
+        if (low.ends_with(".key") || low.ends_with(".secret") || low.ends_with(".token")) {
+            one_value_ = std::max(one_value_, 1);
+        }
         static constexpr std::array<std::string_view, 19> kConfig = {
             ".env",         ".yml",  ".yaml",   ".ini",    ".toml",   ".conf",   ".cfg",
             ".properties",  ".json", ".tfvars", ".npmrc",  ".cnf",    ".config", ".envrc",
@@ -218,7 +51,8 @@ public:
     }
 
     std::vector<Secret> run() {
-        private_keys();
+        found_ = find_key_blocks(text_);
+        whole_file();
         scan();
         std::sort(found_.begin(), found_.end(), [](const Secret& a, const Secret& b) {
             return a.begin != b.begin ? a.begin < b.begin : a.end > b.end;
@@ -237,78 +71,80 @@ private:
         found_.push_back({begin, end, kind});
     }
 
-    // The body between the BEGIN and END lines; also on one line with \n spelled out, as in JSON.
-    void private_keys() {
-        constexpr std::string_view kBegin = "-----BEGIN ", kEnd = "-----END ";
-        for (size_t at = text_.find(kBegin); at != std::string_view::npos;
-             at = text_.find(kBegin, at + 1)) {
-            const size_t name_end = text_.find("-----", at + kBegin.size());
-            if (name_end == std::string_view::npos || name_end - at > 64) {
-                continue;
-            }
-            const std::string_view name =
-                text_.substr(at + kBegin.size(), name_end - at - kBegin.size());
-            if (name.find("PRIVATE KEY") == std::string_view::npos) {
-                continue;
-            }
-            const size_t begin = name_end + 5;
-            size_t end = text_.find(kEnd, begin);
-            const bool closed = end != std::string_view::npos;
-            end = closed ? end : text_.size();
-            const std::string_view body = text_.substr(begin, end - begin);
-            const auto letters = std::count_if(body.begin(), body.end(), [](char c) {
-                return is_alnum(c) || c == '+' || c == '/' || c == '=';
-            });
-            // A mention of the marker is no key: the body is nearly all base64 and not short.
-            if (letters >= 40 && letters * 10 >= static_cast<int64_t>(body.size()) * 8 &&
-                (closed || body.size() < 16384)) {
-                size_t from = begin, to = end;
-                while (from < to && std::isspace(static_cast<unsigned char>(text_[from]))) {
-                    from++;
-                }
-                while (to > from && std::isspace(static_cast<unsigned char>(text_[to - 1]))) {
-                    to--;
-                }
-                add(from, to, "private key");
-            }
-        }
-    }
-
     // Where a rule may begin, told from a byte and the one before it: nearly every byte of a tree
     // is passed over by one look at two tables.
     struct Beginnings {
         static constexpr uint8_t kSign = 1, kWord = 2, kBlank = 4;
         std::array<uint8_t, 256> here{}, after{};
-        explicit Beginnings(const FormatIndex& index) {
+        std::bitset<1 << 15> words;  // the first three letters of the formats, hashed
+        static size_t place(unsigned char a, unsigned char b, unsigned char c) {
+            return ((a * 37U + b) * 37U + c) % (1U << 15);
+        }
+        explicit Beginnings(const KeyFormats& index) {
             for (size_t c = 0; c < 256; c++) {
                 const bool word = !index.by_first[c].empty() || c == 'M' || c == 'N' || c == 'O';
                 here[c] = word ? kWord : 0;
                 after[c] = kKeyByte[c] ? kSign : kSign | kWord;
             }
-            for (const unsigned char c : std::string_view("=:,\"'")) {
+            for (size_t first = 0; first < 256; first++) {
+                for (const KeyFormat* format : index.by_first[first]) {
+                    for (size_t third = 0; third < 256; third++) {
+                        if (format->prefix.size() == 2 ||
+                            static_cast<unsigned char>(format->prefix[2]) == third) {
+                            words.set(place(static_cast<unsigned char>(first),
+                                            static_cast<unsigned char>(format->prefix[1]),
+                                            static_cast<unsigned char>(third)));
+                        }
+                    }
+                }
+            }
+            for (const unsigned char c : std::string_view("=:,\"'(>")) {
                 here[c] = kSign;
             }
-            here[' '] = kBlank;
-            after['r'] |= kBlank;  // "Bearer ", "Basic "
-            after['c'] |= kBlank;
+            here[' '] = here['\t'] = kBlank;
+            // The ends of the words in blank(): "Bearer ", "--token ", "DB_PASSWORD ".
+            for (const unsigned char c : std::string_view("rcdynthswupkelDYNTSHWUPKEL")) {
+                after[c] |= kBlank;
+            }
         }
     };
 
+    // A file that is one value, by its name: master.key, .vault_pass, token.txt.
+    void whole_file() {
+        if (text_.size() > 2048 || !one_value_) {
+            return;
+        }
+        size_t begin = 0, end = text_.size();
+        while (end > 0 && std::isspace(static_cast<unsigned char>(text_[end - 1]))) {
+            end--;
+        }
+        while (begin < end && std::isspace(static_cast<unsigned char>(text_[begin]))) {
+            begin++;
+        }
+        value(begin, end, one_value_, true);
+    }
+
     void scan() {
-        static const FormatIndex kIndex;
+        static const KeyFormats kIndex;
         static const Beginnings kBeginnings(kIndex);
         unsigned char before = '\n';
         for (size_t at = 0; at < text_.size(); at++) {
             const auto c = static_cast<unsigned char>(text_[at]);
-            const bool begins = (kBeginnings.here[c] & kBeginnings.after[before]) != 0;
+            const uint8_t begins = kBeginnings.here[c] & kBeginnings.after[before];
             before = c;
-            if (begins) {
-                look_at(at, kIndex);
+            if (begins == 0) {
+                continue;
             }
+            if (begins == Beginnings::kWord && at + 2 < text_.size() && (c < 'M' || c > 'O') &&
+                !kBeginnings.words[Beginnings::place(c, static_cast<unsigned char>(text_[at + 1]),
+                                                     static_cast<unsigned char>(text_[at + 2]))]) {
+                continue;
+            }
+            look_at(at, kIndex);
         }
     }
 
-    void look_at(size_t at, const FormatIndex& index) {
+    void look_at(size_t at, const KeyFormats& index) {
         switch (text_[at]) {
             case '=':
                 return assignment(at);
@@ -332,9 +168,17 @@ private:
                     password_flag(at);
                 }
                 return;
+            case '(':
+                return call(at);
+            case '>':
+                return element(at);
             case ' ':
-                if (at > 6) {
+            case '\t':
+                if (at > 6 && (text_[at - 1] == 'r' || text_[at - 1] == 'c')) {
                     bearer(at);
+                }
+                if (at > 3 && may_be_named(at)) {
+                    blank(at);
                 }
                 return;
             case 'M':
@@ -346,7 +190,7 @@ private:
                 break;
         }
         const char second = at + 1 < text_.size() ? text_[at + 1] : '\0';
-        for (const Format* format : index.by_first[static_cast<unsigned char>(text_[at])]) {
+        for (const KeyFormat* format : index.by_first[static_cast<unsigned char>(text_[at])]) {
             // Most words end here: their second letter is another one.
             if (second == format->prefix[1] &&
                 text_.compare(at, format->prefix.size(), format->prefix) == 0 &&
@@ -356,7 +200,7 @@ private:
         }
     }
 
-    bool known_format(size_t at, const Format& format) {
+    bool known_format(size_t at, const KeyFormat& format) {
         size_t end = at + format.prefix.size();
         while (end < text_.size() && in_alphabet(text_[end], format.alphabet)) {
             end++;
@@ -388,7 +232,8 @@ private:
         }
         if ((format.needs_digit && !has_digit(text_.substr(at, end - at))) ||
             entropy(body) < (format.alphabet == Alphabet::hex ? 2.4 : 2.8) ||
-            (format.kind == "API key" && classes_of(body) < 3 && body.size() < 40) ||
+            (format.prefix == "sk-" && classes_of(body) < 3 && body.size() < 40 &&
+             !(body.size() == 32 && entropy(body) > 3.2)) ||
             is_placeholder(body.substr(0, 12))) {
             return false;
         }
@@ -512,6 +357,13 @@ private:
             }
             at++;
         }
+        if (password == 0 && sign > begin) {  // a token in the place of the user
+            const std::string_view user = text_.substr(begin, sign - begin);
+            if (user.size() >= 20 && is_secret_value(user, 1, true) && classes_of(user) >= 2) {
+                add(begin, sign, "token");
+            }
+            return;
+        }
         if (password == 0 || sign <= password) {
             return;
         }
@@ -557,64 +409,200 @@ private:
         }
     }
 
-    static constexpr uint32_t three(unsigned char a, unsigned char b, unsigned char c) {
-        return (a | 32U) << 16 | (b | 32U) << 8 | (c | 32U);
+    // setPassword("value"), withApiKey('value')
+    void call(size_t bracket) {
+        if (bracket + 2 >= text_.size() ||
+            (text_[bracket + 1] != '"' && text_[bracket + 1] != '\'')) {
+            return;
+        }
+        const std::string_view name = word_before(bracket);
+        if (name.size() < 3) {
+            return;
+        }
+        if (const int weight = weight_of(name); weight > 0) {
+            quoted_value(bracket + 1, weight);
+        }
     }
 
-    // Three letters of every word below; nearly all names of a tree have none of them.
-    static bool says_something(std::string_view name) {
-        for (size_t i = 0; i + 2 < name.size(); i++) {
-            const auto letter = [&](size_t at) { return static_cast<unsigned char>(name[i + at]); };
-            switch (three(letter(0), letter(1), letter(2))) {
-                case three('p', 'a', 's'):
-                case three('p', 'w', 'd'):
-                case three('s', 'e', 'c'):
-                case three('t', 'o', 'k'):
-                case three('k', 'e', 'y'):
-                case three('c', 'r', 'e'):
-                case three('a', 'u', 't'):
-                    return true;
-                default:
-                    break;
-            }
+    // <password>value</password>, <string name="api_key">value</string>; in plist files
+    // <key>Password</key> <string>value</string>.
+    void element(size_t close) {
+        if (close == 0 ||
+            !(is_alnum(text_[close - 1]) || text_[close - 1] == '"' || text_[close - 1] == '\'')) {
+            return;
         }
-        return false;
+        const size_t end = text_.find_first_of("<>\n", close + 1);
+        if (end == std::string_view::npos || end - close < 9 || text_[end] != '<' ||
+            text_.substr(end, 2) != "</") {
+            return;
+        }
+        const size_t open = text_.rfind('<', close);
+        if (open == std::string_view::npos || close - open > 200) {
+            return;
+        }
+        const std::string_view tag = text_.substr(open + 1, close - open - 1);
+        const std::string_view name = tag.substr(0, tag.find_first_of(" \t"));
+        int weight = weight_of(name);
+        if (weight == 0) {
+            weight = tag.find("name=") != std::string_view::npos ||
+                             tag.find("key=") != std::string_view::npos
+                         ? weight_of_neighbour(close)
+                     : name == "string" || name == "value" ? weight_of_line_before(open)
+                                                           : 0;
+        }
+        if (weight > 0) {
+            value(close + 1, end, weight, true);
+        }
     }
 
-    // How much a name says: 2 a password, 1 a key or token, 0 nothing.
-    static int weight_of(std::string_view name) {
-        if (!says_something(name)) {
-            return 0;
+    std::string_view word_before(size_t end) const {
+        size_t begin = end;
+        while (begin > 0 && end - begin < 64 && is_key_byte(text_[begin - 1])) {
+            begin--;
         }
-        const std::string low = lower(name);
-        static constexpr std::array<std::string_view, 8> kNot = {
-            "tokenizer", "public",        "token_type", "tokentype",
-            "keyword",   "passwordfield", "tokens",     "csrf_param"};
-        for (const std::string_view no : kNot) {
-            if (low.find(no) != std::string::npos) {
-                return 0;
+        return text_.substr(begin, end - begin);
+    }
+
+    // By the last letters of the word before: every blank of a text is asked.
+    bool may_be_named(size_t at) const {
+        const auto letter = [&](size_t back) {
+            return static_cast<unsigned char>(text_[at - back]);
+        };
+        const auto three = [](unsigned char a, unsigned char b, unsigned char c) {
+            return static_cast<uint32_t>(a | 32U) << 16 | static_cast<uint32_t>(b | 32U) << 8 |
+                   (c | 32U);
+        };
+        switch (three(letter(3), letter(2), letter(1))) {
+            case three('o', 'r', 'd'):  // password
+            case three('s', 'w', 'd'):  // passwd
+            case three('p', 'w', 'd'):
+            case three('t', 'p', 'w'):  // rootpw
+            case three('d', 'p', 'w'):  // bindpw
+            case three('a', 's', 's'):  // pass
+            case three('a', 's', 'e'):  // passphrase
+            case three('k', 'e', 'y'):
+            case three('k', 'e', 'n'):  // token
+            case three('r', 'e', 't'):  // secret
+            case three('u', 't', 'h'):  // masterauth
+            case three('a', 'l', 's'):  // credentials
+            case three('i', 'a', 'l'):
+            case three('p', 's', 'k'):
+            case three('a', 'l', 't'):  // salt
+            case three('j', 'w', 't'):
+            case three('s', 'e', 'r'):  // --user
+                return true;
+            default:
+                // "-u", "-p"
+                return letter(2) == '-' &&
+                       (letter(1) == 'u' || letter(1) == 'p' || letter(1) == 'P');
+        }
+    }
+
+    // "--password value", "-u user:value", "ENV API_KEY value", "requirepass value",
+    // "machine m login l password value"
+    void blank(size_t at) {
+        const std::string_view name = word_before(at);
+        if (name.size() < 2) {
+            return;
+        }
+        size_t begin = at + 1;
+        while (begin < text_.size() && (text_[begin] == ' ' || text_[begin] == '\t')) {
+            begin++;
+        }
+        if (begin >= text_.size() || text_[begin] == '=' || text_[begin] == ':') {
+            return;
+        }
+        const bool quoted = text_[begin] == '"' || text_[begin] == '\'';
+        size_t end = begin + static_cast<size_t>(quoted);
+        while (end < text_.size() && !std::isspace(static_cast<unsigned char>(text_[end])) &&
+               text_[end] != '"' && text_[end] != '\'' && text_[end] != ';' && text_[end] != '`') {
+            end++;
+        }
+        begin += static_cast<size_t>(quoted);
+        if (name == "-u" || name == "--user") {
+            const size_t colon = text_.substr(begin, end - begin).find(':');
+            if (colon != std::string_view::npos) {
+                value(begin + colon + 1, end, 2, true);
             }
+            return;
         }
-        static constexpr std::array<std::string_view, 6> kPasswords = {
-            "password", "passwd", "passphrase", "pwd", "_pass", "dbpass"};
-        for (const std::string_view word : kPasswords) {
-            if (low.find(word) != std::string::npos) {
-                return 2;
+        if (name == "-p" || name == "-P") {  // sshpass, docker login, redis
+            const std::string_view line = line_up_to(at);
+            if (line.find("sshpass") != std::string_view::npos ||
+                line.find("login") != std::string_view::npos) {
+                value(begin, end, 2, true);
             }
+            return;
         }
-        static constexpr std::array<std::string_view, 27> kKeys = {
-            "secret",      "token",      "apikey",      "api_key",    "api-key",
-            "access_key",  "accesskey",  "access-key",  "auth_key",   "authkey",
-            "private_key", "privatekey", "account_key", "accountkey", "encryption_key",
-            "signing_key", "credential", "client_key",  "master_key", "encryptionkey",
-            "license_key", "secretkey",  "signingkey",  "app_key",    "deploy_key",
-            "service_key", "webhook_key"};
-        for (const std::string_view word : kKeys) {
-            if (low.find(word) != std::string::npos) {
-                return 1;
+        if (name.size() < 4) {
+            return;
+        }
+        const bool flag = name.starts_with("--");
+        const bool variable = std::all_of(name.begin(), name.end(), [](char c) {
+            return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        });
+        static constexpr std::array<std::string_view, 9> kSettings = {
+            "password", "passwd",     "requirepass", "masterauth", "rootpw",
+            "bindpw",   "passphrase", "secret",      "psk"};
+        // ENV name value, SetEnv name value, #define name "value"
+        static constexpr std::array<std::string_view, 8> kWords = {
+            "ENV", "ARG", "SetEnv", "setenv", "define", "fastcgi_param", "export", "set"};
+        const bool setting =
+            std::find(kSettings.begin(), kSettings.end(), name) != kSettings.end() &&
+            begins_line_or_login(at - name.size());
+        const std::string_view before = word_ahead(at - name.size());
+        const bool by_word = std::find(kWords.begin(), kWords.end(), before) != kWords.end();
+        if ((!flag && !variable && !setting && !by_word) || (before == "define" && !quoted)) {
+            return;
+        }
+        const int weight =
+            setting && name != "secret" ? 2 : weight_of(flag ? name.substr(2) : name);
+        if (weight > 0) {
+            value(begin, end, weight, setting || flag);
+        }
+    }
+    std::string_view word_ahead(size_t name) const {
+        return name >= 4 && text_[name - 1] == ' ' ? word_before(name - 1) : std::string_view();
+    }
+    std::string_view line_up_to(size_t at) const {
+        const size_t line = at == 0 ? std::string_view::npos : text_.rfind('\n', at - 1);
+        const size_t begin = line == std::string_view::npos ? 0 : line + 1;
+        return text_.substr(begin, at - begin);
+    }
+    bool begins_line_or_login(size_t name) const {
+        const std::string_view line = line_up_to(name);
+        return line.find_first_not_of(" \t") == std::string_view::npos ||
+               line.find("login ") != std::string_view::npos ||
+               line.find("config set ") != std::string_view::npos;
+    }
+
+    // Of "value: ..." and the like: the line before says the name. In Kubernetes, Helm, Terraform,
+    // plist: "- name: DB_PASSWORD", "variable "api_key" {", "<key>Password</key>".
+    int weight_of_line_before(size_t at) const {
+        const std::string_view here = line_up_to(at);
+        size_t end = at - here.size();
+        for (int lines = 0; lines < 3 && end > 0; lines++) {
+            const std::string_view line = line_up_to(end - 1);
+            const size_t begin = end - 1 - line.size();
+            size_t first = std::string_view::npos, after = 0;
+            for (const std::string_view key : {"variable", "name", "Name", "key", "Key"}) {
+                if (const size_t found = line.find(key); found < first) {
+                    first = found;
+                    after = found + key.size();
+                }
             }
+            std::string_view rest = line.substr(after);
+            rest.remove_prefix(std::min(rest.find_first_not_of(" \t\"':=>"), rest.size()));
+            size_t length = 0;
+            while (length < rest.size() && is_key_byte(rest[length])) {
+                length++;
+            }
+            if (first != std::string_view::npos && length >= 3) {
+                return weight_of(rest.substr(0, length));
+            }
+            end = begin;
         }
-        return low == "pass" || low == "auth" || low == "_auth" ? 1 : 0;
+        return 0;
     }
 
     // The name in "API_KEY: &str = ..."; `type` is where its type begins.
@@ -653,9 +641,12 @@ private:
             name_end--;
         }
         bool quoted_name = false;
+        // {\"password\": \"value\"}: JSON in a string.
+        const bool escaped =
+            name_end > 1 && text_[name_end - 1] == '"' && text_[name_end - 2] == '\\';
         if (name_end > 0 && (text_[name_end - 1] == '"' || text_[name_end - 1] == '\'')) {
             quoted_name = true;
-            name_end--;
+            name_end -= escaped ? 2 : 1;
             if (name_end > 0 && text_[name_end - 1] == ']') {
                 return;
             }
@@ -671,10 +662,18 @@ private:
             return;
         }
         int weight = weight_of(text_.substr(name, name_end - name));
-        if (weight == 0 && text_[sign] == '=') {
-            const std::string_view word = text_.substr(name, name_end - name);
-            weight = word == "value" || word == "content" ? weight_of_neighbour(name)
-                                                          : weight_of_typed(name);
+        const std::string_view word = text_.substr(name, name_end - name);
+        if (weight == 0 && (word == "value" || word == "default" || word == "content")) {
+            weight = weight_of_neighbour(name);
+            if (weight == 0 && word != "content") {
+                weight = weight_of_line_before(name);
+            }
+        } else if (weight == 0 && text_[sign] == '=') {
+            weight = weight_of_typed(name);
+        }
+        const char ahead = name > 0 ? text_[name - 1] : '\n';
+        if (weight == 0 && text_[sign] == '=' && (ahead == '&' || ahead == '?') && word == "sig") {
+            weight = 1;  // of a shared access signature
         }
         if (weight == 0) {
             return;
@@ -687,6 +686,13 @@ private:
             at++;
         }
         if (at >= text_.size()) {
+            return;
+        }
+        if (escaped && text_.substr(at, 2) == "\\\"") {
+            const size_t end = text_.find("\\\"", at + 2);
+            if (end != std::string_view::npos && end - at < 1024) {
+                value(at + 2, end, weight, true);
+            }
             return;
         }
         const char quote = text_[at];
@@ -706,13 +712,18 @@ private:
             }
         }
         // One setting of several in a string: "Server=db;Password=value;".
-        const bool listed = text_[sign] == '=' && name > 0 && text_[name - 1] == ';';
+        // Or "host=db password=value", "?user=u&password=value".
+        const bool query = ahead == '&' || ahead == '?';
+        const bool listed =
+            text_[sign] == '=' &&
+            (ahead == ';' || query ||
+             (ahead == ' ' && line_up_to(name - 1).find('=') != std::string_view::npos));
         const bool shell_like = text_[sign] == '=' && (sign + 1 == at);
-        if (config_ || (shell_like && !quoted_name)) {
+        if (config_ || listed || (shell_like && !quoted_name)) {
             size_t end = at;
             while (end < text_.size() && !std::isspace(static_cast<unsigned char>(text_[end])) &&
                    text_[end] != '"' && text_[end] != '\'' && text_[end] != ';' &&
-                   text_[end] != ',' && text_[end] != '<') {
+                   text_[end] != ',' && text_[end] != '<' && !(query && text_[end] == '&')) {
                 end++;
             }
             value(at, end, weight, config_ || listed);
@@ -720,62 +731,14 @@ private:
     }
 
     void value(size_t begin, size_t end, int weight, bool plain) {
-        const std::string_view value = text_.substr(begin, end - begin);
-        if (value.size() < 8 || value.size() > 512 || is_placeholder(value)) {
-            return;
-        }
-        const char first = value[0];
-        // An AWS secret may begin with a slash; a path has words.
-        const bool slash =
-            first == '/' && !(value.size() == 40 && classes_of(value) == 4 && entropy(value) > 4.3);
-        if (first == '$' || first == '{' || first == '%' || first == '@' || slash || first == '.' ||
-            first == '&' || first == '*' || first == '(' || first == '#' || first == '-' ||
-            value.find("://") != std::string_view::npos ||
-            value.find_first_of(" \t(){}[]<>") != std::string_view::npos ||
-            value.find("::") != std::string_view::npos ||
-            value.find("->") != std::string_view::npos) {
-            return;
-        }
-        // Identifiers, paths, versions and words of a language are not secrets: those have digits
-        // amid letters or signs that no name has.
-        int changes = 0;
-        for (size_t i = 1; i < value.size(); i++) {
-            const auto kind = [](char c) { return c >= '0' && c <= '9' ? 1 : is_alnum(c) ? 2 : 3; };
-            changes += static_cast<int>(kind(value[i]) != kind(value[i - 1]));
-        }
-        const std::string low = lower(value);
-        const bool says_what =
-            low.find("password") != std::string::npos || low.find("passwd") != std::string::npos ||
-            low.find("secret") != std::string::npos || low.find("token") != std::string::npos ||
-            low.find("test") != std::string::npos;
-        const bool all_digits = std::all_of(value.begin(), value.end(), [](char c) {
-            return (c >= '0' && c <= '9') || c == '.' || c == '-' || c == ':';
-        });
-        if (all_digits || !has_digit(value) || (says_what && value.size() < 20)) {
-            return;
-        }
-        const int classes = classes_of(value);
-        const double bits = entropy(value);
-        if (weight == 2) {
-            const bool strong = (classes >= 3 && bits >= 2.75) ||
-                                (value.size() >= 12 && classes >= 2 && changes >= 3 && bits >= 3);
-            if (strong && (plain || value.size() >= 12)) {
-                add(begin, end, "password");
-            }
-            return;
-        }
-        const bool hex = std::all_of(value.begin(), value.end(), [](char c) {
-            return in_alphabet(c, Alphabet::hex) || c == '-';
-        });
-        const bool strong = hex ? value.size() >= 24 && bits >= 3.0 && changes >= 4
-                                : value.size() >= 16 && bits >= 3.3 && changes >= 3 && classes >= 2;
-        if (strong && (plain || value.size() >= 20)) {
-            add(begin, end, "key");
+        if (is_secret_value(text_.substr(begin, end - begin), weight, plain)) {
+            add(begin, end, weight == 2 ? "password" : "key");
         }
     }
 
     std::string_view text_;
     bool config_ = false;
+    int one_value_ = 0;  // weight of the file's name
     std::vector<Secret> found_;
 };
 

@@ -97,8 +97,9 @@ class Walker {
 public:
     Walker(const fs::path& root,
            const std::atomic<bool>* cancel,
-           const std::function<void(std::span<const WalkedFile>)>& on_found)
-        : root_(root), cancel_(cancel), on_found_(on_found) {
+           const std::function<void(std::span<const WalkedFile>)>& on_found,
+           int64_t max_files)
+        : root_(root), cancel_(cancel), on_found_(on_found), max_files_(max_files) {
         const int fd = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0) {
             result_.stopped = "the folder cannot be read";
@@ -185,8 +186,8 @@ private:
     }
 
     void add(std::string path, int64_t bytes, std::string reason = "") {
-        if (static_cast<int64_t>(result_.files.size()) >= kMaxWalkedFiles) {
-            result_.stopped = "stopped after " + std::to_string(kMaxWalkedFiles) + " files";
+        if (static_cast<int64_t>(result_.files.size()) >= max_files_) {
+            result_.stopped = "stopped after " + std::to_string(max_files_) + " files";
             return;
         }
         const bool regular = reason.empty();
@@ -319,6 +320,7 @@ private:
     fs::path root_;
     const std::atomic<bool>* cancel_;
     const std::function<void(std::span<const WalkedFile>)>& on_found_;
+    int64_t max_files_;
     size_t told_ = 0;  // of the files found
     Walk result_;
 };
@@ -327,8 +329,9 @@ private:
 
 Walk walk_folder(const fs::path& root,
                  const std::atomic<bool>* cancel,
-                 const std::function<void(std::span<const WalkedFile>)>& on_found) {
-    return Walker(root, cancel, on_found).take();
+                 const std::function<void(std::span<const WalkedFile>)>& on_found,
+                 int64_t max_files) {
+    return Walker(root, cancel, on_found, max_files).take();
 }
 
 }  // namespace app::codebase

@@ -36,6 +36,7 @@ inline constexpr int kMaxFolderDepth = 256;
 // `on_found` is called after each folder with what was found since the last call, in no order.
 Walk walk_folder(const std::filesystem::path& root,
                  const std::atomic<bool>* cancel,
-                 const std::function<void(std::span<const WalkedFile>)>& on_found = {});
+                 const std::function<void(std::span<const WalkedFile>)>& on_found = {},
+                 int64_t max_files = kMaxWalkedFiles);
 
 }  // namespace app::codebase

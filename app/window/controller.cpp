@@ -71,7 +71,13 @@ Controller::Controller(AppState& state,
                  chats_.draft_changed();
                  count_wanted_ = true;
              },
-             hooks_.wake}),
+             hooks_.wake,
+             [this](int64_t tokens) {
+                 if (model_) {
+                     engine_options_.ctx_size = tokens;
+                     load_model(model_->path);
+                 }
+             }}),
       models_({state_, settings_, paths_.models.string(), paths_.demo_model.string(), hooks_.wake,
                [this] { save_settings_now(); },
                [this](const std::string& path, const runtime::EngineOptions& with) {

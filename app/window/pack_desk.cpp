@@ -8,6 +8,7 @@
 
 #include "app/codebase/citations.h"
 #include "app/codebase/decode.h"
+#include "app/window/format.h"
 
 namespace app::window {
 namespace {
@@ -26,6 +27,18 @@ PickerLevel level_of(codebase::FileStatus status) {
 }
 static_assert(static_cast<int>(codebase::FileStatus::left_out) ==
               static_cast<int>(PickerLevel::left_out));
+
+codebase::SecretPolicy policy_of(PickerSecrets secrets) {
+    return secrets == PickerSecrets::mask        ? codebase::SecretPolicy::mask
+           : secrets == PickerSecrets::leave_out ? codebase::SecretPolicy::leave_out
+                                                 : codebase::SecretPolicy::allow;
+}
+
+PickerSecrets secrets_of(codebase::SecretPolicy policy) {
+    return policy == codebase::SecretPolicy::mask        ? PickerSecrets::mask
+           : policy == codebase::SecretPolicy::leave_out ? PickerSecrets::leave_out
+                                                         : PickerSecrets::allow;
+}
 
 std::vector<std::string> lines_of(const std::string& text) {
     std::vector<std::string> lines;
@@ -243,6 +256,7 @@ void PackDesk::fill_picker() {
         out.reason = file.reason;
         out.bytes = file.bytes;
         out.tokens = file.tokens;
+        out.found_secrets = file.secrets;
         out.level = level_of(codebase::default_status(file));
         out.selectable = file.regular && file.kind != codebase::FileKind::binary &&
                          file.kind != codebase::FileKind::unreadable &&
@@ -250,6 +264,7 @@ void PackDesk::fill_picker() {
         if (const auto chosen = folder.choices.find(file.path); chosen != folder.choices.end()) {
             out.level = level_of(chosen->second.status);
             out.focus = chosen->second.focus;
+            out.secrets = secrets_of(chosen->second.secrets);
         }
         if (const auto seen = shown.find(out.path); seen != shown.end()) {
             out.shown = seen->second->tokens;
@@ -265,6 +280,15 @@ void PackDesk::fill_picker() {
     picker.proposals.clear();
     for (const codebase::Proposal& proposal : folder.proposals) {
         picker.proposals.push_back({proposal.text, proposal.tokens, proposal.fits});
+    }
+    // Last, since it costs most: the model is loaded again.
+    if (const int64_t context = larger_context(); context > 0) {
+        const int64_t bytes = (context - state.context.limit) * picker.bytes_per_token;
+        const int64_t free = state.memory.devices.empty() ? 0 : state.memory.devices[0].free_bytes;
+        picker.proposals.push_back({"a context of " + with_commas(context) +
+                                        " tokens, loading the model again (" + bytes_text(bytes) +
+                                        " more K cache, " + bytes_text(free) + " free)",
+                                    picker.tokens, bytes <= free});
     }
     picker.revision++;
 }
@@ -303,8 +327,42 @@ void PackDesk::toggle_focus(size_t file) {
     }
 }
 
+void PackDesk::set_secrets(const std::vector<size_t>& files, PickerSecrets what) {
+    PickerView& picker = host_.state.picker;
+    for (const size_t file : files) {
+        if (file < picker.files.size()) {
+            choice(file).secrets = policy_of(what);
+            picker.files[file].secrets = what;
+        }
+    }
+    repack();
+}
+
+// The context in which the pack as it is would fit; 0: it fits, or no such context can be had.
+int64_t PackDesk::larger_context() const {
+    constexpr int64_t kStep = 1024;
+    const AppState& state = host_.state;
+    const PickerView& picker = state.picker;
+    if (!host_.model || !host_.raise_context || picker.budget == 0 ||
+        picker.tokens <= picker.budget) {
+        return 0;
+    }
+    const int64_t needed = state.context.limit + picker.tokens - picker.budget;
+    const int64_t context =
+        std::min((needed + kStep - 1) / kStep * kStep, host_.model->config.context_length);
+    return context >= needed ? context : 0;
+}
+
 void PackDesk::take_proposal(size_t proposal) {
     Folder& folder = folders_.at(slot(picked_));
+    if (proposal == folder.proposals.size()) {
+        if (const int64_t context = larger_context(); context > 0) {
+            host_.banner(Banner::Kind::info, "The model is loaded again, with a context of " +
+                                                 with_commas(context) + " tokens.");
+            host_.raise_context(context);
+        }
+        return;
+    }
     if (proposal < folder.proposals.size()) {
         folder.choices = codebase::FileChoices(folder.proposals[proposal].choices);
         repack();

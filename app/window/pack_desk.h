@@ -32,6 +32,7 @@ public:
         std::function<void(Banner::Kind, const std::string&)> banner;
         std::function<void()> staged_changed;
         std::function<void()> wake;
+        std::function<void(int64_t)> raise_context;  // loads the model again, with so many tokens
     };
     explicit PackDesk(Host host);
     ~PackDesk() override;
@@ -48,6 +49,7 @@ public:
     void close_picker() override;
     void set_level(const std::vector<size_t>& files, PickerLevel level) override;
     void toggle_focus(size_t file) override;
+    void set_secrets(const std::vector<size_t>& files, PickerSecrets what) override;
     void take_proposal(size_t proposal) override;
     void append_changes() override;
     void ignore_changes() override;
@@ -77,6 +79,7 @@ private:
     void fill_picker();
     codebase::FileChoice& choice(size_t file);
     int64_t budget() const;
+    int64_t larger_context() const;
     void follow_conversation();
     void look();
     void remember(const Key& key, const std::filesystem::path& root);

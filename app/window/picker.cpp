@@ -1,6 +1,7 @@
 // The picker: the tree of a staged folder with ticks, tokens, shares and reasons. All of it works
 // by keys: arrows move and open, Space ticks, F O N choose full text, outline or name, B puts a
-// file before the question, S sorts, L shows the ten largest, / filters, Escape closes.
+// file before the question, M says what becomes of secrets, S sorts, L shows the ten largest, /
+// filters, Escape closes.
 #include <algorithm>
 #include <cmath>
 
@@ -54,6 +55,24 @@ void tick(PickerView& picker, const PickerRow& row) {
     if (const auto files = files_of(picker, row); !files.empty()) {
         picker.actions->set_level(files, level_after_tick(row));
     }
+}
+
+// Masked, then left out, then shown once: of all below a folder what the first one's next is.
+void next_secrets(PickerView& picker, const PickerRow& row) {
+    if (const auto files = secret_files_of(picker, row); !files.empty()) {
+        const auto now = static_cast<int>(picker.files[files.front()].secrets);
+        picker.actions->set_secrets(files, static_cast<PickerSecrets>((now + 1) % 3));
+    }
+}
+
+std::string reason_of(const PickerFile& file) {
+    if (file.found_secrets == 0 || file.secrets == PickerSecrets::mask) {
+        return file.reason;
+    }
+    return file.secrets == PickerSecrets::allow
+               ? std::to_string(file.found_secrets) +
+                     (file.found_secrets == 1 ? " secret shown" : " secrets shown")
+               : "left out: holds a secret";
 }
 
 void keys(PickerView& picker, const std::vector<PickerRow>& rows, size_t at) {
@@ -131,6 +150,8 @@ void keys(PickerView& picker, const std::vector<PickerRow>& rows, size_t at) {
         set(PickerLevel::name);
     } else if (typed('b') && row.file >= 0) {
         picker.actions->toggle_focus(static_cast<size_t>(row.file));
+    } else if (typed('m')) {
+        next_secrets(picker, row);
     }
 }
 
@@ -193,10 +214,14 @@ void draw_row(AppState& state,
         draw_text(list, small, {columns.level, centred(small, y, height)},
                   file->level == PickerLevel::full ? colour::kTextSoft : colour::kTextDim,
                   level_name(*file));
-        draw_text(list, small, {columns.reason, centred(small, y, height)}, colour::kTextDim,
-                  ellipsize(small, file->reason, columns.right - columns.reason));
-        if (click.hovered && !file->reason.empty()) {
-            tooltip(state, file->path + "\n" + file->reason);
+        const std::string reason = reason_of(*file);
+        const bool shown = file->found_secrets > 0 && file->secrets == PickerSecrets::allow;
+        draw_text(list, small, {columns.reason, centred(small, y, height)},
+                  shown ? colour::kWarning : colour::kTextDim,
+                  ellipsize(small, reason, columns.right - columns.reason));
+        if (click.hovered && !reason.empty()) {
+            tooltip(state, file->path + "\n" + reason +
+                               (file->found_secrets > 0 ? "\nM: mask, leave out, show once" : ""));
         }
     }
     const bool counts = row.tick != Tick::off;
@@ -381,7 +406,7 @@ void draw_picker(AppState& state, ImVec2 at, ImVec2 size) {
         ellipsize(small,
                   "Space ticks \u00B7 F full  O outline  N name only  B before the question \u00B7 "
                   "\u2190 \u2192 folders \u00B7 / filter \u00B7 S order \u00B7 L ten largest "
-                  "\u00B7 Esc done",
+                  "\u00B7 M secrets \u00B7 Esc done",
                   right - left));
     ImGui::EndChild();
 }

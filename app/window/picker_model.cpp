@@ -218,6 +218,12 @@ std::vector<size_t> files_of(const PickerView& view, const PickerRow& row) {
     return files;
 }
 
+std::vector<size_t> secret_files_of(const PickerView& view, const PickerRow& row) {
+    std::vector<size_t> files = files_of(view, row);
+    std::erase_if(files, [&](size_t i) { return view.files[i].found_secrets == 0; });
+    return files;
+}
+
 PickerLevel level_after_tick(const PickerRow& row) {
     return row.tick == Tick::on ? PickerLevel::name : PickerLevel::full;
 }

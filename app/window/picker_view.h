@@ -14,6 +14,9 @@
 namespace app::window {
 
 enum class PickerLevel : uint8_t { full, outline, name, left_out };
+// Of a file that holds secrets: their values are masked, or the file is left out, or they are shown
+// in this pack.
+enum class PickerSecrets : uint8_t { mask, leave_out, allow };
 
 struct PickerFile {
     std::string path;    // printable
@@ -24,6 +27,8 @@ struct PickerFile {
     PickerLevel level = PickerLevel::full;
     bool selectable = true;  // has a text
     bool focus = false;
+    int found_secrets = 0;
+    PickerSecrets secrets = PickerSecrets::mask;
 };
 
 struct PickerProposal {
@@ -40,6 +45,7 @@ public:
     virtual void close_picker() = 0;
     virtual void set_level(const std::vector<size_t>& files, PickerLevel level) = 0;
     virtual void toggle_focus(size_t file) = 0;
+    virtual void set_secrets(const std::vector<size_t>& files, PickerSecrets what) = 0;
     virtual void take_proposal(size_t proposal) = 0;
     virtual void append_changes() = 0;  // what differs on disk from what was sent
     virtual void ignore_changes() = 0;
@@ -90,6 +96,9 @@ std::vector<PickerRow> picker_rows(const PickerView& view);
 
 // The files that a row stands for, those that have a text and match the filter.
 std::vector<size_t> files_of(const PickerView& view, const PickerRow& row);
+
+// Those of them that hold secrets.
+std::vector<size_t> secret_files_of(const PickerView& view, const PickerRow& row);
 
 // What a tick on this row asks for: all of it where something is missing, else none of it.
 PickerLevel level_after_tick(const PickerRow& row);

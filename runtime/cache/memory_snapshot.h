@@ -53,7 +53,7 @@ struct MemorySnapshot {
     // What a request's prompt found in the cache, and why not more.
     struct Lookup {
         enum class End : uint8_t {
-            complete,    // all but the last, partial page
+            complete,    // all but the last token, which is always computed
             nothing,     // the cache was empty
             differs,     // at `position` the tokens are others than those that are kept
             not_kept,    // from `position` on nothing is kept: new text, or given up for other pages

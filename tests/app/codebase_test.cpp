@@ -234,6 +234,25 @@ TEST_CASE("whole machines and home folders are refused with a line that says wha
     ::setenv("HOME", saved.c_str(), 1);
 }
 
+TEST_CASE("a folder of more files than anybody means stops the walk, and the pack says so") {
+    tests::TempFolder temp;
+    for (int i = 0; i < 120; i++) {
+        temp.write("d" + std::to_string(i / 40) + "/f" + std::to_string(i) + ".c", "int x;\n");
+    }
+    ScanOptions options;
+    options.max_files = 50;
+    const auto sources = sources_of({temp.path()});
+    ScanProgress progress;
+    const ScanResult scanned = scan(sources.front(), nullptr, options, &progress);
+    CHECK(scanned.files.size() == 50);
+    CHECK(progress.found == 50);
+    CHECK(scanned.note == "stopped after 50 files");
+    CHECK(make_pack(scanned, nullptr).note.find("stopped after 50 files") != std::string::npos);
+    options.max_files = 120;
+    CHECK(scan(sources.front(), nullptr, options).note.empty());
+    CHECK(scan(sources.front(), nullptr).files.size() == 120);
+}
+
 TEST_CASE("loose files are gathered, folders stay apart, and a cancelled pack is empty") {
     const tests::TempFolder temp;
     temp.write("p/a.txt", "1");

@@ -1,7 +1,8 @@
 """A tree of source-like files for measuring: `make_tree.py FOLDER [FILES [MEGABYTES]]` (100,000 files and 240 MB).
 
 Folders of about a hundred files each in five languages, names from a small vocabulary, imports of neighbours, comments, numbers and
-strings; every file differs. The same arguments give the same tree.
+strings; every file differs. The same arguments give the same tree. `KEYHOLE_TREE=FOLDER codebase_tests "[tree]"` times a scan of it,
+tests/peers/pack.py other packers beside it.
 """
 
 import random

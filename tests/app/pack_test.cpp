@@ -2,8 +2,14 @@
 #include "app/codebase/pack.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <random>
+#include <thread>
+
+#include <sys/resource.h>
 
 #include "app/codebase/budget.h"
 #include "app/codebase/count_cache.h"
@@ -432,6 +438,45 @@ TEST_CASE("a scan that is cancelled stops where it is, and its progress never li
     CHECK(whole.tokens == sum);
     CHECK(whole.interval().least == sum);
     CHECK(whole.interval().most == sum);
+}
+
+// KEYHOLE_TREE=FOLDER codebase_tests "[tree]": a tree of make_tree.py's, on an idle machine.
+TEST_CASE("a large tree: rows, kinds and counts in time, and a cancel at any moment", "[.tree]") {
+    const char* tree = std::getenv("KEYHOLE_TREE");
+    REQUIRE(tree != nullptr);
+    using Clock = std::chrono::steady_clock;
+    const auto sources = sources_of({tree});
+    ScanOptions options;
+    double worst = 0;
+    for (const int after : {1, 20, 60, 150, 400, 900, 1600, 2200, 2800, 3400}) {
+        ScanProgress progress;
+        bool cancelled = false;
+        std::thread scanning(
+            [&] { cancelled = scan(sources.front(), &tokenizer(), options, &progress).cancelled; });
+        std::this_thread::sleep_for(std::chrono::milliseconds(after));
+        const auto begin = Clock::now();
+        progress.cancel = true;
+        scanning.join();
+        const double ms = std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+        CHECK(cancelled);
+        worst = std::max(worst, ms);
+    }
+    ScanProgress progress;
+    progress.wants_snapshots = true;
+    const ScanResult scanned = scan(sources.front(), &tokenizer(), options, &progress);
+    const auto seconds = [](int64_t us) { return static_cast<double>(us) / 1e6; };
+    struct rusage usage {};
+    ::getrusage(RUSAGE_SELF, &usage);
+    std::printf(
+        "%zu files: rows %.3f s, classified %.2f s, counted %.2f s, worst cancel %.1f ms, peak %ld "
+        "MB\n",
+        scanned.files.size(), seconds(progress.first_rows_us), seconds(progress.classified_us),
+        seconds(progress.counted_us), worst, usage.ru_maxrss / 1000);
+    CHECK(worst <= 50);
+    CHECK(seconds(progress.first_rows_us) <= 0.3);
+    CHECK(seconds(progress.classified_us) <= 2);
+    CHECK(seconds(progress.counted_us) <= 15);
+    CHECK(usage.ru_maxrss <= 300'000);
 }
 
 TEST_CASE("the tree at the head is bounded") {

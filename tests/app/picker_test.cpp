@@ -25,6 +25,13 @@ struct Chosen : PickerActions {
         calls.push_back(call);
     }
     void toggle_focus(size_t file) override { calls.push_back("focus " + view->files[file].path); }
+    void set_secrets(const std::vector<size_t>& files, PickerSecrets what) override {
+        for (const size_t file : files) {
+            view->files[file].secrets = what;
+            calls.push_back("secrets " + std::to_string(static_cast<int>(what)) + " " +
+                            view->files[file].path);
+        }
+    }
     void take_proposal(size_t proposal) override {
         calls.push_back("proposal " + std::to_string(proposal));
     }
@@ -138,6 +145,15 @@ TEST_CASE("the picker works by keys alone") {
     CHECK(chosen.calls.back() == "level 0 tests/t.cpp");
     stage.type("b");
     CHECK(chosen.calls.back() == "focus tests/t.cpp");
+    // What becomes of secrets: masked, left out, shown once. A file without any is not asked.
+    const size_t asked = chosen.calls.size();
+    stage.type("m");
+    CHECK(chosen.calls.size() == asked);
+    view.files[4].found_secrets = 2;
+    for (const int what : {1, 2, 0}) {
+        stage.type("m");
+        CHECK(chosen.calls.back() == "secrets " + std::to_string(what) + " tests/t.cpp");
+    }
     stage.press(ImGuiKey_LeftArrow);
     CHECK(view.cursor == "tests/");
     stage.type("s");

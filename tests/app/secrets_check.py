@@ -130,6 +130,147 @@ PLANTS = [
     (lambda r: text(r, 40), "fetch.ts", 'fetch(url, {{ headers: {{ "x-auth-token": "{}" }} }})'),
 ]
 
+# A second set: any value in any form. Values of services, and of people; forms of files.
+UPPER = string.ascii_uppercase + string.digits
+LOWER = string.ascii_lowercase + string.digits
+
+
+def uuid(r):
+    h = hexed(r, 32)
+    return "-".join((h[:8], h[8:12], h[12:16], h[16:20], h[20:]))
+
+
+def strong_password(r):
+    while True:
+        value = text(r, r.randint(12, 24), ALNUM + "!@%^*_-+.~?")
+        if any(c in string.ascii_lowercase for c in value) and any(c in string.ascii_uppercase for c in value):
+            return value
+
+
+# (what a person calls it, the value): what services give out, in their form.
+SERVICE_VALUES = [
+    ("AWS_ACCESS_KEY_ID", lambda r: "ASIA" + text(r, 16, string.ascii_uppercase + "234567")),
+    ("AWS_SESSION_TOKEN", lambda r: "IQoJb3JpZ2luX2Vj" + based(r, 180)),
+    ("GITLAB_RUNNER_TOKEN", lambda r: "glrt-" + text(r, 20)),
+    ("CI_JOB_TOKEN", lambda r: "glcbt-" + text(r, 22)),
+    ("SLACK_APP_TOKEN", lambda r: "xapp-1-A" + text(r, 10, UPPER) + "-" + text(r, 13, string.digits + "a") + "-" + hexed(r, 64)),
+    ("OPENROUTER_KEY", lambda r: "sk-or-v1-" + hexed(r, 64)),
+    ("DEEPSEEK_KEY", lambda r: "sk-" + hexed(r, 32)),
+    ("GROQ_KEY", lambda r: "gsk_" + text(r, 52)),
+    ("NVIDIA_KEY", lambda r: "nvapi-" + text(r, 64, ALNUM + "-_")),
+    ("PINECONE_KEY", lambda r: "pcsk_" + text(r, 6) + "_" + text(r, 50)),
+    ("TAVILY_KEY", lambda r: "tvly-" + text(r, 32)),
+    ("LANGSMITH_KEY", lambda r: "lsv2_pt_" + hexed(r, 32) + "_" + hexed(r, 10)),
+    ("STRIPE_HOOK", lambda r: "whsec_" + text(r, 32)),
+    ("STRIPE_RESTRICTED", lambda r: "rk_live_" + text(r, 24)),
+    ("RAZORPAY", lambda r: "rzp_live_" + text(r, 14)),
+    ("SQUARE", lambda r: "EAAA" + text(r, 60, ALNUM + "-_")),
+    ("PLAID", lambda r: "access-production-" + uuid(r)),
+    ("DOPPLER", lambda r: "dp.pt." + text(r, 43)),
+    ("PULUMI", lambda r: "pul-" + hexed(r, 40)),
+    ("NETLIFY", lambda r: "nfp_" + text(r, 36)),
+    ("FLY", lambda r: "fo1_" + text(r, 43, ALNUM + "-_")),
+    ("SONAR", lambda r: "sqp_" + hexed(r, 40)),
+    ("NUGET", lambda r: "oy2" + text(r, 43, LOWER)),
+    ("CRATES", lambda r: "cio" + text(r, 32)),
+    ("BUILDKITE", lambda r: "bkua_" + hexed(r, 40)),
+    ("CIRCLE", lambda r: "CCIPAT_" + text(r, 22) + "_" + hexed(r, 40)),
+    ("SENTRY_AUTH", lambda r: "sntryu_" + hexed(r, 64)),
+    ("POSTHOG_PERSONAL", lambda r: "phx_" + text(r, 43)),
+    ("AIRTABLE", lambda r: "pat" + text(r, 14) + "." + hexed(r, 64)),
+    ("NOTION", lambda r: "ntn_" + text(r, 46)),
+    ("HUBSPOT", lambda r: "pat-na1-" + uuid(r)),
+    ("BREVO", lambda r: "xkeysib-" + hexed(r, 64) + "-" + text(r, 16)),
+    ("RESEND", lambda r: "re_" + text(r, 8) + "_" + text(r, 24)),
+    ("MAILGUN", lambda r: "key-" + hexed(r, 32)),
+    ("VAULT", lambda r: "hvs.CAES" + text(r, 90, ALNUM + "-_")),
+    ("PLANETSCALE", lambda r: "pscale_tkn_" + text(r, 43, ALNUM + "-_")),
+    ("NEON", lambda r: "napi_" + text(r, 64, LOWER)),
+    ("SUPABASE", lambda r: "sb_secret_" + text(r, 22) + "_" + text(r, 8)),
+    ("ATLASSIAN", lambda r: "ATATT3xFfGF0" + text(r, 170, ALNUM + "-_") + "=" + text(r, 8, UPPER)),
+    ("TAILSCALE", lambda r: "tskey-auth-k" + text(r, 11) + "CNTRL-" + text(r, 32)),
+    ("ALIBABA", lambda r: "LTAI" + text(r, 20)),
+    ("TENCENT", lambda r: "AKID" + text(r, 32)),
+    ("YANDEX", lambda r: "y0_" + text(r, 55, ALNUM + "-_")),
+    ("TYPEFORM", lambda r: "tfp_" + text(r, 59, ALNUM + "-_.")),
+    ("GOOGLE_REFRESH", lambda r: "1//0" + text(r, 60, ALNUM + "-_")),
+    ("GOOGLE_CLIENT", lambda r: "GOCSPX-" + text(r, 28, ALNUM + "-_")),
+    ("APIFY", lambda r: "apify_api_" + text(r, 36)),
+    ("DOCKER_PAT", lambda r: "dckr_pat_" + text(r, 27, ALNUM + "-_")),
+    ("FIGMA", lambda r: "figd_" + text(r, 40, ALNUM + "-_")),
+    ("LINEAR_OAUTH", lambda r: "lin_oauth_" + hexed(r, 64)),
+]
+SERVICE_FORMS = [
+    ("{d}/.travis.yml", "    - {n}={v}"), ("{d}/main.kt", "    val client = connect(\"{v}\")"), ("{d}/Service.swift", "let service = Service(\"{v}\")"),
+    ("{d}/run.md", "Start it with `tool --with {v}`."), ("{d}/app.ex", "config :app, :{n}, \"{v}\""), ("{d}/x.lua", "local x = '{v}'"),
+    ("{d}/notes.txt", "{n}: {v}"), ("{d}/conf.json", "  \"{n}\": \"{v}\","), ("{d}/q.sql", "INSERT INTO settings VALUES ('{n}', '{v}');"),
+    ("{d}/a.ps1", "$env:{n} = \"{v}\""), ("{d}/a.bat", "set {n}={v}"), ("{d}/c.scala", "val c = new C(\"{v}\")"), ("{d}/e.r", "Sys.setenv({n} = \"{v}\")"),
+    ("{d}/f.dart", "const f = '{v}';"), ("{d}/compose.yaml", "      {n}: {v}"), ("{d}/k.pl", "my $k = '{v}';"),
+]
+# What people choose or a generator makes, where the name says what it is.
+NAMED = [
+    ("password", strong_password, ["db_password", "POSTGRES_PASSWORD", "smtp.password", "rootPassword", "LDAP_BIND_PASSWORD", "keystorePassword"]),
+    ("hex key", lambda r: hexed(r, 32), ["API_KEY", "apiKey", "algolia_api_key", "OCP_SUBSCRIPTION_KEY"]),
+    ("token", lambda r: text(r, 40), ["authToken", "ACCESS_TOKEN", "refresh_token", "bot_token"]),
+    ("base64 secret", lambda r: based(r, 32), ["clientSecret", "JWT_SECRET", "webhook_secret", "cookieSecret", "encryption_key"]),
+]
+NAMED_FORMS = [
+    ("{d}/dev.env", "{n}={v}"), ("{d}/dev.env", "export {n}='{v}'"), ("{d}/x.yaml", "{n}: \"{v}\""), ("{d}/x.yml", "  {n}: {v}"),
+    ("{d}/x.json", "  \"{n}\": \"{v}\","), ("{d}/x.toml", "{n} = \"{v}\""), ("{d}/x.ini", "{n} = {v}"), ("{d}/x.properties", "app.{n}={v}"),
+    ("{d}/x.xml", "  <{n}>{v}</{n}>"), ("{d}/x.xml", "  <property name=\"{n}\" value=\"{v}\"/>"), ("{d}/strings.xml", "  <string name=\"{n}\">{v}</string>"),
+    ("{d}/Dockerfile", "ENV {n} {v}"), ("{d}/Dockerfile", "ARG {n}={v}"), ("{d}/main.tf", "variable \"{n}\" {{\n  default = \"{v}\"\n}}"),
+    ("{d}/main.tf", "  {n} = \"{v}\""), ("{d}/deploy.yaml", "        - name: {n}\n          value: \"{v}\""), ("{d}/run.sh", "tool --{n} {v} start"),
+    ("{d}/run.sh", "tool --{n}={v} start"), ("{d}/a.py", "{n} = \"{v}\""), ("{d}/a.py", "os.environ[\"{n}\"] = \"{v}\""), ("{d}/a.py", "connect(user=\"app\", {n}=\"{v}\")"),
+    ("{d}/a.js", "  {n}: '{v}',"), ("{d}/a.ts", "private readonly {n}: string = '{v}';"), ("{d}/A.java", "    private static final String {n} = \"{v}\";"),
+    ("{d}/a.go", "\t{n} := \"{v}\""), ("{d}/a.rs", "let {n} = \"{v}\".to_string();"), ("{d}/a.rb", "  {n}: \"{v}\","), ("{d}/a.php", "'{n}' => '{v}',"),
+    ("{d}/a.cs", "builder.Configuration[\"{n}\"] = \"{v}\";"), ("{d}/a.kt", "const val {n} = \"{v}\""), ("{d}/a.swift", "let {n} = \"{v}\""),
+    ("{d}/a.c", "#define {n} \"{v}\""), ("{d}/Info.plist", "  <key>{n}</key>\n  <string>{v}</string>"), ("{d}/a.cpp", "setenv(\"{n}\", \"{v}\", 1);"),
+    ("{d}/log.txt", "body: {{\\\"{n}\\\": \\\"{v}\\\"}}"), ("{d}/site.conf", "SetEnv {n} {v}"), ("{d}/vars.yml", "{n}: '{v}'  # production"), ("{d}/README.md", "    {n}={v} make deploy"),
+]
+# Forms that belong to one thing.
+SINGLE = [
+    (strong_password, "{d}/notes.txt", "jdbc:mysql://db.internal:3306/app?user=svc&password={v}"),
+    (lambda r: text(r, 18), "{d}/dsn.py", "DSN = 'host=db user=app password={v} dbname=app'"),
+    (lambda r: text(r, 16), "{d}/cache.conf", "requirepass {v}"),
+    (lambda r: text(r, 20), "{d}/fetch.sh", "curl -u svc:{v} https://files.internal/report.csv"),
+    (strong_password, "{d}/copy.sh", "sshpass -p '{v}' scp a.txt host:/tmp"),
+    (lambda r: text(r, 20), "{d}/login.txt", "machine git.internal login bot password {v}"),
+    (strong_password, "{d}/a.cs", "var cs = \"Data Source=srv;Initial Catalog=app;User ID=sa;Pwd={v}\";"),
+    (lambda r: based(r, 32), "{d}/wg0.conf", "PrivateKey = {v}"),
+    (lambda r: based(r, 32), "{d}/wg0.conf", "PresharedKey = {v}"),
+    (lambda r: text(r, 18), "{d}/wpa.conf", "    psk=\"{v}\""),
+    (lambda r: hexed(r, 32), "{d}/master.key", "{v}"),
+    (lambda r: text(r, 36), "{d}/go.sh", "git clone https://{v}@git.internal/team/repo.git"),
+    (lambda r: text(r, 43).replace("=", "a") + "%3D", "{d}/blob.txt", "https://store.blob.core.windows.net/c/b?sv=2022-11-02&sig={v}&se=2030"),
+    (lambda r: text(r, 39), "{d}/map.html", "<script src=\"https://maps.internal/js?api_key={v}&v=3\"></script>"),
+    (jwt, "{d}/a.http", "Cookie: session={v}"),
+    (strong_password, "{d}/Conn.java", "    config.setPassword(\"{v}\");"),
+    (lambda r: text(r, 40), "{d}/Conn.java", "    return builder.apiKey(\"{v}\").build();"),
+    (lambda r: text(r, 16), "{d}/mail.txt", "smtp://mailer:{v}@smtp.internal:587"),
+    (lambda r: block(r, "EC PRIVATE KEY", 120).replace("\n", "\n    "), "{d}/secret.yaml", "  tls.key: |\n    {v}"),
+    (lambda r: block(r, "ENCRYPTED PRIVATE KEY", 500), "{d}/k.txt", "{v}"),
+    (lambda r: "\\n\" +\n    \"".join(block(r, "RSA PRIVATE KEY", 400).split("\n")), "{d}/K.java", "String k = \"{v}\";"),
+    (lambda r: base64.b64encode(("svc:" + text(r, 20)).encode()).decode(), "{d}/config.json", "  \"auths\": {{\"registry.internal\": {{\"auth\": \"{v}\"}}}}"),
+]
+
+
+def fresh(r, count):
+    """A third each: services' values in any form, named values in any form, forms of one thing."""
+    for i in range(count):
+        if i % 3 == 0:
+            name, make = r.choice(SERVICE_VALUES)
+            path, line = r.choice(SERVICE_FORMS)
+            value = make(r)
+        elif i % 3 == 1:
+            _, make, names = r.choice(NAMED)
+            name, value = r.choice(names), make(r)
+            path, line = r.choice(NAMED_FORMS)
+        else:
+            make, path, line = r.choice(SINGLE)
+            name, value = "", make(r)
+        yield value, path.format(d="src"), line.replace("{n}", name).replace("{v}", "\0").replace("{{", "{").replace("}}", "}").replace("\0", value)
+
+
 FILLER = ["# settings of the service", "name: example", "retries = 3", "import os", "// reads the configuration", "timeout: 30",
           "def main():", "    return 0", "log_level = info", "path = /var/lib/app", "version 1.4.2"]
 
@@ -141,18 +282,25 @@ def packed(program, model, folder):
     return done.stdout.decode()
 
 
-def planted(program, model, seed, count):
+def listed(r, count):
+    for i in range(count):
+        make, path, line = PLANTS[i % len(PLANTS)]
+        value = make(r)
+        yield value, path, line.format(value)
+
+
+def planted(program, model, seed, count, what, plants):
     r = random.Random(seed)
     missed = []
     with tempfile.TemporaryDirectory() as temp:
         values = []
-        for i in range(count):
-            make, path, line = PLANTS[i % len(PLANTS)]
-            value = make(r)
+        for i, (value, path, line) in enumerate(plants(r, count)):
             file = Path(temp) / f"{i:03}" / path
             file.parent.mkdir(parents=True)
             lines = r.sample(FILLER, 4)
-            lines.insert(r.randint(0, 4), line.format(value))
+            lines.insert(r.randint(0, 4), line)
+            if path.endswith("master.key"):  # holds the key alone
+                lines = [line]
             file.write_text("\n".join(lines) + "\n")
             values.append((path, line, value))
         out = packed(program, model, temp)
@@ -160,10 +308,10 @@ def planted(program, model, seed, count):
             # A long value is as good as shown when its middle is.
             middle = value if len(value) < 40 else value[len(value) // 3:len(value) * 2 // 3]
             if middle in out:
-                missed.append((path, line.format(value)[:110]))
+                missed.append((path, line[:110].replace("\n", " | ")))
     for path, line in missed:
         print(f"not masked: {path}: {line}")
-    print(f"seed {seed}: {count - len(missed)} of {count} planted secrets masked ({100 * (count - len(missed)) / count:.1f} %)")
+    print(f"seed {seed}: {count - len(missed)} of {count} {what} masked ({100 * (count - len(missed)) / count:.1f} %)")
     return len(missed) <= count * 0.05
 
 
@@ -176,7 +324,8 @@ def main():
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--max-masks", type=int)
     args = parser.parse_intermixed_args()
-    good = planted(args.program, args.model, args.seed, args.count)
+    good = planted(args.program, args.model, args.seed, args.count, "planted secrets", listed)
+    good = planted(args.program, args.model, args.seed, args.count, "secrets in mixed forms", fresh) and good
     files = masks = 0
     for tree in args.trees:
         out = packed(args.program, args.model, tree)
