@@ -10,6 +10,7 @@
 
 #include <cxxabi.h>
 
+#include "kernels/card_memory.h"
 #include "kernels/check.h"
 #include "kernels/cuda/device.h"
 
@@ -203,7 +204,7 @@ public:
     std::string name() const override { return properties_.name; }
     void* allocate(int64_t bytes) override {
         void* memory = nullptr;
-        const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(bytes));
+        const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(round_up(bytes, kCardAlignment)));
         if (error == cudaErrorMemoryAllocation) {
             cudaGetLastError();  // an ordinary outcome: not to be found by the next launch
             return nullptr;

@@ -194,7 +194,8 @@ public:
     explicit Buffer(size_t n) : n_(n) {
 #if SIMT_GPU
         void* p;
-        check(cudaMalloc(&p, n * sizeof(T)), "cudaMalloc");
+        // Readable up to a multiple of 16 bytes, as on the CPU and as all memory of a backend.
+        check(cudaMalloc(&p, (n * sizeof(T) + 15) / 16 * 16), "cudaMalloc");
         p_ = static_cast<T*>(p);
         check(cudaMemset(p_, 0xff, n * sizeof(T)), "cudaMemset");
 #else

@@ -148,7 +148,7 @@ TEST_CASE("cuda model: a pass is kept, and launched again on other inputs") {
     kernels::WorkShape shape;
     shape.n_tokens = 4;
     shape.n_sequences = 2;
-    shape.context = 256;
+    shape.context = 512;
     shape.hidden = 64;
     shape.n_heads = 2;
     shape.latent = 32;
@@ -161,7 +161,7 @@ TEST_CASE("cuda model: a pass is kept, and launched again on other inputs") {
     const kernels::Buffer memory = card->allocate(2 * 64 * 4, kernels::MemoryUse::compute);
     const kernels::TensorView out(memory.data(), DType::f32, {2, 64});
 
-    const std::vector<int32_t> page_table = {0, 1, 0};
+    const std::vector<int32_t> page_table = {0, 1, 0, 1, 0};
     std::byte* const pages[] = {memory.data(), memory.data()};
     int called = 0;
     const auto run = [&](std::vector<int32_t> ids, int64_t start) {
@@ -195,7 +195,7 @@ TEST_CASE("cuda model: a pass is kept, and launched again on other inputs") {
     CHECK(run({7, 7}, 6));
     CHECK(card->launches() - launched == 1);
     CHECK(called == 2);
-    CHECK(run({7, 6}, 127 + 2));  // more splits: another pass
+    CHECK(run({7, 6}, 300));  // more splits: another pass
     CHECK(called == 3);
     CHECK_THROWS(run({7, 10}, 0));
     CHECK(run({6, 7}, 0));
