@@ -469,7 +469,7 @@ double words_difference() {
     return sum;
 }
 
-double words_difference() {
+double copied_words_difference() {
     std::vector<uint32_t> x(32);
     for (size_t i = 0; i < x.size(); i++) {
         x[i] = 0x81828384U + 0x01010101U * static_cast<uint32_t>(i);
@@ -516,7 +516,7 @@ double layer_difference(const std::string& name) {
         {"mma int8", mma_int8_difference},
         {"words", words_difference},
         {"cp.async", copy_difference},
-        {"cp.async of words", words_difference},
+        {"cp.async of words", copied_words_difference},
         {"victim without a bug", [] { return victim_sums_right<Bug::none>() ? 0.0 : 1.0; }},
         {"warp tree", [] { return tree_sums_right<true>() ? 0.0 : 1.0; }},
         {"early start", [] { return runs(waits_for_before, 32, 0, true) ? 0.0 : 1.0; }},
