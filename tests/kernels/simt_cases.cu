@@ -413,6 +413,28 @@ __global__ void some_wait_for_before(float*) {
     }
 }
 
+// Every signed byte as a half by permuted bytes and one difference, then a product: wrong ones.
+__global__ void half_pairs(int* wrong) {
+    const int l = threadIdx.x;
+    int bad = 0;
+    for (int code = l * 8 - 128; code < l * 8 - 120; code++) {
+        const uint32_t biased =
+            __byte_perm(static_cast<uint32_t>(code & 255) ^ 0x80U, 0x64U, 0x4040);
+        const uint32_t bias = 0x64806480U;
+        __half2 a, b;
+        memcpy(&a, &biased, 4);
+        memcpy(&b, &bias, 4);
+        const __half2 number = __hsub2(a, b);
+        const __half2 third = __hmul2(number, __floats2half2_rn(0.333251953125F, 2));
+        bad += __low2float(number) != static_cast<float>(code);
+        bad += __high2float(number) != static_cast<float>(code);
+        bad += __low2float(third) !=
+               __half2float(__float2half(0.333251953125F * static_cast<float>(code)));
+        bad += __high2float(third) != static_cast<float>(2 * code);
+    }
+    wrong[l] = bad;
+}
+
 using Bytes = simt::Buffer<float>;
 
 template <Bug bug>
@@ -452,6 +474,10 @@ double words_difference() {
     const simt::Buffer<int> wrong(32);
     simt::launch({1, 32}, collectives, wrong.get());
     double sum = 0;
+    for (int bad : wrong.download()) {
+        sum += bad;
+    }
+    simt::launch({1, 32}, half_pairs, wrong.get());
     for (int bad : wrong.download()) {
         sum += bad;
     }
