@@ -45,6 +45,7 @@ bool has_mla_decode(const KRows& rows);
 int32_t mla_group_tokens(int32_t n_heads);
 // Fills part and weight, and for groups of a single split mixed.
 void launch_mla_decode(const Attend& work, simt::Stream stream);
+void launch_mla_latent(const Attend& work, simt::Stream stream);  // the same of q8_latent rows
 // part, weight -> mixed; launches nothing where all groups have a single split.
 void launch_mla_merge(const Attend& work, simt::Stream stream);
 

@@ -11,7 +11,7 @@ template <Form form, int Columns>
 void launch(const Attend& w, simt::Stream stream) {
     static_assert(sizeof(Shared<form, Columns>) <= simt::kSharedBytes);
     simt::launch({dim3(static_cast<unsigned>(w.n_splits), static_cast<unsigned>(w.n_groups)),
-                  kThreads, sizeof(Shared<form, Columns>), stream},
+                  kThreads, sizeof(Shared<form, Columns>), stream, true},
                  mla_decode_kernel<form, Columns>, w);
 }
 
@@ -44,7 +44,7 @@ void launch_mla_decode(const Attend& w, simt::Stream stream) {
         return;
     }
     if (w.rows.int8_latent) {
-        return launch_for<Form::q8_latent>(w, stream);
+        return launch_mla_latent(w, stream);
     }
     switch (w.rows.dtype) {
         case DType::f16:
@@ -61,8 +61,9 @@ void launch_mla_decode(const Attend& w, simt::Stream stream) {
 
 void launch_mla_merge(const Attend& w, simt::Stream stream) {
     if (w.n_tokens > 0 && w.n_splits > 1) {
-        simt::launch({static_cast<unsigned>(w.n_tokens * w.n_heads), kMergeWarps * 32, 0, stream},
-                     mla_merge_kernel, w);
+        simt::launch(
+            {static_cast<unsigned>(w.n_tokens * w.n_heads), kMergeWarps * 32, 0, stream, true},
+            mla_merge_kernel, w);
     }
 }
 

@@ -19,34 +19,22 @@
 // the K tile: FlashMLA (csrc/sm90/decode).
 #pragma once
 
-#include "kernels/cuda/decode.cuh"
-#include "kernels/cuda/mla.h"
-#include "kernels/simt/warp_matrix.h"
+#include "kernels/cuda/mla_columns.cuh"
 
 namespace kernels::cuda::mla {
 
-constexpr int kThreads = 256;
-constexpr int kTile = 32;
-constexpr int kLatent = 512;
-constexpr int kRotary = 64;
-constexpr int kRow = kLatent + kRotary;
 constexpr int kPitch = kRow + 8;  // 16 bytes more a row: ldmatrix without bank conflicts
-constexpr int kSlices = 4;
-constexpr int kSteps = 9;                // of 16 numbers a slice: 8 latent, 1 rotary
-constexpr int kWeightPitch = kTile + 8;  // of P
-constexpr unsigned kAll = 0xFFFFFFFFU;
+constexpr int kSteps = 9;         // of 16 numbers a slice: 8 latent, 1 rotary
 
 // How the rows of a cache come in, and what they are to the tensor cores.
-enum class Form { f16, bf16, q8_0, q4_0, q8_latent };
+enum class Form { f16, bf16, q8_0, q4_0 };
 
 template <Form form>
 struct RowForm {
     static constexpr bool kCopied = form == Form::f16 || form == Form::bf16;
     static constexpr int kBytes = form == Form::q8_0   ? kRow / 32 * 34
                                   : form == Form::q4_0 ? kRow / 32 * 18
-                                  : form == Form::q8_latent
-                                      ? kLatent + 2 * kRotary + 4 * kLatent / 128
-                                      : kRow * 2;
+                                                       : kRow * 2;
     using Number = std::conditional_t<form == Form::bf16, __nv_bfloat16, __half>;
 };
 
@@ -57,35 +45,10 @@ struct Shared {
     static constexpr int kRaw = RowForm<form>::kCopied ? 16 : RowForm<form>::kBytes * kTile;
     alignas(16) Number tile[kTiles][kTile][kPitch];
     alignas(16) unsigned char raw[kRaw];  // packed rows: the next tile's bytes
-    float scores[kSlices][Columns][kTile + 4];
+    float scores[kSlices][Columns][kScorePitch];
     alignas(16) Number p[Columns][kWeightPitch];
     float rescale[Columns];
 };
-
-__device__ __forceinline__ uint32_t pack(__half, float a, float b) {
-    const __half2 both = __floats2half2_rn(a, b);
-    uint32_t bits;
-    memcpy(&bits, &both, 4);
-    return bits;
-}
-__device__ __forceinline__ uint32_t pack(__nv_bfloat16, float a, float b) {
-    const __nv_bfloat162 both = __floats2bfloat162_rn(a, b);
-    uint32_t bits;
-    memcpy(&bits, &both, 4);
-    return bits;
-}
-
-// Column c of a block: query token c / heads of the group, head c % heads; columns past the last
-// repeat nothing.
-struct Column {
-    bool real;
-    int32_t token;
-    int32_t head;
-};
-__device__ __forceinline__ Column column_of(const Attend& w, const QueryGroup& g, int c) {
-    const int32_t token = c / w.n_heads;
-    return {token < g.n_tokens, token, c - token * w.n_heads};
-}
 
 template <Form form, int Columns>
 __device__ __forceinline__ void issue(
@@ -130,22 +93,6 @@ __device__ __forceinline__ void widen(Shared<form, Columns>& s, int first, int e
             for (int k = 0; k < 16; k++) {
                 to[k] = 0;
             }
-        } else if constexpr (form == Form::q8_latent) {
-            const unsigned char* row = s.raw + r * RowForm<form>::kBytes;
-            if (b * 32 < kLatent) {
-                const auto* codes = reinterpret_cast<const uint32_t*>(row + b * 32);
-                const auto* scales = reinterpret_cast<const float*>(row + kLatent + 2 * kRotary);
-                const float scale = scales[b * 32 / 128];
-                for (int k = 0; k < 8; k++) {
-                    widen_codes(codes[k], scale, to + 2 * k);
-                }
-            } else {
-                const auto* rotary =
-                    reinterpret_cast<const uint32_t*>(row + kLatent + 2 * (b * 32 - kLatent));
-                for (int k = 0; k < 16; k++) {
-                    to[k] = rotary[k];
-                }
-            }
         } else {
             constexpr DType type = form == Form::q8_0 ? DType::q8_0 : DType::q4_0;
             Group group;
@@ -163,37 +110,33 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
     using Number = typename RowForm<form>::Number;
     using Memory = Shared<form, Columns>;
     constexpr int kN = Columns / 8;
+    simt::let_next_start();
+    simt::wait_for_before();
     SIMT_DYNAMIC_SHARED(bytes);
     Memory& s = *reinterpret_cast<Memory*>(bytes);
 
     const int t = threadIdx.x, lane = t & 31, warp = t >> 5, g = lane >> 2, q4 = lane & 3;
-    const QueryGroup group = w.groups[blockIdx.y];
-    const int split = blockIdx.x;
-    const int seen = group.position + group.n_tokens;  // by the last query of the group
-    const int begin = split * group.split_tokens, end = min(seen, begin + group.split_tokens);
-    const bool whole = seen <= group.split_tokens;  // nothing to merge
-    const int n_columns = group.n_tokens * w.n_heads;
-    const int64_t first_column = static_cast<int64_t>(group.first_row - w.first_token) * w.n_heads;
+    const Part part = part_of(w);
+    const QueryGroup& group = part.group;
+    const int begin = part.begin, end = part.end;
     if (begin >= end) {
-        for (int c = t; c < n_columns; c += kThreads) {
-            w.weight[(first_column + c) * w.n_splits + split] = make_float2(-INFINITY, 0);
-        }
+        leave_nothing(w, part);
         return;
     }
     issue<form, Columns>(w, group, begin, end, 0, s);
 
-    // Queries in registers, as the B operand: this warp's slice, scaled for exp2. Columns past the
-    // last take another's: their scores are masked. No branch, so that the loads go out together.
+    // Queries in registers, as the B operand: this warp's slice, scaled for exp2. No branch, so
+    // that the loads go out together.
     const int tokens16 = warp & 1, slice = warp >> 1;
     uint32_t queries[kSteps][kN][2];
     const float scale = w.scale * 1.4426950408889634F;
     SIMT_UNROLL
     for (int n = 0; n < kN; n++) {
-        const Column c = column_of(w, group, n * 8 + g);
-        const int32_t row = group.first_row * w.n_heads + (c.real ? n * 8 + g : 0);
+        const int32_t c = real_column(part, n * 8 + g);
         const float* latent =
-            w.absorbed.row(row - w.first_token * w.n_heads) + slice * 128 + 2 * q4;
-        const float* rotary = w.q.row(row) + w.head - kRotary + slice * 16 + 2 * q4;
+            w.absorbed.row(static_cast<int32_t>(part.first_column) + c) + slice * 128 + 2 * q4;
+        const float* rotary =
+            w.q.row(group.first_row * w.n_heads + c) + w.head - kRotary + slice * 16 + 2 * q4;
         SIMT_UNROLL
         for (int step = 0; step < kSteps; step++) {
             const float* from = step < 8 ? latent + step * 16 : rotary;
@@ -205,13 +148,8 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
         }
     }
 
-    constexpr int kRounds = (Columns + 31) / 32;  // columns a thread keeps a maximum and a sum of
-    float largest[kRounds], sum[kRounds];
-    SIMT_UNROLL
-    for (int r = 0; r < kRounds; r++) {
-        largest[r] = -INFINITY;
-        sum[r] = 0;
-    }
+    Softmax<Number, Columns> softmax;
+    softmax.begin();
     float out[4][kN][4] = {};  // 64 rows of O^T in tiles of 16, all columns
 
     for (int first = begin, turn = 0; first < end; first += kTile, turn ^= 1) {
@@ -226,7 +164,7 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
             issue<form, Columns>(w, group, first + kTile, end, turn ^ 1, s);
         }
         {
-            float part[kN][4] = {};
+            float score[kN][4] = {};
             const Number* rows = &s.tile[now][tokens16 * 16 + (lane & 15)][8 * (lane >> 4)];
             SIMT_UNROLL
             for (int step = 0; step < kSteps; step++) {
@@ -235,7 +173,7 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
                 simt::ldmatrix(a, rows + k);
                 SIMT_UNROLL
                 for (int n = 0; n < kN; n++) {
-                    simt::Mma<Number>::run(part[n], a, queries[step][n]);
+                    simt::Mma<Number>::run(score[n], a, queries[step][n]);
                 }
             }
             SIMT_UNROLL
@@ -243,59 +181,12 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
                 SIMT_UNROLL
                 for (int r = 0; r < 4; r++) {
                     s.scores[slice][n * 8 + 2 * q4 + (r & 1)][tokens16 * 16 + g + 8 * (r >> 1)] =
-                        part[n][r];
+                        score[n][r];
                 }
             }
         }
         __syncthreads();
-        // Running softmax: eight threads a column, four tokens each.
-        SIMT_UNROLL
-        for (int round = 0; round < kRounds; round++) {
-            const int c = round * 32 + t / 8;
-            if (round * 32 + warp * 4 <
-                Columns) {  // whole warps: Columns is a multiple of 8, a warp has 4
-                const Column column = column_of(w, group, c);
-                const int limit = group.position + column.token + 1;
-                float v[4], tile_largest = -INFINITY;
-                SIMT_UNROLL
-                for (int i = 0; i < 4; i++) {
-                    const int token = t % 8 + 8 * i;
-                    float x = 0;
-                    SIMT_UNROLL
-                    for (int k = 0; k < kSlices; k++) {
-                        x += s.scores[k][c][token];
-                    }
-                    v[i] = column.real && first + token < limit ? x : -INFINITY;
-                    tile_largest = fmaxf(tile_largest, v[i]);
-                }
-                SIMT_UNROLL
-                for (int o = 4; o > 0; o >>= 1) {
-                    tile_largest = fmaxf(tile_largest, __shfl_xor_sync(kAll, tile_largest, o));
-                }
-                const float before = largest[round];
-                const float after = fmaxf(before, tile_largest);
-                const float base =
-                    after == -INFINITY ? 0 : after;  // nothing seen yet: all weights are 0
-                float tile_sum = 0;
-                SIMT_UNROLL
-                for (int i = 0; i < 4; i++) {
-                    const float p = exp2f(v[i] - base);
-                    tile_sum += p;
-                    const uint32_t both = pack(Number{}, p, p);
-                    memcpy(&s.p[c][t % 8 + 8 * i], &both, 2);
-                }
-                SIMT_UNROLL
-                for (int o = 4; o > 0; o >>= 1) {
-                    tile_sum += __shfl_xor_sync(kAll, tile_sum, o);
-                }
-                const float factor = exp2f(before - base);
-                largest[round] = after;
-                sum[round] = sum[round] * factor + tile_sum;
-                if (t % 8 == 0) {
-                    s.rescale[c] = factor;
-                }
-            }
-        }
+        softmax.tile(w, part, first, s.scores, s.p, s.rescale);
         __syncthreads();
         SIMT_UNROLL
         for (int n = 0; n < kN; n++) {
@@ -335,38 +226,30 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
         }
     }
 
-    // The sums over the weights; a column that saw nothing gives zeros with weight 0.
-    SIMT_UNROLL
-    for (int round = 0; round < kRounds; round++) {
-        const int c = round * 32 + t / 8;
-        if (c < Columns && t % 8 == 0) {
-            s.scores[0][c][0] = sum[round] > 0 ? 1.0F / sum[round] : 0.0F;
-            if (c < n_columns) {
-                w.weight[(first_column + c) * w.n_splits + split] =
-                    whole ? make_float2(-INFINITY, 0) : make_float2(largest[round], sum[round]);
-            }
-        }
-    }
+    __syncthreads();  // all have read the last rescale
+    float(&inverse)[Columns] = s.rescale;
+    softmax.end(w, part, inverse);
     __syncthreads();
     SIMT_UNROLL
     for (int n = 0; n < kN; n++) {
         SIMT_UNROLL
         for (int side = 0; side < 2; side++) {
             const int c = n * 8 + 2 * q4 + side;
-            if (c >= n_columns) {
+            if (c >= part.n_columns) {
                 continue;
             }
-            const float factor = s.scores[0][c][0];
+            const float factor = inverse[c];
             const int at = warp * 64 + g;
-            if (whole) {
-                float* to = w.mixed + (first_column + c) * kLatent + at;
+            if (part.whole) {
+                float* to = w.mixed + (part.first_column + c) * kLatent + at;
                 SIMT_UNROLL
                 for (int m = 0; m < 4; m++) {
                     to[m * 16] = out[m][n][side] * factor;
                     to[m * 16 + 8] = out[m][n][2 + side] * factor;
                 }
             } else {
-                uint16_t* to = w.part + ((first_column + c) * w.n_splits + split) * kLatent + at;
+                uint16_t* to =
+                    w.part + ((part.first_column + c) * w.n_splits + part.split) * kLatent + at;
                 SIMT_UNROLL
                 for (int m = 0; m < 4; m++) {
                     to[m * 16] = __half_as_ushort(__float2half(out[m][n][side] * factor));
@@ -383,6 +266,8 @@ constexpr int kMergeWarps = 8;
 // splits w, w + 8, ... and the warps' sums are added in order. A row without weights is there
 // whole.
 static __global__ void __launch_bounds__(kMergeWarps * 32) mla_merge_kernel(Attend w) {
+    simt::let_next_start();
+    simt::wait_for_before();
     SIMT_SHARED(float, sums, [kMergeWarps][kLatent]);
     SIMT_SHARED(float, totals, [kMergeWarps]);
     const int t = threadIdx.x, lane = t & 31, warp = t >> 5;

@@ -99,18 +99,20 @@ struct Stages {
     alignas(16) __half b[kStages][kTile][kPitch];
 };
 
+// Past the last row and column those again: their results are not stored.
 __device__ __forceinline__ void issue(const Expand& w, int row, int column, int k, Stages& s) {
     constexpr int kChunks = kDepth / 8;
     const int turn = k / kDepth % kStages, t = threadIdx.x;
+    const int last_row = w.count - 1, last_column = w.n_heads * kExpandRow - 1;
     SIMT_UNROLL
     for (int i = 0; i < kTile * kChunks / kThreads; i++) {
         const int r = (i * kThreads + t) / kChunks, c = (i * kThreads + t) % kChunks * 8;
-        simt::cp_async16(&s.a[turn][r][c],
-                         w.latents + static_cast<int64_t>(row + r) * kLatentRow + k + c,
-                         row + r < w.count ? 16 : 0);
-        simt::cp_async16(&s.b[turn][r][c],
-                         w.weights + static_cast<int64_t>(column + r) * kExpandLatent + k + c,
-                         column + r < w.n_heads * kExpandRow ? 16 : 0);
+        simt::cp_async16(
+            &s.a[turn][r][c],
+            w.latents + static_cast<int64_t>(min(row + r, last_row)) * kLatentRow + k + c);
+        simt::cp_async16(
+            &s.b[turn][r][c],
+            w.weights + static_cast<int64_t>(min(column + r, last_column)) * kExpandLatent + k + c);
     }
     simt::cp_async_commit();
 }

@@ -42,16 +42,15 @@ struct Source {
     int32_t key_pitch;
 };
 
-// Rows from `first` of the piece; those past its end become zeros: 0 * NaN would reach the sums.
+// Rows from `first` of the piece; past its end the last one again: nobody sees positions there.
 __device__ __forceinline__ void issue(
     const Source& from, int first, int count, int turn, Tiles& s) {
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
     SIMT_UNROLL
     for (int r = warp; r < kTile; r += kThreads / 32) {
-        const int row = first + r;
-        const unsigned size = row < count ? 16 : 0;
-        simt::cp_async16(&s.keys[turn][r][lane * 8], from.key + row * from.key_pitch, size);
-        simt::cp_async16(&s.values[turn][r][lane * 8], from.value + row * kExpandRow, size);
+        const int row = min(first + r, count - 1);
+        simt::cp_async16(&s.keys[turn][r][lane * 8], from.key + row * from.key_pitch);
+        simt::cp_async16(&s.values[turn][r][lane * 8], from.value + row * kExpandRow);
     }
     simt::cp_async_commit();
 }

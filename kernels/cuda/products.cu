@@ -95,31 +95,6 @@ struct Cut {
     int32_t units = 0;   // of a row, the last may be half one
 };
 
-__device__ __forceinline__ void four(const float* from, float (&v)[4]) {
-    if ((reinterpret_cast<uintptr_t>(from) & 15) == 0) {
-        const float4 all = *reinterpret_cast<const float4*>(from);
-        v[0] = all.x, v[1] = all.y, v[2] = all.z, v[3] = all.w;
-    } else {
-        SIMT_UNROLL
-        for (int k = 0; k < 4; k++) {
-            v[k] = from[k];
-        }
-    }
-}
-
-// Four numbers of a row before the norm.
-__device__ __forceinline__ void four_inputs(const Products& p, int32_t row, int c, float (&v)[4]) {
-    four(p.x.row(row) + c, v);
-    if (p.input == InputForm::gated) {
-        float up[4];
-        four(p.up.row(row) + c, up);
-        SIMT_UNROLL
-        for (int k = 0; k < 4; k++) {
-            v[k] = v[k] / (1.0F + expf(-v[k])) * up[k];
-        }
-    }
-}
-
 // Eight lanes a group of 32, four numbers a lane. Those of the first columns stay in registers
 // between the norm and the rounding: one wait for memory instead of two.
 template <DType type, int Tokens>
@@ -346,8 +321,8 @@ __global__ void __launch_bounds__(kProductThreads, 2) products_kernel(Both both)
                 if (from - offset + i + 16 <= end) {
                     simt::cp_async16(to + i, from - offset + i);
                 } else {
-                    for (int k = i; k < size; k++) {
-                        to[k] = static_cast<unsigned char>(from[k - offset]);
+                    for (int k = i; k < i + 16; k++) {
+                        to[k] = k < size ? static_cast<unsigned char>(from[k - offset]) : 0;
                     }
                 }
             }

@@ -1,18 +1,16 @@
 // Products of many rows on tensor cores. A block makes 128 rows of the result for up to 128 slots
 // of one expert, in steps of 64 columns.
 //
-// Weights: a thread widens 32 of a row a step to bf16 in shared memory. Of types whose blocks lie
-// on 16 bytes (Q4_K, Q5_K) those of the next step are on their way in registers while this step is
-// multiplied. The others would be loads of two bytes here and there, which take longer than the
-// product: four steps' worth of packed bytes of all rows is copied to shared memory, word by word,
-// and read there.
+// Weights: their packed bytes are copied to shared memory, those of four steps of all rows at once
+// (read where they lie they would be short loads here and there, which take longer than the
+// product); from there a thread widens a row's 64 a step to bf16.
 //
 // Activations: rounded to bf16 beforehand, copied asynchronously, two steps in turn.
 //
-// Product: m16n8k16 with weights as M and slots as N. A warp owns 64 rows and a quarter of the
-// slots; warps without a slot or a row leave the multiplication out. Rows in shared memory are 128
-// bytes, their 16-byte pieces exchanged by the row's number: ldmatrix and the writes of what was
-// widened have no bank conflicts.
+// Product: m16n8k16 with weights as M and slots as N. A warp owns 64 rows and half of the slots, so
+// that a number read from shared memory is used 64 times; warps without a slot or a row leave the
+// multiplication out. Rows in shared memory are 128 bytes, their 16-byte pieces exchanged by the
+// row's number: ldmatrix and the writes of what was widened have no bank conflicts.
 //
 // Weights and activations lose 2^-9 of their size at most, which is a tenth of the error of int8
 // activations; bf16 has the range of f32, so no scale and no outlier can overflow.
@@ -25,36 +23,32 @@
 namespace kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 128;
 constexpr int kRows = 128;  // of a block
 constexpr int kStep = kTileColumns;
 constexpr unsigned kAll = 0xFFFFFFFFU;
-static_assert(kRows * kStep == kThreads * 32);  // a thread widens 32 weights a step
+static_assert(kRows == kThreads);  // a thread widens a row
+constexpr int kRawSteps = 4;       // of 256 columns, a block of the larger types
 
+// Rows of blocks on 16 bytes are copied in pieces of 16 bytes, an odd number of them; the others
+// from any address on in words, an odd number too: threads that read the same place of different
+// rows meet different banks.
 template <DType type>
-constexpr bool kStaged = type != DType::q4_k&& type != DType::q5_k;
-constexpr int kStagedSteps = 4;  // of 256 columns, a block of the larger types
-
-// Words for the packed bytes of those columns from any address on: an odd number, so that threads
-// that read the same word of different rows meet different banks.
+constexpr int kRawBytes = kRawSteps* kStep /
+                          BlockOf<type>::kElements* static_cast<int>(sizeof(BlockOf<type>));
 template <DType type>
-constexpr int kRawWords = ((kStagedSteps * kStep / BlockOf<type>::kElements *
-                                static_cast<int>(sizeof(BlockOf<type>)) +
-                            3 + 3) /
-                               4 |
-                           1);
+constexpr bool kPieces = type == DType::q4_k || type == DType::q5_k;
+template <DType type>
+constexpr int kRawPitch = kPieces<type> ? kRawBytes<type> : ((kRawBytes<type> + 3 + 3) / 4 | 1) * 4;
+static_assert(kRawPitch<DType::q4_k> / 16 % 2 == 1 && kRawPitch<DType::q5_k> / 16 % 2 == 1);
 
 template <DType type, int Slots>
 struct Shared {
     alignas(16) uint16_t weights[2][kRows][kStep];
     alignas(16) uint16_t slots[2][Slots][kStep];
+    alignas(16) unsigned char raw[kRows][kRawPitch<type>];
     int32_t rows[Slots];  // of Products::packed
-    uint32_t raw[kStaged<type> ? kRows : 1][kStaged<type> ? kRawWords<type> : 1];
 };
-
-// Blocks of a multiprocessor: two, where that leaves registers enough.
-template <DType type>
-constexpr int kResident = type == DType::q2_k || type == DType::q5_k ? 1 : 2;
 
 // Where piece `piece` of eight numbers of a row lies in it.
 __device__ __forceinline__ int piece_at(int row, int piece) {
@@ -107,10 +101,9 @@ __device__ __forceinline__ void widen(const Group& w, uint16_t* to, int row, int
 
 // grid (row tiles over all parts, shares of slots)
 template <DType type, int Slots>
-__global__ void __launch_bounds__(kThreads, kResident<type>)
-    tiles_kernel(Products p, int32_t all_rows) {
+__global__ void __launch_bounds__(kThreads, 2) tiles_kernel(Products p, int32_t all_rows) {
     constexpr int kParts = BlockOf<type>::kElements / 32;
-    constexpr int kWarpSlots = Slots / 4, kM = 4, kN = kWarpSlots / 8;  // 2 x 4 warps
+    constexpr int kWarpSlots = Slots / 2, kM = 4, kN = kWarpSlots / 8;  // 2 x 2 warps
     SIMT_DYNAMIC_SHARED(bytes);
     auto& s = *reinterpret_cast<Shared<type, Slots>*>(bytes);
     simt::let_next_start();
@@ -122,10 +115,6 @@ __global__ void __launch_bounds__(kThreads, kResident<type>)
     const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
     const int steps = (p.cols + kStep - 1) / kStep, pitch = steps * kStep;
 
-    // The row whose weights this thread widens, two threads a row: neighbours, or, where lanes
-    // should read different rows, far ones.
-    const int widened = kStaged<type> ? t % kRows : t >> 1,
-              half = kStaged<type> ? t / kRows : t & 1;
     const int groups = p.cols / 32;
     const auto weights_of = [&](int r) -> const std::byte* {
         const int32_t of_all = blockIdx.x * kRows + r;
@@ -136,10 +125,10 @@ __global__ void __launch_bounds__(kThreads, kResident<type>)
         const ProductPart& w = p.parts[part];
         return w.weight + share.expert * w.expert_bytes + row * w.row_bytes;
     };
-    const std::byte* weights = weights_of(widened);
-    // Where in a word that row begins; negative: there is none.
+    // Where in a word this thread's row begins; negative: there is none.
+    const std::byte* mine = weights_of(t);
     const int begins =
-        weights == nullptr ? -1 : static_cast<int>(reinterpret_cast<uintptr_t>(weights) & 3);
+        mine == nullptr ? -1 : static_cast<int>(reinterpret_cast<uintptr_t>(mine) & 3);
 
     // Past the last slot: that one again, its sums are not stored.
     if (t < Slots) {
@@ -158,63 +147,53 @@ __global__ void __launch_bounds__(kThreads, kResident<type>)
         }
         simt::cp_async_commit();
     };
-    // Packed bytes of the steps from this one on, from the word on that holds the first: a warp
-    // copies rows, its lanes their words.
-    constexpr int kRawBlocks = kStagedSteps * kStep / BlockOf<type>::kElements;
+    // Packed bytes of the steps from this one on, a warp a row.
+    constexpr int kRawBlocks = kRawSteps * kStep / BlockOf<type>::kElements;
+    constexpr int kBlock = static_cast<int>(sizeof(BlockOf<type>));
     const auto copy_raw = [&](int step) {
-        if constexpr (kStaged<type>) {
-            const int first = step * 2 / kParts;
-            const int size = min(kRawBlocks, (groups + kParts - 1) / kParts - first) *
-                             static_cast<int>(sizeof(BlockOf<type>));
-            for (int r = warp; r < kRows; r += kThreads / 32) {
-                const std::byte* row = weights_of(r);
-                if (row == nullptr) {
-                    break;
-                }
-                row += first * static_cast<int64_t>(sizeof(BlockOf<type>));
-                const auto offset = static_cast<int>(reinterpret_cast<uintptr_t>(row) & 3);
-                const std::byte* end = p.parts[part_row(p, blockIdx.x * kRows + r).part].end;
-                for (int i = lane; 4 * i < offset + size; i += 32) {
-                    const std::byte* word = row - offset + 4 * i;
-                    if (word + 4 <= end) {
-                        simt::cp_async4(&s.raw[r][i], word);
-                    } else {
-                        auto* to = reinterpret_cast<std::byte*>(&s.raw[r][i]);
-                        for (int k = 0; word + k < end; k++) {
-                            to[k] = word[k];
-                        }
+        constexpr int kUnit = kPieces<type> ? 16 : 4;
+        const int first = step * 2 / kParts;
+        const int size = min(kRawBlocks, (groups + kParts - 1) / kParts - first) * kBlock;
+        for (int r = warp; r < kRows; r += kThreads / 32) {
+            const std::byte* row = weights_of(r);
+            if (row == nullptr) {
+                break;
+            }
+            row += first * static_cast<int64_t>(kBlock);
+            const auto offset = static_cast<int>(reinterpret_cast<uintptr_t>(row) % kUnit);
+            const std::byte* end = p.parts[part_row(p, blockIdx.x * kRows + r).part].end;
+            for (int i = lane * kUnit; i < offset + size; i += 32 * kUnit) {
+                const std::byte* from = row - offset + i;
+                if constexpr (kPieces<type>) {
+                    simt::cp_async16(&s.raw[r][i], from);
+                } else if (from + kUnit <= end) {
+                    simt::cp_async4(&s.raw[r][i], from);
+                } else {
+                    for (int k = 0; k < kUnit; k++) {
+                        s.raw[r][i + k] = from + k < end ? static_cast<unsigned char>(from[k]) : 0;
                     }
                 }
             }
         }
     };
-    Coming<type> coming;
-    const auto there = [&](int step) { return begins >= 0 && 2 * step + half < groups; };
-    const auto fetch = [&](int step) {
-        if (!kStaged<type> && there(step)) {
-            const int g = 2 * step + half;
-            coming.load(reinterpret_cast<const BlockOf<type>*>(weights)[g / kParts], g % kParts);
-        }
-    };
     const auto put = [&](int step, int turn) {
-        uint16_t* to = s.weights[turn][widened];
-        if (there(step)) {
+        const int first = step / kRawSteps * kRawBlocks;
+        const unsigned char* raw = s.raw[t] + (kPieces<type> ? 0 : (begins + first * kBlock) % 4);
+        SIMT_UNROLL
+        for (int half = 0; half < 2; half++) {
             const int g = 2 * step + half;
-            if constexpr (kStaged<type>) {
-                const int first = step / kStagedSteps * kRawBlocks;
-                const auto* raw = reinterpret_cast<const std::byte*>(s.raw[widened]) +
-                                  (begins + first * static_cast<int>(sizeof(BlockOf<type>))) % 4;
-                coming.load(reinterpret_cast<const BlockOf<type>*>(raw)[g / kParts - first],
-                            g % kParts);
-            }
-            Group w;
-            coming.finish(g % kParts, w);
-            widen<type>(w, to, widened, half);
-        } else {
-            SIMT_UNROLL
-            for (int k = 0; k < 4; k++) {
-                *reinterpret_cast<uint4*>(to + piece_at(widened, 4 * half + k)) =
-                    make_uint4(0, 0, 0, 0);
+            uint16_t* to = s.weights[turn][t];
+            if (begins >= 0 && g < groups) {
+                Group w;
+                read_group<type>(reinterpret_cast<const BlockOf<type>*>(raw)[g / kParts - first],
+                                 g % kParts, w);
+                widen<type>(w, to, t, half);
+            } else {
+                SIMT_UNROLL
+                for (int k = 0; k < 4; k++) {
+                    *reinterpret_cast<uint4*>(to + piece_at(t, 4 * half + k)) =
+                        make_uint4(0, 0, 0, 0);
+                }
             }
         }
     };
@@ -226,16 +205,13 @@ __global__ void __launch_bounds__(kThreads, kResident<type>)
 
     copy_raw(0);
     copy(0, 0);
-    fetch(0);
-    if (kStaged<type>) {
-        simt::cp_async_wait<0>();
-        __syncthreads();
-    }
+    simt::cp_async_wait<0>();
+    __syncthreads();
     put(0, 0);
     for (int step = 0; step < steps; step++) {
         const int turn = step & 1;
         // The packed bytes of this step and those before it are used up.
-        const bool new_raw = kStaged<type> && (step + 1) % kStagedSteps == 0 && step + 1 < steps;
+        const bool new_raw = (step + 1) % kRawSteps == 0 && step + 1 < steps;
         simt::cp_async_wait<0>();
         __syncthreads();  // this step is there for all, and all have done with the one before
         if (step + 1 < steps) {
@@ -243,7 +219,6 @@ __global__ void __launch_bounds__(kThreads, kResident<type>)
                 copy_raw(step + 1);
             }
             copy(step + 1, turn ^ 1);
-            fetch(step + 1);
         }
         if (busy) {
             // Lanes 0 to 15 and 16 to 31 hold the addresses of two neighbouring pieces of 16 rows;
@@ -326,7 +301,7 @@ __global__ void __launch_bounds__(kThreads, kResident<type>)
     }
 }
 
-// A warp a row.
+// A warp a row, four numbers a lane at a time.
 __global__ void __launch_bounds__(kThreads) pack_kernel(Products p) {
     simt::let_next_start();
     simt::wait_for_before();
@@ -336,13 +311,14 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(Products p) {
         return;
     }
     const int32_t row = p.slots == SlotForm::tokens && p.list != nullptr ? p.list[r] : r;
-    const float* x = p.x.row(row);
-    const float* up = p.input == InputForm::gated ? p.up.row(row) : nullptr;
     float factor = 1;
     if (p.input == InputForm::normed) {
         float sum = 0;
-        for (int c = lane; c < p.cols; c += 32) {
-            sum += x[c] * x[c];
+        SIMT_UNROLL_BY(4)
+        for (int c = 4 * lane; c < p.cols; c += 128) {
+            float v[4];
+            four(p.x.row(row) + c, v);
+            sum += v[0] * v[0] + v[1] * v[1] + v[2] * v[2] + v[3] * v[3];
         }
         SIMT_UNROLL
         for (int o = 16; o > 0; o >>= 1) {
@@ -351,11 +327,22 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(Products p) {
         factor = 1.0F / sqrtf(sum / static_cast<float>(p.cols) + p.eps);
     }
     const int pitch = packed_pitch(p.cols);
-    auto* out = reinterpret_cast<uint32_t*>(p.packed + static_cast<int64_t>(r) * pitch);
-    for (int c = 2 * lane; c < pitch; c += 64) {
-        const bool there = c < p.cols;  // columns are whole groups of 32
-        out[c / 2] =
-            there ? two(activation(p, x, up, factor, c), activation(p, x, up, factor, c + 1)) : 0;
+    uint16_t* out = p.packed + static_cast<int64_t>(r) * pitch;
+    SIMT_UNROLL_BY(4)
+    for (int c = 4 * lane; c < pitch; c += 128) {
+        float v[4] = {};
+        if (c < p.cols) {  // columns are whole groups of 32
+            four_inputs(p, row, c, v);
+            if (p.input == InputForm::normed) {
+                float norm[4];
+                four(p.norm + c, norm);
+                SIMT_UNROLL
+                for (int k = 0; k < 4; k++) {
+                    v[k] = v[k] * factor * norm[k];
+                }
+            }
+        }
+        *reinterpret_cast<uint2*>(out + c) = make_uint2(two(v[0], v[1]), two(v[2], v[3]));
     }
 }
 
@@ -408,6 +395,12 @@ void launch_tiles(DType type, const Products& p, simt::Stream stream) {
         const int32_t inner = p.parts[i].out.inner;
         ENSURE(inner == 1 || (p.slots == SlotForm::heads && inner == p.n_heads && p.n_parts == 1),
                "rows of ", inner, " heads");
+        // Blocks of 16 bytes and their multiples are read in pieces of 16.
+        const ProductPart& w = p.parts[i];
+        const bool whole = reinterpret_cast<uintptr_t>(w.weight) % 16 == 0 &&
+                           w.row_bytes % 16 == 0 && w.expert_bytes % 16 == 0;
+        ENSURE(whole || (type != DType::q4_k && type != DType::q5_k), w.row_bytes, ", ",
+               w.expert_bytes);
     }
     switch (type) {
 #define KERNELS_X(enumerator, ...)                                     \

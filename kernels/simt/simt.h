@@ -103,7 +103,9 @@ inline void check(cudaError_t error, const char* what) {
 inline void check_launch(cudaError_t error, const Config& c, const void* kernel) {
     if (error != cudaSuccess) {
         const char* name = nullptr;
+#    if CUDART_VERSION >= 12030
         cudaFuncGetName(&name, kernel);
+#    endif
         throw kernels::DeviceError(kernels::describe(
             "the CUDA device refuses a launch of ", name != nullptr ? name : "a kernel", ", ",
             c.grid.x, " x ", c.grid.y, " x ", c.grid.z, " blocks of ",

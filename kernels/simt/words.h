@@ -508,6 +508,15 @@ inline unsigned short __half_as_ushort(__half h) {
 inline __half2 __floats2half2_rn(float a, float b) {
     return {__float2half(a), __float2half(b)};
 }
+inline __half2 __hsub2(__half2 a,
+                       __half2 b) {  // a difference in float is exact but for its rounding
+    return __floats2half2_rn(__half2float(a.x) - __half2float(b.x),
+                             __half2float(a.y) - __half2float(b.y));
+}
+inline __half2 __hmul2(__half2 a, __half2 b) {  // a product in float is exact
+    return __floats2half2_rn(__half2float(a.x) * __half2float(b.x),
+                             __half2float(a.y) * __half2float(b.y));
+}
 inline float2 __half22float2(__half2 h) {
     return {__half2float(h.x), __half2float(h.y)};
 }

@@ -29,10 +29,19 @@ uint64_t random_seed() {
     return (static_cast<uint64_t>(device()) << 32) ^ device();
 }
 
+// Loops over 154,880 logits stand between two steps of a graphics card: each is compiled for the
+// vectors of three generations of processors, which all give the same bits (no multiply-add is
+// fused). Sanitizers cannot look into functions chosen at start.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
+#    define RUNTIME_WIDE __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#else
+#    define RUNTIME_WIDE
+#endif
+constexpr size_t kLanes = 16;
+
 // e^x for x <= 0 within 2e-7 of its value, e^-87 for anything less: Cody-Waite reduction to |r| <=
-// ln2/2, then the Taylor polynomial of degree 7. Without branches, so that the loop over 154,880
-// logits is vectorised.
-inline float exp_negative(float x) {
+// ln2/2, then the Taylor polynomial of degree 7. Without branches, so that loops are vectorised.
+inline __attribute__((always_inline)) float exp_negative(float x) {
     x = x < -87.0F ? -87.0F : x;
     const auto n = static_cast<int32_t>(x * 1.44269504F - 0.5F);
     const auto whole = static_cast<float>(n);
@@ -48,35 +57,95 @@ inline float exp_negative(float x) {
     return p * std::bit_cast<float>((n + 127) << 23);
 }
 
-// In eight interleaved sums, which the compiler keeps in vectors.
-double sum_of(std::span<const float> values) {
-    std::array<double, 8> sums{};
+// NaN as never, infinity as the largest number.
+inline __attribute__((always_inline)) float clean(float value) {
+    constexpr float kMost = std::numeric_limits<float>::max();
+    const float l = value >= kNever ? value : kNever;  // NaN compares false
+    return l < kMost ? l : kMost;
+}
+
+RUNTIME_WIDE void copy_clean(const float* from, float* to, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        to[i] = clean(from[i]);
+    }
+}
+
+RUNTIME_WIDE float largest_of(const float* values, size_t count) {
+    float most[kLanes];
+    for (float& m : most) {
+        m = kNever;
+    }
     size_t i = 0;
-    for (; i + 8 <= values.size(); i += 8) {
+    for (; i + kLanes <= count; i += kLanes) {
+        for (size_t lane = 0; lane < kLanes; lane++) {
+            const float v = values[i + lane];
+            most[lane] = v > most[lane] ? v : most[lane];
+        }
+    }
+    for (; i < count; i++) {
+        most[0] = values[i] > most[0] ? values[i] : most[0];
+    }
+    return *std::max_element(most, most + kLanes);
+}
+
+RUNTIME_WIDE void weigh(
+    const float* logits, float* weights, size_t count, float top, float inverse) {
+    for (size_t i = 0; i < count; i++) {
+        const float x = (logits[i] - top) * inverse;
+        weights[i] = exp_negative(x <= 0 ? x : 0.0F);  // 0 * inf, of an extreme temperature, is NaN
+    }
+}
+
+// In eight interleaved sums, which the compiler keeps in vectors.
+RUNTIME_WIDE double sum_of(const float* values, size_t count) {
+    double sums[8] = {};
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
         for (size_t lane = 0; lane < 8; lane++) {
             sums[lane] += static_cast<double>(values[i + lane]);
         }
     }
-    for (; i < values.size(); i++) {
+    for (; i < count; i++) {
         sums[0] += static_cast<double>(values[i]);
     }
-    return std::accumulate(sums.begin(), sums.end(), 0.0);
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-// Likewise; no value is NaN.
-float largest(std::span<const float> values) {
-    std::array<float, 16> most{};
-    most.fill(kNever);
-    size_t i = 0;
-    for (; i + 16 <= values.size(); i += 16) {
-        for (size_t lane = 0; lane < 16; lane++) {
-            most[lane] = values[i + lane] > most[lane] ? values[i + lane] : most[lane];
+// Does any of these kLanes * 4 values reach `least`? Most stretches of the vocabulary hold none.
+RUNTIME_WIDE void mark_stretches(const float* values,
+                                 size_t stretches,
+                                 float least,
+                                 uint8_t* some) {
+    for (size_t s = 0; s < stretches; s++) {
+        int found = 0;
+        for (size_t i = 0; i < kLanes * 4; i++) {
+            found |= values[s * kLanes * 4 + i] >= least ? 1 : 0;
+        }
+        some[s] = static_cast<uint8_t>(found);
+    }
+}
+
+// Calls use(i) for every i whose value is at least `least`, in order.
+template <typename Use>
+void each_from(const std::vector<float>& values,
+               float least,
+               std::vector<uint8_t>& stretches,
+               const Use& use) {
+    constexpr size_t kStretch = kLanes * 4;
+    stretches.resize(values.size() / kStretch);
+    mark_stretches(values.data(), stretches.size(), least, stretches.data());
+    for (size_t s = 0; s <= stretches.size(); s++) {
+        if (s < stretches.size() && stretches[s] == 0) {
+            continue;
+        }
+        const size_t end = std::min(values.size(), (s + 1) * kStretch);
+        for (size_t i = s * kStretch; i < end; i++) {
+            if (values[i] >= least) {
+                use(i);
+            }
         }
     }
-    for (; i < values.size(); i++) {
-        most[0] = std::max(most[0], values[i]);
-    }
-    return *std::max_element(most.begin(), most.end());
 }
 
 // Weights come from an approximation that need not be monotone in its last bit; logits are exact.
@@ -156,7 +225,7 @@ TokenId Sampler::sample(std::span<const float> logits, int64_t position, const T
         if (!few) {
             forbid(*allowed);
         }
-        if (largest(logits_) == kNever) {
+        if (largest_of(logits_.data(), logits_.size()) == kNever) {
             make_alike(*allowed);
         }
     }
@@ -178,7 +247,8 @@ bool Sampler::gather_allowed(const TokenMask& allowed) {
     }
     for (size_t word = 0; word < allowed.size(); word++) {
         for (uint64_t bits = allowed[word]; bits != 0; bits &= bits - 1) {
-            const auto id = static_cast<TokenId>(word * 64 + static_cast<size_t>(std::countr_zero(bits)));
+            const auto id =
+                static_cast<TokenId>(word * 64 + static_cast<size_t>(std::countr_zero(bits)));
             if (id < vocabulary_->size && !std::binary_search(vocabulary_->excluded.begin(),
                                                               vocabulary_->excluded.end(), id)) {
                 ids_.push_back(id);
@@ -202,14 +272,8 @@ void Sampler::adjust(std::span<const float> logits) {
     const size_t count = ids_.empty() ? logits.size() : ids_.size();
     logits_.resize(count);
     constexpr float kMost = std::numeric_limits<float>::max();
-    const auto clean = [](float value) {
-        const float l = value >= kNever ? value : kNever;  // NaN compares false
-        return l < kMost ? l : kMost;
-    };
     if (ids_.empty()) {
-        for (size_t i = 0; i < count; i++) {
-            logits_[i] = clean(logits[i]);
-        }
+        copy_clean(logits.data(), logits_.data(), count);
     } else {
         for (size_t i = 0; i < count; i++) {
             logits_[i] = clean(logits[static_cast<size_t>(ids_[i])]);
@@ -292,34 +356,32 @@ void Sampler::make_alike(const TokenMask& allowed) {
 }
 
 TokenId Sampler::choose(int64_t position) {
-    const float top = largest(logits_);
+    const float top = largest_of(logits_.data(), logits_.size());
     if (top == kNever) {
         return vocabulary_->lowest;
     }
-    if (params_.temperature == 0 || params_.top_k == 1) {  // the first of equals
-        return id_at(static_cast<size_t>(std::find(logits_.begin(), logits_.end(), top) -
-                                         logits_.begin()));
+    if (params_.temperature == 0 || params_.top_k == 1) {
+        const auto best = std::ranges::find(logits_, top);  // the first of equals
+        return id_at(static_cast<size_t>(best - logits_.begin()));
     }
-    const float inverse = 1.0F / params_.temperature;
+    const auto k = static_cast<size_t>(params_.top_k);
+    if (k > 0 && k < logits_.size()) {
+        candidates_.clear();
+        const double kept = gather_top_k(k, top);
+        return draw(kept, uniform_from(seed_, static_cast<uint64_t>(position)));
+    }
     weights_.resize(logits_.size());
-    for (size_t i = 0; i < logits_.size(); i++) {
-        const float x = (logits_[i] - top) * inverse;
-        weights_[i] =
-            exp_negative(x <= 0 ? x : 0.0F);  // 0 * inf, of an extreme temperature, is NaN
-    }
+    weigh(logits_.data(), weights_.data(), logits_.size(), top, 1.0F / params_.temperature);
     const double u = uniform_from(seed_, static_cast<uint64_t>(position));
     if (params_.top_p >= 1 && params_.top_k == 0 && params_.min_p == 0) {
         return draw_any(u);
     }
-    candidates_.clear();
-    const auto k = static_cast<size_t>(params_.top_k);
-    const double total = k > 0 && k < logits_.size() ? gather_top_k(k) : gather_top_p(top);
-    return draw(total, u);
+    return draw_top_p(top, u);
 }
 
 // From the whole distribution, in the order of the ids: nothing needs to be sorted.
 TokenId Sampler::draw_any(double u) const {
-    const double target = u * sum_of(weights_);
+    const double target = u * sum_of(weights_.data(), weights_.size());
     double sum = 0;
     size_t last = 0;
     for (size_t i = 0; i < weights_.size(); i++) {
@@ -335,21 +397,36 @@ TokenId Sampler::draw_any(double u) const {
 }
 
 // The k best among those min_p keeps; returns their weight. A heap of k, its worst on top: one
-// pass, and for the usual k hardly anything after the first few hundred logits gets into it.
-double Sampler::gather_top_k(size_t k) {
-    for (size_t i = 0; i < logits_.size(); i++) {
+// pass, in which stretches of the vocabulary that hold nothing above the worst so far are passed
+// over.
+double Sampler::gather_top_k(size_t k, float top) {
+    const float inverse = 1.0F / params_.temperature;
+    const auto consider = [&](size_t i) {
         if (candidates_.size() == k && logits_[i] <= candidates_.front().logit) {
-            continue;  // among equals the lower id is in already
+            return;  // among equals the lower id is in already
         }
-        if (weights_[i] < params_.min_p || logits_[i] == kNever) {
-            continue;
+        const float x = (logits_[i] - top) * inverse;
+        const float weight = exp_negative(x <= 0 ? x : 0.0F);
+        if (weight < params_.min_p || logits_[i] == kNever) {
+            return;
         }
         if (candidates_.size() == k) {
             std::pop_heap(candidates_.begin(), candidates_.end(), better<Candidate>);
             candidates_.pop_back();
         }
-        candidates_.push_back({logits_[i], id_at(i), weights_[i]});
+        candidates_.push_back({logits_[i], id_at(i), weight});
         std::push_heap(candidates_.begin(), candidates_.end(), better<Candidate>);
+    };
+    constexpr size_t kStretch = 1024;
+    for (size_t begin = 0; begin < logits_.size(); begin += kStretch) {
+        const size_t end = std::min(logits_.size(), begin + kStretch);
+        if (candidates_.size() == k &&
+            largest_of(logits_.data() + begin, end - begin) <= candidates_.front().logit) {
+            continue;
+        }
+        for (size_t i = begin; i < end; i++) {
+            consider(i);
+        }
     }
     double total = 0;
     for (const Candidate& c : candidates_) {
@@ -358,11 +435,11 @@ double Sampler::gather_top_k(size_t k) {
     return total;
 }
 
-// All that min_p keeps and top_p may keep; returns the weight of all that min_p keeps. The weight
-// is first counted in intervals of the logit, from the best downwards: the interval where top_p is
-// reached bounds what must be sorted, usually a few hundred of 154,880. Weights below 1e-4 are
-// looked at only where the others do not reach top_p.
-double Sampler::gather_top_p(float top) {
+// From the best that make up top_p of what min_p keeps. The weight is first counted in intervals of
+// the logit, from the best downwards; then only two intervals have to be sorted: the one where
+// top_p is reached and the one that u falls in. Weights below 1e-4 are looked at only where the
+// others do not reach top_p.
+TokenId Sampler::draw_top_p(float top, double u) {
     constexpr int kIntervals = 256;
     constexpr float kPerUnit = 8;  // logits of e^-32 and less share the last one
     const float scale = kPerUnit / params_.temperature;
@@ -381,34 +458,64 @@ double Sampler::gather_top_p(float top) {
             total += kept_by_min_p(i) ? static_cast<double>(weights_[i]) : 0;
         }
     } else {
-        total = sum_of(weights_);
+        total = sum_of(weights_.data(), weights_.size());
     }
+    const double wanted = total * static_cast<double>(params_.top_p);
     std::array<double, kIntervals> mass{};
     size_t last = 0;
+    double before = 0;  // of the intervals ahead of the last
     float least = 1e-4F;
     for (;; least = 0) {
         mass.fill(0);
-        for (size_t i = 0; i < logits_.size(); i++) {
-            if (weights_[i] >= least && kept_by_min_p(i)) {
+        each_from(weights_, least, stretches_, [&](size_t i) {
+            if (kept_by_min_p(i)) {
                 mass[interval(logits_[i])] += static_cast<double>(weights_[i]);
             }
-        }
+        });
         last = 0;
-        double sum = mass[0];
-        while (last < kIntervals - 1 && sum < total * static_cast<double>(params_.top_p)) {
-            last++;
-            sum += mass[last];
+        before = 0;
+        while (last < kIntervals - 1 && before + mass[last] < wanted) {
+            before += mass[last++];
         }
-        if (least == 0 || sum >= total * static_cast<double>(params_.top_p)) {
+        if (least == 0 || before + mass[last] >= wanted) {
             break;
         }
     }
-    for (size_t i = 0; i < logits_.size(); i++) {
-        if (weights_[i] >= least && kept_by_min_p(i) && interval(logits_[i]) <= last) {
-            candidates_.push_back({logits_[i], id_at(i), weights_[i]});
+    const auto sort_interval = [&](size_t which) {
+        candidates_.clear();
+        each_from(weights_, least, stretches_, [&](size_t i) {
+            if (kept_by_min_p(i) && interval(logits_[i]) == which) {
+                candidates_.push_back({logits_[i], id_at(i), weights_[i]});
+            }
+        });
+        std::sort(candidates_.begin(), candidates_.end(), better<Candidate>);
+        return candidates_.size();
+    };
+    const size_t in_last = sort_interval(last);
+    double kept = before;
+    size_t count = 0;
+    while (count < in_last && ((last == 0 && count == 0) || kept < wanted)) {
+        kept += candidates_[count++].weight;
+    }
+    const double target = u * kept;
+    size_t hit = 0;
+    double sum = 0;
+    while (hit < last && sum + mass[hit] <= target) {
+        sum += mass[hit++];
+    }
+    if (hit != last) {
+        count = sort_interval(hit);
+    }
+    while (count == 0 && hit > 0) {  // rounding led behind the last that is kept
+        count = sort_interval(--hit);
+    }
+    for (size_t i = 0; i < count; i++) {
+        sum += candidates_[i].weight;
+        if (sum > target) {
+            return candidates_[i].id;
         }
     }
-    return total;
+    return candidates_[count - 1].id;
 }
 
 TokenId Sampler::draw(double total, double u) {

@@ -83,8 +83,8 @@ private:
     void make_alike(const TokenMask& allowed);
     TokenId choose(int64_t position);
     TokenId draw_any(double u) const;
-    double gather_top_k(size_t k);
-    double gather_top_p(float top);
+    double gather_top_k(size_t k, float top);
+    TokenId draw_top_p(float top, double u);
     TokenId draw(double total, double u);
 
     SamplingParams params_;
@@ -96,7 +96,8 @@ private:
     std::vector<TokenId> ids_;
     std::vector<float>
         logits_;  // adjusted; this and the next two are kept between calls for their memory
-    std::vector<float> weights_;  // exp((logit - best) / temperature)
+    std::vector<uint8_t> stretches_;  // of the vocabulary: is there anything to look at?
+    std::vector<float> weights_;      // exp((logit - best) / temperature)
     std::vector<Candidate> candidates_;
 };
 

@@ -309,6 +309,18 @@ Tolerance attention_tolerance(const Backend& backend, const Shape& shape, DType 
     return halves ? Tolerance{0.04, 0, 0.99999} : Tolerance{4e-5, 4e-5, 0.9999999};
 }
 
+// Results that a call of `numbers` numbers made, and others: the same bits, or, of so many tokens
+// that the backend may take another form, both within the tolerance of weights in blocks.
+bool agree(const Backend& backend,
+           size_t numbers,
+           const Shape& shape,
+           std::span<const float> a,
+           std::span<const float> b) {
+    const auto tokens = static_cast<int64_t>(numbers) / (shape.heads * shape.value);
+    return tokens < backend.same_bits_below() ? same_bits(a, b)
+                                              : difference(a, b, Tolerance{0.2, 0, 0.998}) == "";
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -359,11 +371,13 @@ TEST_CASE(
                                    shape.heads * shape.value) == "");
 
                 // Each alone, with a table of exactly its length, has the bits it had among the
-                // others.
+                // others, where those were not so many that products by k_b and v_b took another
+                // form.
                 size_t at = 0;
                 for (const Sequence& s : sequences) {
                     const Floats alone = attend(*backend, shape, cache, k_b, v_b, {&s}, true);
-                    REQUIRE(same_bits(alone, std::span(got).subspan(at, alone.size())));
+                    REQUIRE(agree(*backend, got.size(), shape, alone,
+                                  std::span(got).subspan(at, alone.size())));
                     at += alone.size();
                 }
             }
@@ -398,7 +412,7 @@ TEST_CASE("mla_attend: a prompt has the same bits however it is cut, on any numb
                     pieces.insert(pieces.end(), heads.begin(), heads.end());
                 }
                 CAPTURE(backend->description(), chunk, per_token);
-                REQUIRE(same_bits(pieces, whole));
+                REQUIRE(agree(*backend, whole.size(), shape, pieces, whole));
             }
         }
     };

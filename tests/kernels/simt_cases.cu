@@ -413,6 +413,28 @@ __global__ void some_wait_for_before(float*) {
     }
 }
 
+// Every signed byte as a half by permuted bytes and one difference, then a product: wrong ones.
+__global__ void half_pairs(int* wrong) {
+    const int l = threadIdx.x;
+    int bad = 0;
+    for (int code = l * 8 - 128; code < l * 8 - 120; code++) {
+        const uint32_t biased =
+            __byte_perm(static_cast<uint32_t>(code & 255) ^ 0x80U, 0x64U, 0x4040);
+        const uint32_t bias = 0x64806480U;
+        __half2 a, b;
+        memcpy(&a, &biased, 4);
+        memcpy(&b, &bias, 4);
+        const __half2 number = __hsub2(a, b);
+        const __half2 third = __hmul2(number, __floats2half2_rn(0.333251953125F, 2));
+        bad += __low2float(number) != static_cast<float>(code);
+        bad += __high2float(number) != static_cast<float>(code);
+        bad += __low2float(third) !=
+               __half2float(__float2half(0.333251953125F * static_cast<float>(code)));
+        bad += __high2float(third) != static_cast<float>(2 * code);
+    }
+    wrong[l] = bad;
+}
+
 using Bytes = simt::Buffer<float>;
 
 template <Bug bug>
@@ -455,6 +477,10 @@ double words_difference() {
     for (int bad : wrong.download()) {
         sum += bad;
     }
+    simt::launch({1, 32}, half_pairs, wrong.get());
+    for (int bad : wrong.download()) {
+        sum += bad;
+    }
     const simt::Buffer<int> total(std::vector<int>{5});
     simt::launch({7, 96}, atomics, total.get());
     sum += std::abs(total.download()[0] - (5 + 7 * 95 * 96 / 2));
@@ -469,7 +495,7 @@ double words_difference() {
     return sum;
 }
 
-double words_difference() {
+double copied_words_difference() {
     std::vector<uint32_t> x(32);
     for (size_t i = 0; i < x.size(); i++) {
         x[i] = 0x81828384U + 0x01010101U * static_cast<uint32_t>(i);
@@ -516,7 +542,7 @@ double layer_difference(const std::string& name) {
         {"mma int8", mma_int8_difference},
         {"words", words_difference},
         {"cp.async", copy_difference},
-        {"cp.async of words", words_difference},
+        {"cp.async of words", copied_words_difference},
         {"victim without a bug", [] { return victim_sums_right<Bug::none>() ? 0.0 : 1.0; }},
         {"warp tree", [] { return tree_sums_right<true>() ? 0.0 : 1.0; }},
         {"early start", [] { return runs(waits_for_before, 32, 0, true) ? 0.0 : 1.0; }},

@@ -131,7 +131,7 @@ step "experts of 5 layers on the CPU" 60 "$bin/keyhole" bench -m "$model" --devi
 vocabulary=154880
 for tokens in 8000 90000 200000; do
     step "a prompt of $tokens tokens, held to 24 GiB" "$([ "$dry" -eq 1 ] && echo 300 || left)" python3 tests/peers/gpu_prompt.py \
-        "$bin/keyhole" "$model" "$tokens" "$vocabulary" --device cuda --vram 24GiB -c 202752 || true
+        "$bin/keyhole" "$model" "$tokens" "$vocabulary" --device cuda --vram 24GiB -c 202752 -ub 2048 || true
 done
 
 if [ "$peer" -eq 1 ]; then
