@@ -116,19 +116,17 @@ __global__ void __launch_bounds__(kThreads, 2) tiles_kernel(Products p, int32_t 
     const int steps = (p.cols + kStep - 1) / kStep, pitch = steps * kStep;
 
     const int groups = p.cols / 32;
-    const auto weights_of = [&](int r) -> const std::byte* {
-        const int32_t of_all = blockIdx.x * kRows + r;
-        if (of_all >= all_rows) {
-            return nullptr;
-        }
-        const auto [part, row] = part_row(p, of_all);
+
+    // This thread's row: its address (0: there is none) and the bytes that may be read from there.
+    uint64_t mine = 0;
+    int room = 0;
+    if (static_cast<int32_t>(blockIdx.x * kRows) + t < all_rows) {
+        const auto [part, row] = part_row(p, blockIdx.x * kRows + t);
         const ProductPart& w = p.parts[part];
-        return w.weight + share.expert * w.expert_bytes + row * w.row_bytes;
-    };
-    // Where in a word this thread's row begins; negative: there is none.
-    const std::byte* mine = weights_of(t);
-    const int begins =
-        mine == nullptr ? -1 : static_cast<int>(reinterpret_cast<uintptr_t>(mine) & 3);
+        const std::byte* at = w.weight + share.expert * w.expert_bytes + row * w.row_bytes;
+        mine = reinterpret_cast<uint64_t>(at);
+        room = static_cast<int>(min(static_cast<int64_t>(w.end - at), int64_t{1} << 30));
+    }
 
     // Past the last slot: that one again, its sums are not stored.
     if (t < Slots) {
@@ -136,7 +134,7 @@ __global__ void __launch_bounds__(kThreads, 2) tiles_kernel(Products p, int32_t 
         s.rows[t] = p.slots == SlotForm::tokens ? of.target : of.source;
     }
     __syncthreads();
-    // A thread copies 16 bytes of every 32nd slot a step.
+    // A thread copies 16 bytes of every 16th slot a step.
     const auto copy = [&](int step, int turn) {
         SIMT_UNROLL
         for (int i = 0; i < Slots / (kThreads / 8); i++) {
@@ -147,30 +145,38 @@ __global__ void __launch_bounds__(kThreads, 2) tiles_kernel(Products p, int32_t 
         }
         simt::cp_async_commit();
     };
-    // Packed bytes of the steps from this one on, a warp a row.
+    // Packed bytes of the steps from this one on: a warp copies the rows of its own lanes.
     constexpr int kRawBlocks = kRawSteps * kStep / BlockOf<type>::kElements;
     constexpr int kBlock = static_cast<int>(sizeof(BlockOf<type>));
     const auto copy_raw = [&](int step) {
-        constexpr int kUnit = kPieces<type> ? 16 : 4;
         const int first = step * 2 / kParts;
         const int size = min(kRawBlocks, (groups + kParts - 1) / kParts - first) * kBlock;
-        for (int r = warp; r < kRows; r += kThreads / 32) {
-            const std::byte* row = weights_of(r);
-            if (row == nullptr) {
-                break;
+        if constexpr (kPieces<type>) {
+            constexpr int kRowPieces = kRawPitch<type> / 16;
+            for (int i = lane; i < 32 * kRowPieces; i += 32) {
+                const int r = i / kRowPieces, at = i % kRowPieces * 16;
+                const uint64_t row = __shfl_sync(kAll, mine, r);
+                if (row != 0 && at < size) {
+                    simt::cp_async16(&s.raw[warp * 32 + r][at],
+                                     reinterpret_cast<const std::byte*>(row) + first * kBlock + at);
+                }
             }
-            row += first * static_cast<int64_t>(kBlock);
-            const auto offset = static_cast<int>(reinterpret_cast<uintptr_t>(row) % kUnit);
-            const std::byte* end = p.parts[part_row(p, blockIdx.x * kRows + r).part].end;
-            for (int i = lane * kUnit; i < offset + size; i += 32 * kUnit) {
-                const std::byte* from = row - offset + i;
-                if constexpr (kPieces<type>) {
-                    simt::cp_async16(&s.raw[r][i], from);
-                } else if (from + kUnit <= end) {
-                    simt::cp_async4(&s.raw[r][i], from);
-                } else {
-                    for (int k = 0; k < kUnit; k++) {
-                        s.raw[r][i + k] = from + k < end ? static_cast<unsigned char>(from[k]) : 0;
+        } else {
+            for (int r = 0; r < 32; r++) {
+                const uint64_t row = __shfl_sync(kAll, mine, r);
+                const int left = __shfl_sync(kAll, room, r) - first * kBlock;
+                const auto offset =
+                    static_cast<int>((row + static_cast<uint64_t>(first * kBlock)) & 3);
+                const auto* from =
+                    reinterpret_cast<const std::byte*>(row) + first * kBlock - offset;
+                unsigned char* to = s.raw[warp * 32 + r];
+                for (int i = lane * 4; row != 0 && i < offset + size; i += 128) {
+                    if (i + 4 <= offset + left) {
+                        simt::cp_async4(to + i, from + i);
+                    } else {
+                        for (int k = i; k < i + 4; k++) {
+                            to[k] = k < offset + left ? static_cast<unsigned char>(from[k]) : 0;
+                        }
                     }
                 }
             }
@@ -178,12 +184,13 @@ __global__ void __launch_bounds__(kThreads, 2) tiles_kernel(Products p, int32_t 
     };
     const auto put = [&](int step, int turn) {
         const int first = step / kRawSteps * kRawBlocks;
-        const unsigned char* raw = s.raw[t] + (kPieces<type> ? 0 : (begins + first * kBlock) % 4);
+        const unsigned char* raw =
+            s.raw[t] + (kPieces<type> ? 0 : (mine + static_cast<uint64_t>(first * kBlock)) & 3);
         SIMT_UNROLL
         for (int half = 0; half < 2; half++) {
             const int g = 2 * step + half;
             uint16_t* to = s.weights[turn][t];
-            if (begins >= 0 && g < groups) {
+            if (mine != 0 && g < groups) {
                 Group w;
                 read_group<type>(reinterpret_cast<const BlockOf<type>*>(raw)[g / kParts - first],
                                  g % kParts, w);
