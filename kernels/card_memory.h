@@ -25,6 +25,7 @@ inline constexpr int64_t round_up(int64_t bytes, int64_t step) {
 inline constexpr int kTileTokens = 4;  // pairs of one expert that a block works on at a time
 // The same where products go in tiles on tensor cores: in passes of so many tokens and more.
 inline constexpr int kTileSlots = 128;
+inline constexpr int kSmallTileSlots = 64;  // where most experts have no more
 inline constexpr int64_t kTilesFrom = 32;
 
 // The most work items that `pairs` pairs of `experts` experts can make.

@@ -39,6 +39,25 @@ KRows k_rows(const KPages& pages) {
 // Kept passes: some for each number of tokens. Each takes the card a few hundred KiB.
 constexpr size_t kMostKept = 64;
 
+bool in_tiles(const Products& p) {
+    return p.slots == SlotForm::routed ? p.item_slots > kTileTokens : p.n_slots >= kTilesFrom;
+}
+
+void add_part(Products& p, const TensorView& weight, const Rows& out) {
+    ProductPart& part = p.parts[p.n_parts++];
+    part.weight = weight.data;
+    const int64_t outer = weight.rank == 3 ? weight.size[0] - 1 : 0;
+    const int64_t rows = weight.size[weight.rank - 2];
+    part.end = weight.data + (weight.rank == 3 ? outer * weight.stride_bytes[0] : 0) +
+               (rows - 1) * weight.stride_bytes[weight.rank - 2] +
+               row_bytes(weight.dtype, weight.cols());
+    part.row_bytes = weight.stride_bytes[weight.rank - 2];
+    part.expert_bytes = weight.rank == 3 ? weight.stride_bytes[0] : 0;
+    part.rows = static_cast<int32_t>(weight.size[weight.rank - 2]);
+    part.out = out;
+    p.cols = static_cast<int32_t>(weight.cols());
+}
+
 std::string mebibytes(int64_t bytes) {
     return std::to_string(bytes / (1024 * 1024)) + " MiB";
 }
@@ -356,11 +375,33 @@ const float* CudaBackend::floats(const TensorView& vector, Slot slot) {
     return to;
 }
 
+void CudaBackend::run_both(Products first,
+                           std::span<const TensorView> first_weights,
+                           std::span<const Rows> first_outs,
+                           Products second,
+                           std::span<const TensorView> second_weights,
+                           std::span<const Rows> second_outs) {
+    const DType type = first_weights[0].dtype;
+    const auto same = [&](const TensorView& w) { return w.dtype == type; };
+    if (in_tiles(first) || in_tiles(second) || !std::ranges::all_of(first_weights, same) ||
+        !std::ranges::all_of(second_weights, same)) {
+        run(first, first_weights, first_outs);
+        run(second, second_weights, second_outs);
+        return;
+    }
+    for (size_t i = 0; i < first_weights.size(); i++) {
+        add_part(first, first_weights[i], first_outs[i]);
+    }
+    for (size_t i = 0; i < second_weights.size(); i++) {
+        add_part(second, second_weights[i], second_outs[i]);
+    }
+    launch_products(type, first, second, device_->stream());
+}
+
 void CudaBackend::run(Products form,
                       std::span<const TensorView> weights,
                       std::span<const Rows> outs) {
-    const bool in_tiles =
-        form.slots == SlotForm::routed ? form.item_slots == kTileSlots : form.n_slots >= kTilesFrom;
+    const bool tiles = in_tiles(form);
     // Those of one type go together; the order among types does not matter, their results are
     // apart.
     std::vector<bool> done(weights.size());
@@ -375,15 +416,12 @@ void CudaBackend::run(Products form,
                 continue;
             }
             done[j] = true;
-            ProductPart& part = p.parts[p.n_parts++];
-            part.weight = w.data;
-            part.row_bytes = w.stride_bytes[w.rank - 2];
-            part.expert_bytes = w.rank == 3 ? w.stride_bytes[0] : 0;
-            part.rows = static_cast<int32_t>(w.size[w.rank - 2]);
-            part.out = outs[j];
+            add_part(p, w, outs[j]);
         }
-        p.cols = static_cast<int32_t>(weights[i].cols());
-        if (in_tiles && has_tiles(weights[i].dtype)) {
+        if (tiles && has_tiles(weights[i].dtype)) {
+            if (p.slots != SlotForm::routed) {
+                p.item_slots = tile_slots(p.n_slots);
+            }
             p.packed = scratch<uint16_t>(
                 Slot::packed, static_cast<int64_t>(p.packed_rows()) * packed_pitch(p.cols));
         }
@@ -796,9 +834,9 @@ void CudaBackend::moe_ffn(const TensorView& x,
     route.normalize = routing.normalize;
     route.scale = routing.scale;
     // Items of one size serve all three products.
-    const bool in_tiles = count >= kTilesFrom && has_tiles(experts.gate.dtype) &&
-                          has_tiles(experts.up.dtype) && has_tiles(experts.down.dtype);
-    route.item_slots = in_tiles ? kTileSlots : kTileTokens;
+    const bool tiles = count >= kTilesFrom && has_tiles(experts.gate.dtype) &&
+                       has_tiles(experts.up.dtype) && has_tiles(experts.down.dtype);
+    route.item_slots = tiles ? tile_slots(n_pairs / n_experts) : count == 1 ? 1 : kTileTokens;
     const int32_t most = most_items(n_pairs, n_experts, route.item_slots);
     route.chosen = scratch<int32_t>(Slot::chosen, n_pairs);
     route.weights = scratch<float>(Slot::weights, n_pairs);
@@ -822,37 +860,39 @@ void CudaBackend::moe_ffn(const TensorView& x,
     const Rows down = dense_rows(scratch<float>(Slot::down, n_pairs * dim), dim);
     const TensorView weights[] = {experts.gate, experts.up};
     const Rows outs[] = {gate, up};
-    run(routed, weights, outs);
-    routed.input = InputForm::gated;
-    routed.x = gate;
-    routed.up = up;
-    routed.pairs_a_row = 1;
-    run(routed, {&experts.down, 1}, {&down, 1});
-
-    float* beside = has_shared ? shared_expert(form, shared, count, dim) : nullptr;
+    Products last = routed;
+    last.input = InputForm::gated;
+    last.x = gate;
+    last.up = up;
+    last.pairs_a_row = 1;
+    float* beside = nullptr;
+    if (has_shared) {
+        const SharedExpert s = shared_expert(form, shared, count, dim);
+        beside = s.result.data;
+        const TensorView shared_weights[] = {shared.gate, shared.up};
+        const Rows shared_outs[] = {s.down.x, s.down.up};
+        run_both(routed, weights, outs, form, shared_weights, shared_outs);
+        run_both(last, {&experts.down, 1}, {&down, 1}, s.down, {&shared.down, 1}, {&s.result, 1});
+    } else {
+        run(routed, weights, outs);
+        run(last, {&experts.down, 1}, {&down, 1});
+    }
     launch_combine(rows_of(x), down.data, route.weights, beside, route.n_tokens, route.n_used,
                    static_cast<int32_t>(dim), device_->stream());
 }
 
-float* CudaBackend::shared_expert(const Products& form,
-                                  const Glu& shared,
-                                  int64_t count,
-                                  int64_t dim) {
+CudaBackend::SharedExpert CudaBackend::shared_expert(const Products& form,
+                                                     const Glu& shared,
+                                                     int64_t count,
+                                                     int64_t dim) {
     const int64_t width = shared.gate.size[0];
-    const Rows gate = dense_rows(scratch<float>(Slot::shared_gate, count * width), width);
-    const Rows up = dense_rows(scratch<float>(Slot::shared_up, count * width), width);
-    auto* result = scratch<float>(Slot::shared_down, count * dim);
-    const TensorView weights[] = {shared.gate, shared.up};
-    const Rows outs[] = {gate, up};
-    run(form, weights, outs);
-    Products last;
-    last.input = InputForm::gated;
-    last.x = gate;
-    last.up = up;
-    last.n_slots = form.n_slots;
-    const Rows out = dense_rows(result, dim);
-    run(last, {&shared.down, 1}, {&out, 1});
-    return result;
+    SharedExpert s;
+    s.down.input = InputForm::gated;
+    s.down.x = dense_rows(scratch<float>(Slot::shared_gate, count * width), width);
+    s.down.up = dense_rows(scratch<float>(Slot::shared_up, count * width), width);
+    s.down.n_slots = form.n_slots;
+    s.result = dense_rows(scratch<float>(Slot::shared_down, count * dim), dim);
+    return s;
 }
 
 // The residual stream goes to the host, 4 bytes a number and token each way. While the CPU is at
@@ -880,7 +920,12 @@ void CudaBackend::moe_ffn_on_host(const TensorView& x,
         form.norm = floats(norm, Slot::norm);
         form.eps = eps;
         form.n_slots = static_cast<int32_t>(count);
-        beside = shared_expert(form, shared, count, dim);
+        const SharedExpert s = shared_expert(form, shared, count, dim);
+        beside = s.result.data;
+        const TensorView weights[] = {shared.gate, shared.up};
+        const Rows outs[] = {s.down.x, s.down.up};
+        run(form, weights, outs);
+        run(s.down, {&shared.down, 1}, {&s.result, 1});
     }
     cpu_->moe_ffn(host, on_host(norm), on_host(router), on_host(bias), routing, experts, {}, eps);
     upload(x, host_x_.data());

@@ -106,6 +106,13 @@ private:
     void send_step(const PassInputs& inputs);
     // Products with the same input, in launches of one type each.
     void run(Products form, std::span<const TensorView> weights, std::span<const Rows> outs);
+    // Two that do not read each other's results: in one launch where few rows and one type allow it.
+    void run_both(Products first,
+                  std::span<const TensorView> first_weights,
+                  std::span<const Rows> first_outs,
+                  Products second,
+                  std::span<const TensorView> second_weights,
+                  std::span<const Rows> second_outs);
 
     // Device memory that is not in the account yet; throws DeviceError where there is no room.
     void* take(int64_t bytes);
@@ -120,8 +127,13 @@ private:
                          float eps);
     // What stands in device memory, for the CPU: read back once and kept.
     TensorView on_host(const TensorView& device);
-    // shared(norm(x)) [T, D]
-    float* shared_expert(const Products& form, const Glu& shared, int64_t count, int64_t dim);
+    // Where shared(norm(x)) [T, D] is made: its last product, whose inputs are what the first two
+    // make.
+    struct SharedExpert {
+        Products down;
+        Rows result;
+    };
+    SharedExpert shared_expert(const Products& form, const Glu& shared, int64_t count, int64_t dim);
 
     std::unique_ptr<Device> device_;
     int64_t limit_bytes_ = 0;

@@ -200,7 +200,7 @@ struct Decoder<DType::q5_1> {
     static __device__ void read(const BlockQ5_1& b, int, Group& g) {
         same_scale(g, half_bits(b.d));
         g.minimum[0] = g.minimum[1] = half_bits(b.m);
-        split_nibbles<8>(g, b.qs);
+        split_nibbles<4>(g, b.qs);
         uint32_t high[1];
         words<4>(b.qh, high);
         SIMT_UNROLL
@@ -249,7 +249,7 @@ struct Decoder<DType::iq4_xs> {
         const int high = b.scales_h >> (2 * j) & 3;
         same_scale(g, half_bits(b.d) * static_cast<float>((low | high << 4) - 32));
         uint32_t w[4];
-        words<8>(b.qs + 16 * j, w);
+        words<4>(b.qs + 16 * j, w);
         SIMT_UNROLL
         for (int i = 0; i < 4; i++) {
             g.q[i] = looked_up<kIq4Values>(w[i], 0);

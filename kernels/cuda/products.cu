@@ -10,6 +10,7 @@
 // Float weights: exact, and mostly small (a router): all threads of a block share each row.
 #include <algorithm>
 #include <bit>
+#include <span>
 
 #include "kernels/check.h"
 #include "kernels/cuda/decode.cuh"
@@ -25,7 +26,6 @@ constexpr int kWarps = kProductThreads / 32;
 constexpr unsigned kAll = 0xFFFFFFFFU;
 constexpr size_t kMostShared = simt::kSharedBytes - 1024;  // the rest is for the norm's sums
 constexpr int kDepth = 4;                                  // steps of a warp that are on their way
-constexpr int kBlocks = 264;  // wanted in a launch: two for each of the many processors of a card
 
 // The activations of a unit of 64 columns: two groups, whose columns are those of groups 2 u and
 // 2 u + 1, or where two others share bytes, of those. 80 bytes: neighbouring lanes read 16 bytes
@@ -59,26 +59,14 @@ __device__ __forceinline__ float warp_sum(float v) {
     return v;
 }
 
-// What the norm multiplies the rows of a share by; 1 where there is none.
+// What the norm multiplies rows by, from this thread's part of their sums of squares.
 template <int Tokens>
-__device__ __forceinline__ void norm_factors(const Products& p,
-                                             const Share& share,
-                                             float (&factor)[Tokens]) {
+__device__ __forceinline__ void norm_factors(const Products& p, float (&factor)[Tokens]) {
     SIMT_SHARED(float, squares, [Tokens][kWarps]);
     const int t = threadIdx.x;
-    if (p.input != InputForm::normed) {
-        return;
-    }
     SIMT_UNROLL
     for (int i = 0; i < Tokens; i++) {
-        float sum = 0;
-        if (i < share.count) {
-            const float* x = p.x.row(slot_of(p, share.first, i, share.expert).source);
-            for (int c = t; c < p.cols; c += kProductThreads) {
-                sum += x[c] * x[c];
-            }
-        }
-        sum = warp_sum(sum);
+        const float sum = warp_sum(factor[i]);
         if (t % 32 == 0) {
             squares[i][t / 32] = sum;
         }
@@ -107,58 +95,136 @@ struct Cut {
     int32_t units = 0;   // of a row, the last may be half one
 };
 
+__device__ __forceinline__ void four(const float* from, float (&v)[4]) {
+    if ((reinterpret_cast<uintptr_t>(from) & 15) == 0) {
+        const float4 all = *reinterpret_cast<const float4*>(from);
+        v[0] = all.x, v[1] = all.y, v[2] = all.z, v[3] = all.w;
+    } else {
+        SIMT_UNROLL
+        for (int k = 0; k < 4; k++) {
+            v[k] = from[k];
+        }
+    }
+}
+
+// Four numbers of a row before the norm.
+__device__ __forceinline__ void four_inputs(const Products& p, int32_t row, int c, float (&v)[4]) {
+    four(p.x.row(row) + c, v);
+    if (p.input == InputForm::gated) {
+        float up[4];
+        four(p.up.row(row) + c, up);
+        SIMT_UNROLL
+        for (int k = 0; k < 4; k++) {
+            v[k] = v[k] / (1.0F + expf(-v[k])) * up[k];
+        }
+    }
+}
+
+// Eight lanes a group of 32, four numbers a lane. Those of the first columns stay in registers
+// between the norm and the rounding: one wait for memory instead of two.
 template <DType type, int Tokens>
 __device__ __forceinline__ void stage(const Products& p, const Share& share, Unit* units, int n) {
-    float factor[Tokens] = {};
-    norm_factors(p, share, factor);
+    constexpr int kGroups = kProductThreads / 8, kHeld = 2;
     const int t = threadIdx.x, groups = p.cols / 32, part = t & 7;
+    float held[Tokens][kHeld][4] = {}, factor[Tokens] = {};
+    SIMT_UNROLL
+    for (int i = 0; i < Tokens; i++) {
+        SIMT_UNROLL
+        for (int h = 0; h < kHeld; h++) {
+            const int g = h * kGroups + t / 8;
+            if (i < share.count && g < groups) {
+                const int32_t row = slot_of(p, share.first, i, share.expert).source;
+                four_inputs(p, row, g * 32 + part * 4, held[i][h]);
+            }
+        }
+    }
+    if (p.input == InputForm::normed) {
+        SIMT_UNROLL
+        for (int i = 0; i < Tokens; i++) {
+            SIMT_UNROLL
+            for (int h = 0; h < kHeld; h++) {
+                SIMT_UNROLL
+                for (int k = 0; k < 4; k++) {
+                    factor[i] += held[i][h][k] * held[i][h][k];
+                }
+            }
+            if (i < share.count) {
+                const int32_t row = slot_of(p, share.first, i, share.expert).source;
+                for (int g = kHeld * kGroups + t / 8; g < groups; g += kGroups) {
+                    float v[4];
+                    four(p.x.row(row) + g * 32 + part * 4, v);
+                    SIMT_UNROLL
+                    for (int k = 0; k < 4; k++) {
+                        factor[i] += v[k] * v[k];
+                    }
+                }
+            }
+        }
+        norm_factors(p, factor);
+    }
+    // Rounds four numbers of a group; of one past the last, which is a half unit, zeros.
+    const auto put = [&](int i, int g, float(&v)[4]) {
+        if (p.input == InputForm::normed && g < groups) {
+            float norm[4];
+            four(p.norm + g * 32 + part * 4, norm);
+            SIMT_UNROLL
+            for (int k = 0; k < 4; k++) {
+                v[k] = v[k] * factor[i] * norm[k];
+            }
+        }
+        float largest = 0;
+        SIMT_UNROLL
+        for (int k = 0; k < 4; k++) {
+            const float a = fabsf(v[k]);
+            largest = a > largest || a != a ? a : largest;  // keeps NaN
+        }
+        SIMT_UNROLL
+        for (int o = 4; o > 0; o >>= 1) {
+            const float a = __shfl_xor_sync(kAll, largest, o);
+            largest = a > largest || a != a ? a : largest;
+        }
+        const float d = largest / 127.0F;
+        const float inverse = d > 0 && d <= 3.0e38F ? 1.0F / d : 0;
+        uint32_t word = 0;
+        SIMT_UNROLL
+        for (int k = 0; k < 4; k++) {
+            const int q = inverse != 0 ? __float2int_rn(v[k] * inverse) : 0;
+            word |= static_cast<uint32_t>(q & 255) << (8 * k);
+        }
+        int total = __dp4a(0x01010101, static_cast<int>(word), 0);
+        SIMT_UNROLL
+        for (int o = 4; o > 0; o >>= 1) {
+            total += __shfl_xor_sync(kAll, total, o);
+        }
+        if (g < 2 * n) {
+            Unit& u = units[i * n + unit_of<type>(g)];
+            const int side = side_of<type>(g);
+            u.q[side][part] = word;
+            if (part == 0) {
+                u.d[side] = d;  // infinite or NaN: so is every result
+                u.total[side] = d * static_cast<float>(total);
+            }
+        }
+    };
     SIMT_UNROLL
     for (int i = 0; i < Tokens; i++) {
         if (i >= share.count) {
             break;
         }
+        SIMT_UNROLL
+        for (int h = 0; h < kHeld; h++) {
+            if (h * kGroups < 2 * n) {
+                put(i, h * kGroups + t / 8, held[i][h]);
+            }
+        }
         const int32_t row = slot_of(p, share.first, i, share.expert).source;
-        const float* x = p.x.row(row);
-        const float* up = p.input == InputForm::gated ? p.up.row(row) : nullptr;
-        // Eight lanes a group of 32, four numbers a lane. A group past the last is zeros.
-        for (int first = 0; first < 2 * n; first += kProductThreads / 8) {
+        for (int first = kHeld * kGroups; first < 2 * n; first += kGroups) {
             const int g = first + t / 8;
-            float v[4] = {}, largest = 0;
+            float v[4] = {};
             if (g < groups) {
-                SIMT_UNROLL
-                for (int k = 0; k < 4; k++) {
-                    v[k] = activation(p, x, up, factor[i], g * 32 + part * 4 + k);
-                    const float a = fabsf(v[k]);
-                    largest = a > largest || a != a ? a : largest;  // keeps NaN
-                }
+                four_inputs(p, row, g * 32 + part * 4, v);
             }
-            SIMT_UNROLL
-            for (int o = 4; o > 0; o >>= 1) {
-                const float a = __shfl_xor_sync(kAll, largest, o);
-                largest = a > largest || a != a ? a : largest;
-            }
-            const float d = largest / 127.0F;
-            const bool usable = d > 0 && d <= 3.0e38F;
-            uint32_t word = 0;
-            SIMT_UNROLL
-            for (int k = 0; k < 4; k++) {
-                const int q = usable ? __float2int_rn(v[k] / d) : 0;
-                word |= static_cast<uint32_t>(q & 255) << (8 * k);
-            }
-            int total = __dp4a(0x01010101, static_cast<int>(word), 0);
-            SIMT_UNROLL
-            for (int o = 4; o > 0; o >>= 1) {
-                total += __shfl_xor_sync(kAll, total, o);
-            }
-            if (g < 2 * n) {
-                Unit& u = units[i * n + unit_of<type>(g)];
-                const int side = side_of<type>(g);
-                u.q[side][part] = word;
-                if (part == 0) {
-                    u.d[side] = d;  // infinite or NaN: so is every result
-                    u.total[side] = d * static_cast<float>(total);
-                }
-            }
+            put(i, g, v);
         }
     }
     __syncthreads();
@@ -217,12 +283,32 @@ __device__ __forceinline__ void unit_sums(const unsigned char* row,
     }
 }
 
+// One or two products of a launch: the shares of slots of the one, then those of the other.
+struct Both {
+    Products p[2];
+    Cut cut[2];
+    int32_t first_shares = 0;
+};
+
 // grid (blocks of rows over all parts, shares of slots)
 template <DType type, int Tokens>
-__global__ void __launch_bounds__(kProductThreads) products_kernel(Products p, Cut cut) {
+__global__ void __launch_bounds__(kProductThreads, 2) products_kernel(Both both) {
     SIMT_DYNAMIC_SHARED(bytes);
-    const Share share = share_of<Tokens>(p, blockIdx.y);
-    if (share.count == 0) {
+    const int which = static_cast<int32_t>(blockIdx.y) >= both.first_shares;
+    const Products& p = both.p[which];
+    const Cut& cut = both.cut[which];
+    // Weights do not wait for the launches before, but for the choice of experts.
+    const bool chosen = p.slots == SlotForm::routed;
+    if (chosen) {
+        simt::wait_for_before();
+    }
+    const Share share = share_of<Tokens>(
+        p, static_cast<int32_t>(blockIdx.y) - (which == 1 ? both.first_shares : 0));
+    const int32_t block_rows = kWarps * cut.steps * (32 / cut.lanes);
+    if (share.count == 0 || static_cast<int32_t>(blockIdx.x) * block_rows >= cut.rows) {
+        if (!chosen) {
+            simt::wait_for_before();
+        }
         return;
     }
     using Block = BlockOf<type>;
@@ -250,13 +336,20 @@ __global__ void __launch_bounds__(kProductThreads) products_kernel(Products p, C
     const auto issue = [&](int step) {
         if (step < steps && row_of(step) < cut.rows) {
             const std::byte* from = weight_of(step);
+            const std::byte* end =
+                p.parts[part_row(p, static_cast<int32_t>(row_of(step))).part].end;
             const auto offset = static_cast<int>(reinterpret_cast<uintptr_t>(from) & 15);
             const int blocks = (min(64, groups - step % chunks * 64) + kParts - 1) / kParts;
             const int size = offset + blocks * static_cast<int>(sizeof(Block));
             unsigned char* to = places + step % kDepth * rows_a_step * cut.room;
             for (int i = at * 16; i < size; i += cut.lanes * 16) {
-                simt::cp_async16(to + i, from - offset + i,
-                                 static_cast<unsigned>(min(16, size - i)));
+                if (from - offset + i + 16 <= end) {
+                    simt::cp_async16(to + i, from - offset + i);
+                } else {
+                    for (int k = i; k < size; k++) {
+                        to[k] = static_cast<unsigned char>(from[k - offset]);
+                    }
+                }
             }
         }
         simt::cp_async_commit();
@@ -264,6 +357,10 @@ __global__ void __launch_bounds__(kProductThreads) products_kernel(Products p, C
     SIMT_UNROLL
     for (int i = 0; i < kDepth - 1; i++) {
         issue(i);
+    }
+    simt::let_next_start();
+    if (!chosen) {
+        simt::wait_for_before();
     }
     stage<type, Tokens>(p, share, units, cut.units);
 
@@ -310,31 +407,55 @@ __global__ void __launch_bounds__(kProductThreads) products_kernel(Products p, C
 
 // ---------------------------------------------------------------- float weights
 
+// Columns of a thread that stay in its registers; wider rows are staged in shared memory.
+constexpr int kHeldColumns = 8;
+constexpr int kHeldWidth = kHeldColumns * kProductThreads;
+
 // grid (blocks of rows over all parts, shares of slots)
-template <DType type, int Tokens>
-__global__ void __launch_bounds__(kProductThreads)
+template <DType type, int Tokens, bool Wide>
+__global__ void __launch_bounds__(kProductThreads, 2)
     float_products_kernel(Products p, int32_t all_rows, int32_t rows) {
     SIMT_DYNAMIC_SHARED(bytes);
     SIMT_SHARED(float, sums, [2][Tokens][kWarps]);
-    auto* staged = reinterpret_cast<float*>(bytes);  // [Tokens][C]
+    auto* staged = reinterpret_cast<float*>(bytes);  // [Tokens][C], where Wide
+    simt::let_next_start();
+    simt::wait_for_before();
     const Share share = share_of<Tokens>(p, blockIdx.y);
     if (share.count == 0) {
         return;
     }
     const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
-    float factor[Tokens] = {};
-    norm_factors(p, share, factor);
-    SIMT_UNROLL
-    for (int i = 0; i < Tokens; i++) {
-        if (i >= share.count) {
-            break;
+    float held[Tokens][kHeldColumns] = {}, factor[Tokens] = {};
+    // Calls f(token, column, the number there) for this thread's columns.
+    const auto each = [&](auto f) {
+        SIMT_UNROLL
+        for (int i = 0; i < Tokens; i++) {
+            if constexpr (Wide) {
+                for (int c = t; i < share.count && c < p.cols; c += kProductThreads) {
+                    f(i, c, staged[i * p.cols + c]);
+                }
+            } else {
+                SIMT_UNROLL
+                for (int k = 0; k < kHeldColumns; k++) {
+                    const int c = k * kProductThreads + t;
+                    if (i < share.count && c < p.cols) {
+                        f(i, c, held[i][k]);
+                    }
+                }
+            }
         }
+    };
+    each([&](int i, int c, float& v) {
         const int32_t row = slot_of(p, share.first, i, share.expert).source;
-        const float* x = p.x.row(row);
-        const float* up = p.input == InputForm::gated ? p.up.row(row) : nullptr;
-        for (int c = t; c < p.cols; c += kProductThreads) {  // read by this thread alone
-            staged[i * p.cols + c] = activation(p, x, up, factor[i], c);
+        v = p.x.row(row)[c];
+        if (p.input == InputForm::gated) {
+            v = v / (1.0F + expf(-v)) * p.up.row(row)[c];
         }
+    });
+    if (p.input == InputForm::normed) {
+        each([&](int i, int, float& v) { factor[i] += v * v; });
+        norm_factors(p, factor);
+        each([&](int i, int c, float& v) { v = v * factor[i] * p.norm[c]; });
     }
     for (int k = 0; k < rows; k++) {
         const int32_t of_all = static_cast<int32_t>(blockIdx.x) * rows + k;
@@ -345,13 +466,26 @@ __global__ void __launch_bounds__(kProductThreads)
         const ProductPart& w = p.parts[part];
         const std::byte* weight = w.weight + share.expert * w.expert_bytes + row * w.row_bytes;
         float sum[Tokens] = {};
-        SIMT_UNROLL_BY(4)
-        for (int c = t; c < p.cols; c += kProductThreads) {
-            const float v = element<type>(weight, c);
+        if constexpr (Wide) {
+            SIMT_UNROLL_BY(4)
+            for (int c = t; c < p.cols; c += kProductThreads) {
+                const float v = element<type>(weight, c);
+                SIMT_UNROLL
+                for (int i = 0; i < Tokens; i++) {
+                    if (i < share.count) {
+                        sum[i] += v * staged[i * p.cols + c];
+                    }
+                }
+            }
+        } else {
             SIMT_UNROLL
-            for (int i = 0; i < Tokens; i++) {
-                if (i < share.count) {
-                    sum[i] += v * staged[i * p.cols + c];
+            for (int c = 0; c < kHeldColumns; c++) {
+                if (c * kProductThreads + t < p.cols) {
+                    const float v = element<type>(weight, c * kProductThreads + t);
+                    SIMT_UNROLL
+                    for (int i = 0; i < Tokens; i++) {
+                        sum[i] += v * held[i][c];
+                    }
                 }
             }
         }
@@ -382,13 +516,19 @@ int32_t shares_of(const Products& p, int tokens) {
                                         : tiles;
 }
 
+// As many as run at the same time: what a launch takes is then one wave.
+int64_t wanted_blocks() {
+    return 2 * simt::multiprocessors();
+}
+
 // Rounds up `n / by` to at least 1 and at most `most`.
 int32_t shared_out(int64_t n, int64_t by, int64_t most) {
     return static_cast<int32_t>(std::clamp<int64_t>((n + by - 1) / by, 1, most));
 }
 
+// work: rows of the whole launch, each as often as there are shares.
 template <DType type>
-Cut cut_of(const Products& p, int32_t rows, int32_t shares) {
+Cut cut_of(const Products& p, int32_t rows, int64_t work) {
     using Block = BlockOf<type>;
     Cut cut;
     cut.rows = rows;
@@ -397,8 +537,7 @@ Cut cut_of(const Products& p, int32_t rows, int32_t shares) {
     cut.chunk = std::min(2048, p.cols) / Block::kElements * static_cast<int32_t>(sizeof(Block));
     cut.room = static_cast<int32_t>(round_up(cut.chunk + 15, 16));
     const int32_t rows_a_step = 32 / cut.lanes;
-    cut.steps = shared_out(static_cast<int64_t>(rows) * shares,
-                           static_cast<int64_t>(kBlocks) * kWarps * rows_a_step, 64);
+    cut.steps = shared_out(work, wanted_blocks() * kWarps * rows_a_step, 256);
     return cut;
 }
 
@@ -408,52 +547,110 @@ size_t shared_bytes(const Cut& cut, int tokens) {
                static_cast<size_t>(cut.room);
 }
 
-template <DType type>
-void launch(const Products& p, simt::Stream stream) {
+int32_t all_rows(const Products& p) {
     int32_t rows = 0;
     for (int i = 0; i < p.n_parts; i++) {
         rows += p.parts[i].rows;
     }
-    bool one = p.slots != SlotForm::routed && p.n_slots == 1;
-    const auto grid = [&](int32_t rows_a_block) {
-        return dim3(static_cast<unsigned>((rows + rows_a_block - 1) / rows_a_block),
-                    static_cast<unsigned>(shares_of(p, one ? 1 : kTileTokens)));
-    };
-    if constexpr (kIsFloat<type>) {
-        const size_t bytes = static_cast<size_t>(p.cols) * sizeof(float);
-        one = one || bytes * kTileTokens > kMostShared;
-        ENSURE(!one || p.slots != SlotForm::routed, "rows of ", p.cols, " numbers are too wide");
-        const int32_t a_block = shared_out(
-            static_cast<int64_t>(rows) * shares_of(p, one ? 1 : kTileTokens), kBlocks, 32);
-        if (one) {
-            simt::launch({grid(a_block), kProductThreads, bytes, stream},
-                         float_products_kernel<type, 1>, p, rows, a_block);
-        } else {
-            simt::launch({grid(a_block), kProductThreads, bytes * kTileTokens, stream},
-                         float_products_kernel<type, kTileTokens>, p, rows, a_block);
-        }
-    } else {
-        Cut cut = cut_of<type>(p, rows, shares_of(p, one ? 1 : kTileTokens));
-        if (!one && shared_bytes(cut, kTileTokens) > kMostShared) {
-            one = true;
-            cut = cut_of<type>(p, rows, shares_of(p, 1));
-            ENSURE(p.slots != SlotForm::routed, "rows of ", p.cols, " numbers are too wide");
-        }
-        const int32_t a_block = kWarps * cut.steps * (32 / cut.lanes);
-        if (one) {
-            simt::launch({grid(a_block), kProductThreads, shared_bytes(cut, 1), stream},
-                         products_kernel<type, 1>, p, cut);
-        } else {
-            simt::launch({grid(a_block), kProductThreads, shared_bytes(cut, kTileTokens), stream},
-                         products_kernel<type, kTileTokens>, p, cut);
-        }
+    return rows;
+}
+
+// Does every share have one slot?
+bool single(const Products& p) {
+    return (p.slots == SlotForm::routed ? p.item_slots : p.n_slots) == 1;
+}
+
+unsigned blocks_of(int32_t rows, int32_t rows_a_block) {
+    return static_cast<unsigned>((rows + rows_a_block - 1) / rows_a_block);
+}
+
+template <DType type, int Tokens>
+void launch_floats(const Products& p, simt::Stream stream) {
+    const bool wide = p.cols > kHeldWidth;
+    const size_t bytes = wide ? static_cast<size_t>(p.cols) * sizeof(float) * Tokens : 0;
+    ENSURE(bytes <= kMostShared, "rows of ", p.cols, " numbers are too wide");
+    const int32_t rows = all_rows(p), shares = shares_of(p, Tokens);
+    const int32_t a_block = shared_out(static_cast<int64_t>(rows) * shares, wanted_blocks(), 32);
+    simt::launch({dim3(blocks_of(rows, a_block), static_cast<unsigned>(shares)), kProductThreads,
+                  bytes, stream, true},
+                 wide ? float_products_kernel<type, Tokens, true>
+                      : float_products_kernel<type, Tokens, false>,
+                 p, rows, a_block);
+}
+
+template <DType type, int Tokens>
+void launch_blocks(std::span<const Products> list, simt::Stream stream) {
+    Both both;
+    int64_t work = 0;
+    for (const Products& p : list) {
+        work += static_cast<int64_t>(all_rows(p)) * shares_of(p, Tokens);
     }
+    size_t bytes = 0;
+    unsigned blocks = 0, shares = 0;
+    for (size_t i = 0; i < list.size(); i++) {
+        both.p[i] = list[i];
+        const Cut& cut = both.cut[i] = cut_of<type>(list[i], all_rows(list[i]), work);
+        bytes = std::max(bytes, shared_bytes(cut, Tokens));
+        blocks = std::max(blocks, blocks_of(cut.rows, kWarps * cut.steps * (32 / cut.lanes)));
+        shares += static_cast<unsigned>(shares_of(list[i], Tokens));
+    }
+    both.first_shares = shares_of(list[0], Tokens);
+    ENSURE(bytes <= kMostShared, "rows of ", list[0].cols, " numbers are too wide");
+    simt::launch({dim3(blocks, shares), kProductThreads, bytes, stream, true},
+                 products_kernel<type, Tokens>, both);
+}
+
+template <DType type>
+bool fits(const Products& p, int tokens) {
+    if constexpr (kIsFloat<type>) {
+        return static_cast<size_t>(p.cols) * sizeof(float) * static_cast<size_t>(tokens) <=
+               kMostShared;
+    } else {
+        return shared_bytes(cut_of<type>(p, all_rows(p), 1), tokens) <= kMostShared;
+    }
+}
+
+template <DType type>
+void launch(std::span<const Products> list, simt::Stream stream) {
+    // Rows too wide for several at a time go one by one; those of an expert cannot.
+    bool one = true;
+    for (const Products& p : list) {
+        one = one && (single(p) || (p.slots != SlotForm::routed && !fits<type>(p, kTileTokens)));
+    }
+    if constexpr (kIsFloat<type>) {
+        if (one) {
+            launch_floats<type, 1>(list[0], stream);
+        } else {
+            launch_floats<type, kTileTokens>(list[0], stream);
+        }
+    } else if (one) {
+        launch_blocks<type, 1>(list, stream);
+    } else {
+        launch_blocks<type, kTileTokens>(list, stream);
+    }
+}
+
+void launch_few(DType type, std::span<const Products> list, simt::Stream stream) {
+    switch (type) {
+#define KERNELS_X(enumerator, ...)                       \
+    case DType::enumerator:                              \
+        if constexpr (DType::enumerator != DType::i32) { \
+            launch<DType::enumerator>(list, stream);     \
+        }                                                \
+        break;
+        KERNELS_DTYPES(KERNELS_X)
+#undef KERNELS_X
+    }
+}
+
+bool nothing(const Products& p) {
+    return p.n_slots == 0 || p.cols == 0;
 }
 
 }  // namespace
 
 void launch_products(DType type, const Products& p, simt::Stream stream) {
-    if (p.n_slots == 0 || p.cols == 0) {
+    if (nothing(p)) {
         return;
     }
     if (p.packed != nullptr && has_tiles(type)) {
@@ -461,16 +658,22 @@ void launch_products(DType type, const Products& p, simt::Stream stream) {
         launch_tiles(type, p, stream);
         return;
     }
-    switch (type) {
-#define KERNELS_X(enumerator, ...)                       \
-    case DType::enumerator:                              \
-        if constexpr (DType::enumerator != DType::i32) { \
-            launch<DType::enumerator>(p, stream);        \
-        }                                                \
-        break;
-        KERNELS_DTYPES(KERNELS_X)
-#undef KERNELS_X
+    launch_few(type, {&p, 1}, stream);
+}
+
+void launch_products(DType type,
+                     const Products& first,
+                     const Products& second,
+                     simt::Stream stream) {
+    const bool together = has_tiles(type) && first.packed == nullptr && second.packed == nullptr &&
+                          !nothing(first) && !nothing(second) && single(first) == single(second);
+    if (!together) {
+        launch_products(type, first, stream);
+        launch_products(type, second, stream);
+        return;
     }
+    const Products both[] = {first, second};
+    launch_few(type, both, stream);
 }
 
 }  // namespace kernels::cuda

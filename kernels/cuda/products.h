@@ -28,6 +28,7 @@ struct Rows {
 // One weight [E, M, C] and where its results go.
 struct ProductPart {
     const std::byte* weight = nullptr;
+    const std::byte* end = nullptr;  // no byte from here on is read
     int64_t row_bytes = 0;
     int64_t expert_bytes = 0;
     int32_t rows = 0;  // M
@@ -56,7 +57,6 @@ enum class SlotForm : int32_t {
 };
 
 inline constexpr int kProductThreads = 256;
-inline constexpr int kRowsPerWarp = 4;
 inline constexpr int kMaxParts = 4;
 
 // All parts have one element type and read the same rows. The sum of a result's products is made in
@@ -86,7 +86,8 @@ struct Products {
     // of packed_pitch(cols) bf16 numbers.
     uint16_t* packed = nullptr;
     int32_t n_pairs = 0;               // routed
-    int32_t item_slots = kTileTokens;  // routed: the most slots of an item; kTileSlots in tiles
+    // The most slots of an item; in tiles, whatever form slots have, kTileSlots or kSmallTileSlots.
+    int32_t item_slots = kTileTokens;
 
     __host__ __device__ int32_t packed_rows() const {
         return slots == SlotForm::tokens  ? n_slots
@@ -97,5 +98,11 @@ struct Products {
 
 // Launches the products with weights of `type`.
 void launch_products(DType type, const Products& products, simt::Stream stream);
+
+// Two products that do not read each other's results, in one launch where that can be.
+void launch_products(DType type,
+                     const Products& first,
+                     const Products& second,
+                     simt::Stream stream);
 
 }  // namespace kernels::cuda

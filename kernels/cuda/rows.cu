@@ -13,6 +13,8 @@ constexpr unsigned kAll = 0xFFFFFFFFU;
 template <DType type>
 __global__ void __launch_bounds__(kThreads) embed_kernel(
     float* out, const std::byte* table, int64_t row_bytes, const int32_t* ids, int32_t cols) {
+    simt::let_next_start();
+    simt::wait_for_before();
     const std::byte* row = table + ids[blockIdx.y] * row_bytes;
     float* to = out + static_cast<int64_t>(blockIdx.y) * cols;
     const int32_t i = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x);
@@ -40,6 +42,8 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(
 
 // One block a token: sines once, then the rotary part of every head, then the K row.
 __global__ void __launch_bounds__(kThreads) rotate_and_store_kernel(RotateAndStore w) {
+    simt::let_next_start();
+    simt::wait_for_before();
     SIMT_DYNAMIC_SHARED(bytes);
     SIMT_SHARED(float, part, [kThreads / 32]);
     const int t = threadIdx.x, token = blockIdx.x, rotary = w.rows.rotary, latent = w.rows.latent;
@@ -152,6 +156,8 @@ __device__ __forceinline__ void choose(const Route& r, int token, float* scores)
 
 // A warp a token.
 __global__ void __launch_bounds__(32) choose_kernel(Route r) {
+    simt::let_next_start();
+    simt::wait_for_before();
     SIMT_DYNAMIC_SHARED(bytes);
     choose(r, blockIdx.x, reinterpret_cast<float*>(bytes));
 }
@@ -159,6 +165,8 @@ __global__ void __launch_bounds__(32) choose_kernel(Route r) {
 // Up to 32 pairs: everything in one block, a warp a token; the first then orders the pairs, one a
 // lane.
 __global__ void __launch_bounds__(kThreads) route_few_kernel(Route r) {
+    simt::let_next_start();
+    simt::wait_for_before();
     SIMT_DYNAMIC_SHARED(bytes);
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
     choose(r, warp, reinterpret_cast<float*>(bytes) + warp * 2 * r.n_experts);
@@ -196,6 +204,8 @@ __global__ void __launch_bounds__(kThreads) route_few_kernel(Route r) {
 // A block an expert: where its pairs begin among those of all, its pairs in their order, and its
 // items. Each warp looks at a part of the pairs.
 __global__ void __launch_bounds__(kThreads) group_kernel(Route r) {
+    simt::let_next_start();
+    simt::wait_for_before();
     constexpr int kWarps = kThreads / 32;
     SIMT_DYNAMIC_SHARED(bytes);
     SIMT_SHARED(int32_t, found, [kWarps]);
@@ -271,6 +281,8 @@ __global__ void __launch_bounds__(kThreads) combine_kernel(Rows x,
                                                            const float* shared,
                                                            int32_t n_used,
                                                            int32_t cols) {
+    simt::let_next_start();
+    simt::wait_for_before();
     const int32_t c = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x), t = blockIdx.y;
     if (c >= cols) {
         return;
@@ -300,8 +312,9 @@ void embed_rows(float* out,
                 simt::Stream stream) {
     if constexpr (type != DType::i32) {  // ids are no weights
         const int64_t units = kIsFloat<type> ? cols : cols / 32;
-        simt::launch({dim3(tiles(units, kThreads), static_cast<unsigned>(n)), kThreads, 0, stream},
-                     embed_kernel<type>, out, table, row_bytes, ids, cols);
+        simt::launch(
+            {dim3(tiles(units, kThreads), static_cast<unsigned>(n)), kThreads, 0, stream, true},
+            embed_kernel<type>, out, table, row_bytes, ids, cols);
     }
 }
 
@@ -333,7 +346,7 @@ void launch_rotate_and_store(const RotateAndStore& w, simt::Stream stream) {
         return;
     }
     const size_t shared = static_cast<size_t>(2 * w.rows.rotary + w.rows.latent) * sizeof(float);
-    simt::launch({static_cast<unsigned>(w.n_tokens), kThreads, shared, stream},
+    simt::launch({static_cast<unsigned>(w.n_tokens), kThreads, shared, stream, true},
                  rotate_and_store_kernel, w);
 }
 
@@ -345,12 +358,13 @@ void launch_route(const Route& r, simt::Stream stream) {
     const auto tokens = static_cast<unsigned>(r.n_tokens);
     const size_t scores = 2 * experts * sizeof(float);
     if (tokens <= kThreads / 32 && r.n_tokens * r.n_used <= 32 && tokens * scores <= 48 * 1024) {
-        simt::launch({1, tokens * 32, tokens * scores, stream}, route_few_kernel, r);
+        simt::launch({1, tokens * 32, tokens * scores, stream, true}, route_few_kernel, r);
         return;
     }
-    simt::launch({tokens, 32, scores, stream}, choose_kernel, r);
-    simt::launch({static_cast<unsigned>(r.n_experts), kThreads, experts * sizeof(int32_t), stream},
-                 group_kernel, r);
+    simt::launch({tokens, 32, scores, stream, true}, choose_kernel, r);
+    simt::launch(
+        {static_cast<unsigned>(r.n_experts), kThreads, experts * sizeof(int32_t), stream, true},
+        group_kernel, r);
 }
 
 void launch_combine(const Rows& x,
@@ -365,7 +379,7 @@ void launch_combine(const Rows& x,
         return;
     }
     simt::launch(
-        {dim3(tiles(cols, kThreads), static_cast<unsigned>(n_tokens)), kThreads, 0, stream},
+        {dim3(tiles(cols, kThreads), static_cast<unsigned>(n_tokens)), kThreads, 0, stream, true},
         combine_kernel, x, routed, weights, shared, n_used, cols);
 }
 

@@ -31,6 +31,16 @@ void* shared_static(const void* key, size_t size, size_t align, const char* name
     std::memset(p, 0xff, size);
     b.used = off + size;
     b.statics.push_back({key, p, size, name});
+    // As a card counts: the dynamic part begins at a multiple of 1024 behind the static one.
+    size_t all = 0;
+    for (const auto& s : b.statics)
+        all += (s.size + 15) / 16 * 16;
+    if (b.dyn > 0)
+        all = (all + 1023) / 1024 * 1024 + b.dyn;
+    const size_t limit = b.dyn > kUnaskedBytes ? mode().shared_limit : 48 * 1024;
+    if (all > limit)
+        fail("launch: %zu bytes of shared memory with the static part, the limit is %zu", all,
+             limit);
     return p;
 }
 const char* shared_name(const void* p, size_t* off) {

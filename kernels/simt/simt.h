@@ -52,6 +52,9 @@ using Stream = void*;
 
 // Dynamic shared memory a block may have on every card from compute capability 8.0 on.
 inline constexpr size_t kSharedBytes = 101376;
+// Without being asked for more a card gives a block 48 KiB, and the dynamic part begins at a multiple
+// of 1024 behind the static one. Dynamic memory beyond this is asked for.
+inline constexpr size_t kUnaskedBytes = 32 * 1024;
 
 struct Config {
     dim3 grid, block;
@@ -97,9 +100,20 @@ inline void check(cudaError_t error, const char* what) {
                                    "): " + cudaGetErrorString(error));
     }
 }
+inline void check_launch(cudaError_t error, const Config& c, const void* kernel) {
+    if (error != cudaSuccess) {
+        const char* name = nullptr;
+        cudaFuncGetName(&name, kernel);
+        throw kernels::DeviceError(kernels::describe(
+            "the CUDA device refuses a launch of ", name != nullptr ? name : "a kernel", ", ",
+            c.grid.x, " x ", c.grid.y, " x ", c.grid.z, " blocks of ",
+            c.block.x * c.block.y * c.block.z, " threads, ", c.smem,
+            " bytes of dynamic shared memory: ", cudaGetErrorString(error)));
+    }
+}
 template <class... P, class... A>
 void launch(const Config& c, void (*kernel)(P...), A&&... a) {
-    if (c.smem > 48 * 1024)
+    if (c.smem > kUnaskedBytes)
         check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                    cudaFuncAttributeMaxDynamicSharedMemorySize, int(c.smem)),
               "cudaFuncSetAttribute");
@@ -117,10 +131,12 @@ void launch(const Config& c, void (*kernel)(P...), A&&... a) {
         config.stream = c.stream;
         config.attrs = &attribute;
         config.numAttrs = 1;
-        check(cudaLaunchKernelEx(&config, kernel, static_cast<P>(std::forward<A>(a))...), "launch");
+        check_launch(
+            cudaLaunchKernelEx(&config, kernel, static_cast<P>(std::forward<A>(a))...), c,
+            reinterpret_cast<const void*>(kernel));
     } else {
         kernel<<<c.grid, c.block, c.smem, c.stream>>>(static_cast<P>(std::forward<A>(a))...);
-        check(cudaGetLastError(), "launch");
+        check_launch(cudaGetLastError(), c, reinterpret_cast<const void*>(kernel));
     }
     launches++;
     if (launch_watch != nullptr) {

@@ -79,6 +79,12 @@ __device__ __forceinline__ void cp_async16(void* dst, const void* src, unsigned 
                  "r"(src_bytes)
                  : "memory");
 }
+// 4 bytes, the same way but through L1.
+__device__ __forceinline__ void cp_async4(void* dst, const void* src, unsigned src_bytes = 4) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(smem_addr(dst)), "l"(src),
+                 "r"(src_bytes)
+                 : "memory");
+}
 __device__ __forceinline__ void cp_async_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
@@ -144,6 +150,9 @@ inline void ldmatrix(uint32_t (&r)[N], const void* row SIMT_WHERE) {
 }
 inline void cp_async16(void* dst, const void* src, unsigned src_bytes = 16 SIMT_WHERE) {
     cpu::cp_async(dst, src, 16, src_bytes, loc);
+}
+inline void cp_async4(void* dst, const void* src, unsigned src_bytes = 4 SIMT_WHERE) {
+    cpu::cp_async(dst, src, 4, src_bytes, loc);
 }
 inline void cp_async_commit() {
     cpu::cp_async_commit();

@@ -105,7 +105,8 @@ constexpr Shape kShapes[] = {
     {"q8_0 2048x2048", DType::q8_0, 1, 2048, 2048, 1, InputForm::plain, SlotForm::tokens},
 };
 
-void bench(const Shape& s, int tokens, float* x, float* up, float* out, uint16_t* packed) {
+void bench(
+    const Shape& s, int tokens, int tile, float* x, float* up, float* out, uint16_t* packed) {
     if (!filter.empty() && std::string(s.name).find(filter) == std::string::npos) {
         return;
     }
@@ -136,7 +137,7 @@ void bench(const Shape& s, int tokens, float* x, float* up, float* out, uint16_t
     double rows_of_work = tokens;
     int64_t touched = s.experts;
     if (s.slots == SlotForm::routed) {
-        p.item_slots = many ? kernels::kTileSlots : kernels::kTileTokens;
+        p.item_slots = many ? tile : tokens == 1 ? 1 : kernels::kTileTokens;
         std::vector<std::vector<int32_t>> of(static_cast<size_t>(s.experts));
         uint32_t state = 7;
         for (int i = 0; i < n_pairs; i++) {
@@ -169,6 +170,7 @@ void bench(const Shape& s, int tokens, float* x, float* up, float* out, uint16_t
     p.n_items = n_items.get();
     if (many) {
         p.packed = packed;
+        p.item_slots = tile;
     }
     const auto with = [&](int call) {
         Products q = p;
@@ -176,6 +178,7 @@ void bench(const Shape& s, int tokens, float* x, float* up, float* out, uint16_t
         for (int i = 0; i < s.parts; i++) {
             ProductPart& part = q.parts[i];
             part.weight = weight + (call % copies * s.parts + i) * bytes;
+            part.end = part.weight + bytes;
             part.row_bytes = kernels::row_bytes(s.type, s.cols);
             part.expert_bytes = s.rows * part.row_bytes;
             part.rows = static_cast<int32_t>(s.rows);
@@ -194,8 +197,8 @@ void bench(const Shape& s, int tokens, float* x, float* up, float* out, uint16_t
     const double read = static_cast<double>(bytes) * s.parts * static_cast<double>(touched) /
                         static_cast<double>(s.experts);
     const double flop = 2.0 * rows_of_work * static_cast<double>(s.rows * s.parts * s.cols);
-    std::printf("%-16s %-5s %5d tokens %9.1f us  pack %7.1f us  %7.0f GB/s  %6.1f TFLOP/s\n",
-                s.name, std::string(kernels::name(s.type)).c_str(), tokens, us, pack,
+    std::printf("%-16s %-5s %5d tokens (%3d) %9.1f us  pack %7.1f us  %7.0f GB/s  %6.1f TFLOP/s\n",
+                s.name, std::string(kernels::name(s.type)).c_str(), tokens, p.item_slots, us, pack,
                 read / us / 1e3, flop / us / 1e6);
     cudaFree(weight);
 }
@@ -216,9 +219,18 @@ int main(int argc, char** argv) {
     auto* packed = static_cast<uint16_t*>(room(size_t{4096} * 4 * 10240 * 2));
     std::printf("an empty launch in a graph: %.2f us\n",
                 microseconds(256, [](int) { nothing<<<132, 256, 0, stream>>>(); }));
-    for (const int tokens : {1, 4, 16, 64, 512, 2048, 4096}) {
-        for (const Shape& s : kShapes) {
-            bench(s, tokens, x, up, out, packed);
+    for (const bool early : {false, true}) {
+        simt::early_starts = early && card.major >= 9;
+        std::printf("launches may start early: %s\n", simt::early_starts ? "yes" : "no");
+        for (const int tokens : {1, 4, 16, 64, 512, 2048, 4096}) {
+            for (const Shape& s : kShapes) {
+                if (tokens <= 4 || !early) {
+                    bench(s, tokens, kernels::kTileSlots, x, up, out, packed);
+                    if (tokens >= kernels::kTilesFrom && has_tiles(s.type)) {
+                        bench(s, tokens, kernels::kSmallTileSlots, x, up, out, packed);
+                    }
+                }
+            }
         }
     }
     // Routing and the sum.

@@ -22,6 +22,8 @@ using kernels::cuda::SlotForm;
 
 namespace {
 
+constexpr int kLarge = kernels::kTileSlots, kSmall = kernels::kSmallTileSlots;
+
 constexpr DType kTypes[] = {
 #define KERNELS_X(name, ...) DType::name,
     KERNELS_DTYPES(KERNELS_X)
@@ -32,6 +34,7 @@ ProductPart part_of(
     const simt::Buffer<uint8_t>& weight, DType type, int64_t rows, int64_t cols, float* out) {
     ProductPart part;
     part.weight = reinterpret_cast<const std::byte*>(weight.get());
+    part.end = part.weight + weight.size();
     part.row_bytes = kernels::row_bytes(type, cols);
     part.expert_bytes = rows * part.row_bytes;
     part.rows = static_cast<int32_t>(rows);
@@ -42,8 +45,9 @@ ProductPart part_of(
 // Room for activations in bf16, where products are to go in tiles.
 class Packed {
 public:
-    Packed(Products& p, bool in_tiles) {
-        if (in_tiles) {
+    Packed(Products& p, int tile) {
+        if (tile > 0) {
+            p.item_slots = tile;
             room_ = std::make_unique<simt::Buffer<uint16_t>>(
                 static_cast<size_t>(p.packed_rows() * kernels::cuda::packed_pitch(p.cols)));
             p.packed = room_->get();
@@ -56,7 +60,7 @@ private:
 
 // Every head's rows by that head's weight, some columns of wider rows: the difference from double
 // loops.
-double head_products(DType type, int64_t tokens, int64_t heads, int64_t cols, bool in_tiles) {
+double head_products(DType type, int64_t tokens, int64_t heads, int64_t cols, int tile) {
     Random random(17);
     const int64_t rows = 48, wide = cols + 64;
     const std::vector<uint8_t> weight = random_weights(type, heads * rows, cols, random);
@@ -71,7 +75,7 @@ double head_products(DType type, int64_t tokens, int64_t heads, int64_t cols, bo
     p.slots = SlotForm::heads;
     p.n_heads = static_cast<int32_t>(heads);
     p.n_slots = static_cast<int32_t>(tokens);
-    const Packed packed(p, in_tiles);
+    const Packed packed(p, tile);
     kernels::cuda::launch_products(type, p, nullptr);
     const Floats weights = dequantized(type, weight, heads * rows, cols);
     Doubles want;
@@ -90,7 +94,7 @@ double head_products(DType type, int64_t tokens, int64_t heads, int64_t cols, bo
 
 // One launch of two weights over normed rows: the difference from double loops.
 double normed_products(
-    DType type, int64_t tokens, int64_t cols, bool in_tiles = false, int64_t rows_a = 37) {
+    DType type, int64_t tokens, int64_t cols, int tile = 0, int64_t rows_a = 37) {
     Random random(11);
     const int64_t rows_b = 5;
     const std::vector<uint8_t> a = random_weights(type, rows_a, cols, random),
@@ -110,7 +114,7 @@ double normed_products(
     p.norm = device_norm.get();
     p.eps = 1e-5F;
     p.n_slots = static_cast<int32_t>(tokens);
-    const Packed packed(p, in_tiles);
+    const Packed packed(p, tile);
     kernels::cuda::launch_products(type, p, nullptr);
     const Doubles h = rmsnorm(to_doubles(x), norm, 1e-5);
     const Doubles want_a = product(h, dequantized(type, a, rows_a, cols).data(), rows_a, cols);
@@ -120,12 +124,12 @@ double normed_products(
 
 // A routed block by hand: experts' gate, up and down for the pairs of a list. The worst of its
 // kernels, each against doubles on what it was given.
-double routed_products(DType type, int64_t tokens, bool in_tiles = false) {
+double routed_products(DType type, int64_t tokens, int tile = 0) {
     Random random(5);
     const int64_t experts = 6, used = 2, dim = 256, width = 256, pairs = tokens * used;
     const Floats logits = random.normals(tokens * experts), bias = random.normals(experts, 0.1F);
     const simt::Buffer<float> device_logits(logits), device_bias(bias);
-    const int32_t item = in_tiles ? kernels::kTileSlots : kernels::kTileTokens;
+    const int32_t item = tile > 0 ? tile : tokens == 1 ? 1 : kernels::kTileTokens;
     const int32_t most = kernels::most_items(pairs, experts, item);
     const simt::Buffer<int32_t> chosen(static_cast<size_t>(pairs)),
         order(static_cast<size_t>(pairs)), n_items(1);
@@ -167,7 +171,7 @@ double routed_products(DType type, int64_t tokens, bool in_tiles = false) {
     p.pairs_a_row = used;
     p.n_pairs = static_cast<int32_t>(pairs);
     p.item_slots = item;
-    const Packed packed(p, in_tiles);
+    const Packed packed(p, tile);
     kernels::cuda::launch_products(type, p, nullptr);
     Products q = p;
     q.n_parts = 1;
@@ -177,7 +181,7 @@ double routed_products(DType type, int64_t tokens, bool in_tiles = false) {
     q.x = {g.get(), width, 0, 1};
     q.up = {u.get(), width, 0, 1};
     q.pairs_a_row = 1;
-    const Packed packed_pairs(q, in_tiles);
+    const Packed packed_pairs(q, tile);
     kernels::cuda::launch_products(type, q, nullptr);
     const simt::Buffer<float> sum(x);
     kernels::cuda::launch_combine({sum.get(), dim, 0, 1}, d.get(), weights.get(), nullptr,
@@ -290,9 +294,9 @@ TEST_CASE("cuda products: every element type, one to five rows, in every schedul
 TEST_CASE("cuda products: heads, and rows of every width in units, chunks and halves") {
     for (const DType type : {DType::q4_k, DType::q6_k, DType::q5_0, DType::f32}) {
         INFO(kernels::name(type));
-        CHECK(head_products(type, 3, 5, 256, false) < 5e-4);
+        CHECK(head_products(type, 3, 5, 256, 0) < 5e-4);
     }
-    CHECK(head_products(DType::q5_0, 5, 3, 192, false) < 5e-4);
+    CHECK(head_products(DType::q5_0, 5, 3, 192, 0) < 5e-4);
     for (const int64_t cols : {32, 96, 160, 2048, 2080, 5120}) {
         INFO(cols << " columns");
         CHECK(normed_products(DType::q8_0, 2, cols) < 5e-4);
@@ -301,8 +305,20 @@ TEST_CASE("cuda products: heads, and rows of every width in units, chunks and ha
         INFO(kernels::name(type));
         CHECK(normed_products(type, 1, 2304) < 5e-4);
         CHECK(normed_products(type, 3, 5120) < 5e-4);
-        CHECK(normed_products(type, 1, 256, false, 2500) < 5e-4);  // several steps a warp
+        CHECK(normed_products(type, 1, 256, 0, 2500) < 5e-4);  // several steps a warp
     }
+}
+
+TEST_CASE("cuda products: shared memory is enough at the widths of GLM-4.7-Flash") {
+    for (const DType type : {DType::q4_k, DType::q6_k, DType::q8_0, DType::f32}) {
+        for (const int64_t cols : {512, 768, 1536, 2048, 5120, 10240}) {
+            for (const int64_t tokens : {1, 4}) {
+                INFO(kernels::name(type) << ", " << cols << " columns, " << tokens << " rows");
+                CHECK(normed_products(type, tokens, cols, 0, 9) < 5e-4);
+            }
+        }
+    }
+    CHECK(head_products(DType::q5_0, 4, 20, 192, 0) < 5e-4);
 }
 
 TEST_CASE("cuda products: tiles of every element type, in every schedule") {
@@ -311,28 +327,30 @@ TEST_CASE("cuda products: tiles of every element type, in every schedule") {
             continue;
         }
         INFO(kernels::name(type));
-        CHECK(normed_products(type, 33, 256, true) < 1e-4);
+        CHECK(normed_products(type, 33, 256, kLarge) < 1e-4);
         if (!small_shapes() || type == DType::q4_k || type == DType::q6_k) {
-            CHECK(routed_products(type, 40, kernels::cuda::has_tiles(type)) < 1e-4);
+            CHECK(routed_products(type, 40, kernels::cuda::has_tiles(type) ? kSmall : 0) < 1e-4);
         }
     }
+    int mode_tile = kLarge;
     for (const auto& mode : test_modes()) {
         const WithMode with(mode);
         INFO(name(mode));
-        CHECK(normed_products(DType::q4_k, 40, 512, true) < 1e-4);
+        CHECK(normed_products(DType::q4_k, 40, 512, mode_tile) < 1e-4);
+        mode_tile = kLarge + kSmall - mode_tile;
     }
 }
 
 TEST_CASE("cuda products: tiles of ragged counts, widths and heads") {
     for (const int64_t tokens : {1, 32, 127, 129}) {
         INFO(tokens << " tokens");
-        CHECK(normed_products(DType::q8_0, tokens, 96, true) < 1e-4);
+        CHECK(normed_products(DType::q8_0, tokens, 96, kLarge) < 1e-4);
     }
-    CHECK(normed_products(DType::q4_0, 20, 32, true, 130) < 1e-4);
-    CHECK(normed_products(DType::q5_0, 70, 192, true, 251) < 1e-4);
-    CHECK(head_products(DType::q5_0, 33, 3, 192, true) < 1e-4);
-    CHECK(head_products(DType::q4_k, 33, 2, 512, true) < 1e-4);
-    CHECK(routed_products(DType::q6_k, 400, true) < 1e-4);  // experts of more than a tile
+    CHECK(normed_products(DType::q4_0, 20, 32, kSmall, 130) < 1e-4);
+    CHECK(normed_products(DType::q5_0, 70, 192, kSmall, 251) < 1e-4);
+    CHECK(head_products(DType::q5_0, 33, 3, 192, kLarge) < 1e-4);
+    CHECK(head_products(DType::q4_k, 33, 2, 512, kLarge) < 1e-4);
+    CHECK(routed_products(DType::q6_k, 400, kLarge) < 1e-4);  // experts of more than a tile
 }
 
 TEST_CASE("every combination: element types, tokens, schedules", "[.][slow]") {
@@ -375,10 +393,10 @@ TEST_CASE("cuda products: every barrier is needed, and a missing one is caught")
     simt::cpu::record_sites(true);
     const auto all_right = [] {
         return routed_products(DType::q4_k, 3) < 5e-4 &&
-               normed_products(DType::q4_k, 2, 256, false, 200) < 5e-4 &&
-               normed_products(DType::q8_0, 2, 2400, false, 30) < 5e-4 &&
-               normed_products(DType::f32, 2, 256, false, 600) < 5e-4 &&
-               normed_products(DType::q5_k, 40, 512, true) < 5e-4;
+               normed_products(DType::q4_k, 2, 256, 0, 200) < 5e-4 &&
+               normed_products(DType::q8_0, 2, 2400, 0, 30) < 5e-4 &&
+               normed_products(DType::f32, 2, 256, 0, 600) < 5e-4 &&
+               normed_products(DType::q5_k, 40, 512, kLarge) < 5e-4;
     };
     REQUIRE(all_right());
     simt::cpu::record_sites(false);

@@ -56,7 +56,7 @@ read_log() {
             exit bad
         }' "$1"
 }
-report=() expected=(13 3 1 34 1 21 32 14)
+report=() expected=(13 3 1 34 1 21 38 27)
 for i in "${!sources[@]}"; do
     source=${sources[$i]}
     line=$(read_log "$work/$source.log") || { echo "$source: $line"; exit 1; }

@@ -195,6 +195,8 @@ __global__ void collectives(int* wrong) {
            7 + -128 * 2 + 127 * 3 + 1 * 4 + -1 * 5;
     bad += __dp4a(0x807f01ffu, 0x02030405u, 7u) != 7u + 128 * 2 + 127 * 3 + 1 * 4 + 255 * 5;
     bad += __byte_perm(0x33221100u, 0x77665544u, 0x7140u) != 0x77114400u;
+    bad += __funnelshift_r(0x33221100u, 0x77665544u, 16) != 0x55443322u;
+    bad += __funnelshift_r(0x33221100u, 0x77665544u, 0) != 0x33221100u;
     wrong[l] = bad;
 }
 
@@ -235,6 +237,18 @@ __global__ void copy_with_zeros(const float* x, float* y) {
     simt::cp_async_wait<0>();
     __syncthreads();
     y[l] = first + s[4 * (32 + 31 - l) + 3] * 1000;
+}
+
+// Three bytes of each word, zero behind them, turned around.
+__global__ void copy_words(const uint32_t* x, uint32_t* y) {
+    SIMT_SHARED(uint32_t, s, [64]);
+    const unsigned l = threadIdx.x;
+    simt::cp_async4(s + l, x + l, 3);
+    simt::cp_async4(s + 32 + l, x + l);
+    simt::cp_async_commit();
+    simt::cp_async_wait<0>();
+    __syncthreads();
+    y[l] = s[31 - l] ^ s[63 - l];
 }
 
 // ------------------------------------------------------------------ planted bugs
@@ -481,6 +495,21 @@ double words_difference() {
     return sum;
 }
 
+double words_difference() {
+    std::vector<uint32_t> x(32);
+    for (size_t i = 0; i < x.size(); i++) {
+        x[i] = 0x81828384U + 0x01010101U * static_cast<uint32_t>(i);
+    }
+    const simt::Buffer<uint32_t> in(x), out(32);
+    simt::launch({1, 32}, copy_words, static_cast<const uint32_t*>(in.get()), out.get());
+    const std::vector<uint32_t> y = out.download();
+    int wrong = 0;
+    for (size_t l = 0; l < 32; l++) {
+        wrong += y[l] != (x[31 - l] & 0xFF000000U);  // the fourth byte was not copied
+    }
+    return wrong;
+}
+
 double copy_difference() {
     std::vector<float> x(128);
     for (size_t i = 0; i < x.size(); i++) {
@@ -513,6 +542,7 @@ double layer_difference(const std::string& name) {
         {"mma int8", mma_int8_difference},
         {"words", words_difference},
         {"cp.async", copy_difference},
+        {"cp.async of words", words_difference},
         {"victim without a bug", [] { return victim_sums_right<Bug::none>() ? 0.0 : 1.0; }},
         {"warp tree", [] { return tree_sums_right<true>() ? 0.0 : 1.0; }},
         {"early start", [] { return runs(waits_for_before, 32, 0, true) ? 0.0 : 1.0; }},

@@ -21,8 +21,8 @@ TEST_CASE("simt: words, fragments and copies mean what CUDA says, in every sched
             INFO(name);
             CHECK(tests::layer_difference(name) <= 4e-6);  // sums of 16 products of size 1 in float
         }
-        for (const char* name : {"mma int8", "words", "cp.async", "victim without a bug",
-                                 "warp tree", "early start"}) {
+        for (const char* name : {"mma int8", "words", "cp.async", "cp.async of words",
+                                 "victim without a bug", "warp tree", "early start"}) {
             INFO(name);
             CHECK(tests::layer_difference(name) == 0);
         }
