@@ -3,6 +3,8 @@
 // schedule.
 #include <numeric>
 
+#include "kernels/backend.h"
+#include "kernels/card_memory.h"
 #include "kernels/cuda/mla_expand.h"
 #include "kernels/k_row.h"
 #include "tests/kernels/backend_support.h"
@@ -225,6 +227,67 @@ TEST_CASE("mla prefill: the same bits in every schedule") {
         INFO(name(mode));
         CHECK(same_bits(attend(c).heads, first));
     }
+}
+
+TEST_CASE(
+    "mla prefill: a long span through the backend equals the absorbed form of its last tokens, and "
+    "takes the plan's memory alone") {
+    if (small_shapes()) {
+        return;
+    }
+    const auto backend = kernels::make_cuda_backend();
+    REQUIRE(backend != nullptr);
+    const int64_t start = 70, tokens = kernels::kAbsorbedTokens + 8, heads = 1;
+    kernels::WorkShape shape;
+    shape.n_tokens = tokens;
+    shape.n_sequences = 1;
+    shape.context = start + tokens;
+    shape.n_heads = heads;
+    shape.nope = kNope;
+    shape.rotary = kRotary;
+    shape.latent = kLatent;
+    shape.value = kValue;
+    shape.hidden = shape.q_latent = shape.dense_ff = shape.expert_ff = shape.shared_ff = 64;
+    shape.n_experts = 4;
+    shape.n_used = 2;
+    backend->reserve_work(shape);
+
+    Random random(9);
+    const int64_t row_bytes = kRow * 2, page_bytes = 64 * row_bytes,
+                  n_pages = (shape.context + 63) / 64;
+    const kernels::Buffer cache =
+        backend->allocate(n_pages * page_bytes, kernels::MemoryUse::kv_cache);
+    const auto [rows, back] = packed(DType::f16, random.normals(n_pages * 64 * kRow), kRow);
+    backend->upload(TensorView(cache.data(), DType::f16, {n_pages * 64, kRow}), rows.data());
+    std::vector<std::byte*> pages;
+    std::vector<int32_t> table;
+    for (int64_t i = 0; i < n_pages; i++) {
+        pages.push_back(cache.data() + i * page_bytes);
+        table.push_back(static_cast<int32_t>(n_pages - 1 - i));
+    }
+    const kernels::KPages k{pages.data(), 0, row_bytes, DType::f16, kLatent, kRotary, false};
+    const Weight k_b = random_weight(*backend, random, DType::f16, {heads, kLatent, kNope});
+    const Weight v_b = random_weight(*backend, random, DType::f16, {heads, kValue, kLatent});
+    const Floats q = random.normals(tokens * heads * kHead);
+    const auto attend_rows = [&](int64_t begin, int64_t n) {
+        const Array q_rows(
+            *backend, {n, heads, kHead},
+            Floats(q.begin() + begin * heads * kHead, q.begin() + (begin + n) * heads * kHead));
+        const Array out(*backend, DType::f32, {n, heads, kValue});
+        const kernels::SequenceSpan span{0, n, start + begin, table};
+        const int64_t before = backend->memory().compute_bytes;
+        backend->mla_attend(out.view, q_rows.view, k_b.view(), v_b.view(), k, {{&span, 1}, n},
+                            1.0F / 16);
+        CHECK(backend->memory().compute_bytes == before);
+        CHECK(out.guard_whole());
+        return out.floats();
+    };
+    const Floats whole = attend_rows(0, tokens);
+    const int64_t last = 40;  // the absorbed form costs more here
+    const Floats part = attend_rows(tokens - last, last);
+    const std::span<const float> end = std::span(whole).last(part.size());
+    CHECK(nmse(part, Doubles(end.begin(), end.end())) < 5e-4);
+    CHECK(!same_bits(part, end));  // they are two forms
 }
 
 #if !SIMT_GPU

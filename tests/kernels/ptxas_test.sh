@@ -43,7 +43,7 @@ read_log() {
         /Used [0-9]+ registers/ {
             match($0, /Used [0-9]+/); registers = substr($0, RSTART + 5, RLENGTH - 5) + 0
             shared = 0; if (match($0, /[0-9]+ bytes smem/)) shared = substr($0, RSTART, RLENGTH) + 0
-            threads = name ~ /mla_merge|mla_any/ ? 128 : name ~ /choose/ ? 32 : 256
+            threads = name ~ /mla_any/ ? 128 : name ~ /choose/ ? 32 : 256
             limit = 65536 / threads; if (limit > 255) limit = 255
             if (registers > limit) { print registers " registers for " threads " threads: " name; bad = 1 }
             if (shared > 101376 || (shared > 49152)) { print shared " bytes of static shared memory: " name; bad = 1 }
