@@ -75,9 +75,11 @@ JsonText::Expr JsonText::character(const CodePoints& ranges, bool freely) {
 
 JsonText::Expr JsonText::quoted(Expr inside) { return b_.sequence({b_.literal("\""), inside, b_.literal("\"")}); }
 
+// A rule of its own: its inside is then the same wherever a string stands (inner_masks.h).
 JsonText::Expr JsonText::string_of(int32_t least, int32_t most) {
     const Expr one = shared("character", [&] { return character({{0, 0x10FFFF}}, true); });
-    return quoted(b_.repeat(one, least, most));
+    return shared("string " + std::to_string(least) + " " + std::to_string(most),
+                  [&] { return quoted(b_.repeat(one, least, most)); });
 }
 
 JsonText::Expr JsonText::comma() {
@@ -105,14 +107,14 @@ JsonText::Expr JsonText::object_of_pairs(Expr one, int32_t least, int32_t most) 
     return least == 0 ? b_.choice({b_.literal("{}"), some}) : some;
 }
 
-JsonText::Expr JsonText::constant(const Json& value) {
+std::string JsonText::constant_text(const Json& value) const {
     std::string text = to_text(value);
     if (in_argument_) {
         for (size_t at = 0; (at = text.find('<', at)) != std::string::npos;) {
             text.replace(at, 1, "\\u003c");  // inside strings only: nothing else of JSON has it
         }
     }
-    return b_.literal(text);
+    return text;
 }
 
 JsonText::Expr JsonText::other_key(const std::vector<std::string>& names) {

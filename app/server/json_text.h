@@ -39,7 +39,8 @@ public:
     Expr pair(Expr key, Expr value);
     // {...} of `least` to `most` such pairs.
     Expr object_of_pairs(Expr one, int32_t least, int32_t most);
-    Expr constant(const Json& value);
+    Expr constant(const Json& value) { return b_.literal(constant_text(value)); }
+    std::string constant_text(const Json& value) const;
     // A key that is none of these, written without escapes.
     Expr other_key(const std::vector<std::string>& names);
 

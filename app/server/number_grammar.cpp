@@ -1,6 +1,9 @@
 #include "app/server/number_grammar.h"
 
 #include <algorithm>
+#include <map>
+#include <numeric>
+#include <tuple>
 #include <vector>
 
 namespace app {
@@ -227,42 +230,6 @@ Expr integer_between(GrammarBuilder& builder,
                      const std::optional<Bound>& least,
                      const std::optional<Bound>& most) {
     return number_between(builder, least, most, 0);
-}
-
-Expr multiple_of(GrammarBuilder& builder, int64_t factor) {
-    // A state for each remainder of the digits so far, and for how many may still come: a number
-    // that never ends is past what a double holds.
-    const int64_t most_digits = std::clamp<int64_t>(4'000 / factor, 6, 15);
-    std::vector<Expr> digits;
-    for (int d = 0; d <= 9; d++) {
-        digits.push_back(builder.literal(std::to_string(d)));
-    }
-    std::vector<Expr> behind;  // by remainder, with one digit fewer to come
-    for (int64_t left = 0; left < most_digits; left++) {
-        std::vector<Expr> states;
-        for (int64_t r = 0; r < factor; r++) {
-            std::vector<Expr> ways;
-            for (size_t d = 0; d <= 9 && left > 0; d++) {
-                const auto next = static_cast<size_t>((r * 10 + static_cast<int64_t>(d)) % factor);
-                ways.push_back(builder.sequence({digits[d], behind[next]}));
-            }
-            if (r == 0) {
-                ways.push_back(builder.empty());
-            }
-            const Expr state = builder.declare("remainder");
-            builder.define(state, builder.choice(std::move(ways)));
-            states.push_back(state);
-        }
-        behind = std::move(states);
-    }
-    std::vector<Expr> first;
-    for (size_t d = 1; d <= 9; d++) {
-        const auto remainder = static_cast<size_t>(static_cast<int64_t>(d) % factor);
-        first.push_back(builder.sequence({digits[d], behind[remainder]}));
-    }
-    return builder.choice(
-        {builder.literal("0"), builder.sequence({builder.optional(builder.literal("-")),
-                                                 builder.choice(std::move(first))})});
 }
 
 std::optional<std::string> plain_decimal(const std::string& json_number) {

@@ -29,9 +29,16 @@ runtime::GrammarBuilder::Expr number_between(runtime::GrammarBuilder& builder,
                                              const std::optional<Bound>& least,
                                              const std::optional<Bound>& most,
                                              int32_t fraction_digits);
-// Whole multiples of `factor`, from 1 to kMostFactor.
+// Multiples of `factor`, a plain decimal above 0, between the bounds. Validators divide in floating
+// point, so of multiples that are no whole numbers only those are written whose division comes out
+// right: all of 0.25, say, and of 0.01 those of 0.25. Nothing: the factor or a bound has too many
+// digits.
 inline constexpr int64_t kMostFactor = 1000;
-runtime::GrammarBuilder::Expr multiple_of(runtime::GrammarBuilder& builder, int64_t factor);
+std::optional<runtime::GrammarBuilder::Expr> multiples_between(runtime::GrammarBuilder& builder,
+                                                               const std::string& factor,
+                                                               const std::optional<Bound>& least,
+                                                               const std::optional<Bound>& most,
+                                                               bool whole);
 
 // JSON text of a number -> plain decimal; empty where it has more than 40 digits either way.
 std::optional<std::string> plain_decimal(const std::string& json_number);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/server/number_grammar.h"
+#include "app/server/word_tree.h"
 
 namespace app {
 namespace {
@@ -37,33 +38,31 @@ SchemaConverter::Expr SchemaConverter::bare_string(const Json& given, const std:
     }
     read_.refuse_unknown(schema, path);
     if (const auto values = read_.constants(schema, path)) {
-        std::vector<Expr> each;
+        std::vector<std::string> words;
         for (const Json& one : *values) {
             if (one.is_string() &&
                 one.get_ref<const std::string&>().find(kMarkerText) == std::string::npos) {
-                each.push_back(b_.literal(one.get_ref<const std::string&>()));
+                words.push_back(one.get<std::string>());
             }
         }
-        return b_.choice(std::move(each));
+        return one_of_words(b_, std::move(words));
     }
     const auto character = [this](const CodePoints& ranges) {
         return b_.code_points(without(ranges, '<', '<'));
     };
-    if (const Json* pattern = read_.pattern_of(schema, path)) {
-        return patterned(*pattern, path, character);
-    }
-    if (const std::string* format = read_.format_of(schema, path)) {
-        return runtime::pattern_expression(b_, *format, character);
-    }
     const auto [least, most] = read_.counts(schema, path, "minLength", "maxLength");
+    if (const Json* pattern = read_.pattern_of(schema, path)) {
+        return patterned(pattern->get<std::string>(), path + ".pattern", character, {least, most});
+    }
+    if (const std::string* format = read_.format_of(schema)) {
+        return patterned(*format, path + ".format", character, {least, most});
+    }
     if (least == 0 && most < 0) {
         return b_.text_without({std::string(kMarkerText)});
     }
-    return b_.repeat(text_.character({{0, 0x10FFFF}}), least, most);
+    return b_.repeat(character({{0, 0x10FFFF}}), least, most);
 }
 
-// As a rule: it is written once, however often it is used (an array's item stands in its
-// grammar twice).
 SchemaConverter::Expr SchemaConverter::convert(const Json& schema, const std::string& path, int depth) {
     const Expr rule = b_.declare(path);
     b_.define(rule, converted(schema, path, depth));
@@ -105,11 +104,11 @@ SchemaConverter::Expr SchemaConverter::converted(const Json& schema, const std::
     }
     read_.refuse_unknown(flat, path);
     if (const auto values = read_.constants(flat, path)) {
-        std::vector<Expr> each;
+        std::vector<std::string> words;
         for (const Json& one : *values) {
-            each.push_back(text_.constant(one));
+            words.push_back(text_.constant_text(one));
         }
-        return b_.choice(std::move(each));
+        return one_of_words(b_, std::move(words));
     }
     std::vector<Expr> each;
     for (const std::string& type : read_.types(flat, path)) {
@@ -138,33 +137,21 @@ SchemaConverter::Expr SchemaConverter::of_type(const std::string& type, const Js
 SchemaConverter::Expr SchemaConverter::number(const Json& schema, const std::string& path, bool whole) {
     const auto least = read_.bound(schema, path, "minimum", "exclusiveMinimum", true);
     const auto most = read_.bound(schema, path, "maximum", "exclusiveMaximum", false);
-    int32_t fraction = whole ? 0 : kFractionDigits;
     if (const Json* factor = schema_member(schema, "multipleOf")) {
         const auto plain = factor->is_number() ? plain_decimal(to_text(*factor)) : std::nullopt;
         if (!plain || factor->get<double>() <= 0) {
             read_.refuse(path + ".multipleOf", "must be a number above 0");
         }
-        const size_t point = plain->find('.');
-        const std::string behind = point == std::string::npos ? "" : plain->substr(point + 1);
-        const std::string before = plain->substr(0, point);
-        const bool integral = behind.find_first_not_of('0') == std::string::npos;
-        const bool power = !integral && before.find_first_not_of('0') == std::string::npos &&
-                           behind.find_first_not_of('0') == behind.size() - 1 &&
-                           behind.back() == '1';
-        if (integral && before == "1") {
-            fraction = 0;
-        } else if (power) {
-            // Validators divide in floating point; whole numbers come out right for sure.
-            fraction = 0;
-        } else if (integral && before.size() <= 4 && std::stoll(before) <= kMostFactor &&
-                   !least && !most) {
-            return multiple_of(b_, std::stoll(before));
-        } else {
+        const auto multiples = multiples_between(b_, *plain, least, most, whole);
+        if (!multiples) {
             read_.refuse(path + ".multipleOf",
-                   "only 1, 0.1, 0.01, ..., and whole numbers up to 1000 without bounds beside "
-                   "them, are supported");
+                         "whole numbers up to 1000 are supported, others of up to 4 digits behind the "
+                         "point where division in floating point is sure to come out right (0.25, "
+                         "0.1, 0.01, not 0.7), and bounds beside them of up to 15 digits");
         }
+        return *multiples;
     }
+    const int32_t fraction = whole ? 0 : kFractionDigits;
     if (!least && !most && fraction > 0) {
         return text_.shared("number", [&] {
             const Expr digit = b_.code_points({{'0', '9'}});
@@ -183,27 +170,29 @@ SchemaConverter::Expr SchemaConverter::number(const Json& schema, const std::str
     return number_between(b_, least, most, fraction);
 }
 
-SchemaConverter::Expr SchemaConverter::patterned(const Json& pattern,
-               const std::string& path,
-               const runtime::WriteCharacter& character) {
+SchemaConverter::Expr SchemaConverter::patterned(const std::string& pattern,
+                                                 const std::string& place,
+                                                 const runtime::WriteCharacter& character,
+                                                 std::pair<int32_t, int32_t> lengths) {
     try {
-        return runtime::pattern_expression(b_, pattern.get<std::string>(), character);
+        return runtime::pattern_expression(b_, pattern, character, lengths.first, lengths.second);
     } catch (const runtime::GrammarError& error) {
-        read_.refuse(path + ".pattern", error.what());
+        read_.refuse(place, error.what());
     }
 }
 
 SchemaConverter::Expr SchemaConverter::string(const Json& schema, const std::string& path) {
     const auto write = [this](const CodePoints& ranges) { return text_.character(ranges); };
-    if (const Json* pattern = read_.pattern_of(schema, path)) {
-        return text_.quoted(patterned(*pattern, path, write));
-    }
     const auto lengths = read_.counts(schema, path, "minLength", "maxLength");
     if (impossible(lengths)) {
         return b_.nothing();
     }
-    if (const std::string* format = read_.format_of(schema, path)) {
-        return text_.quoted(runtime::pattern_expression(b_, *format, write));
+    if (const Json* pattern = read_.pattern_of(schema, path)) {
+        return text_.quoted(
+            patterned(pattern->get<std::string>(), path + ".pattern", write, lengths));
+    }
+    if (const std::string* format = read_.format_of(schema)) {
+        return text_.quoted(patterned(*format, path + ".format", write, lengths));
     }
     return text_.string_of(lengths.first, lengths.second);
 }

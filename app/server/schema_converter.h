@@ -18,8 +18,12 @@ class SchemaConverter {
 public:
     using Expr = runtime::GrammarBuilder::Expr;
 
-    SchemaConverter(runtime::GrammarBuilder& builder, const Json& root, bool in_argument)
-        : b_(builder), read_(root), text_(builder, in_argument) {}
+    // `work_left`: see SchemaReader.
+    SchemaConverter(runtime::GrammarBuilder& builder,
+                    const Json& root,
+                    bool in_argument,
+                    int64_t& work_left)
+        : b_(builder), read_(root, work_left), text_(builder, in_argument) {}
 
     Expr value(const Json& schema, const std::string& path) { return convert(schema, path, 0); }
     Expr any_object();
@@ -32,9 +36,10 @@ private:
     Expr converted(const Json& schema, const std::string& path, int depth);
     Expr of_type(const std::string& type, const Json& schema, const std::string& path, int depth);
     Expr number(const Json& schema, const std::string& path, bool whole);
-    Expr patterned(const Json& pattern,
-                   const std::string& path,
-                   const runtime::WriteCharacter& character);
+    Expr patterned(const std::string& pattern,
+                   const std::string& place,
+                   const runtime::WriteCharacter& character,
+                   std::pair<int32_t, int32_t> lengths);
     Expr string(const Json& schema, const std::string& path);
     Expr array(const Json& schema, const std::string& path, int depth);
     Expr tuple(const Json& first,

@@ -18,10 +18,11 @@ using Expr = GrammarBuilder::Expr;
 
 Expr arguments_of(GrammarBuilder& b,
                   const CallableTool& tool,
-                  const std::map<std::string_view, Expr>& tags) {
+                  const std::map<std::string_view, Expr>& tags,
+                  int64_t& work_left) {
     static const Json kNone = Json::object();
     const Json& root = tool.parameters != nullptr ? *tool.parameters : kNone;
-    SchemaConverter convert(b, root, true);
+    SchemaConverter convert(b, root, true, work_left);
     const Json schema = convert.reader().flattened(root, tool.path);
     const Json* properties = schema_member(schema, "properties");
     const Json* required = schema_member(schema, "required");
@@ -89,11 +90,12 @@ std::shared_ptr<const runtime::Grammar> reply_grammar(const ReplyShape& shape,
                                                       const runtime::Tokenizer& tokenizer) {
     const std::string path = "response_format.json_schema.schema";
     GrammarBuilder b;
+    int64_t work_left = SchemaReader::kWork;
     try {
         std::vector<Expr> ways;
         if (shape.schema != nullptr) {
             // Beside tools, text that looks like a call would be read as one.
-            SchemaConverter convert(b, *shape.schema, !shape.tools.empty());
+            SchemaConverter convert(b, *shape.schema, !shape.tools.empty(), work_left);
             ways.push_back(*shape.schema == Json(true) ? convert.any_object()
                                                        : convert.value(*shape.schema, path));
         }
@@ -107,7 +109,7 @@ std::shared_ptr<const runtime::Grammar> reply_grammar(const ReplyShape& shape,
             std::vector<Expr> calls;
             for (const CallableTool& tool : shape.tools) {
                 calls.push_back(b.sequence(
-                    {b.literal(tool.name), arguments_of(b, tool, tags), tags.at("</tool_call>")}));
+                    {b.literal(tool.name), arguments_of(b, tool, tags, work_left), tags.at("</tool_call>")}));
             }
             const Expr any = b.choice(std::move(calls));
             const Expr whole = shape.opened ? any : b.sequence({tags.at("<tool_call>"), any});

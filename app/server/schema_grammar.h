@@ -7,7 +7,9 @@
 //   - white space: at most one space behind ':' and ','
 //   - numbers: at most 16 digits before and 15 behind the point where no bound has more, exponents
 //   up to 99
+//   - of multiples of 0.01 and the like those that floating point divides without a rest (0.25)
 //   - a schema that constrains one type and names none is read as of that type
+//   - keys that no schema names may repeat: JSON's readers take the last
 //   - format is an annotation; date, time, date-time, uuid, ipv4, email and hostname are honoured,
 //   others say nothing
 #pragma once

@@ -24,7 +24,12 @@ class SchemaReader {
 public:
     static constexpr int kMaxDepth = 96;  // of schemas in schemas, references followed
 
-    explicit SchemaReader(const Json& root) : root_(root) {}
+    // Values of JSON that may be copied and merged for all schemas of a reply: references that lead
+    // to one another make ever more of them.
+    static constexpr int64_t kWork = 2'000'000;
+
+    // Both must outlive this; `work_left` is what is left of kWork.
+    SchemaReader(const Json& root, int64_t& work_left) : root_(root), work_left_(work_left) {}
 
     [[noreturn]] static void refuse(const std::string& path, const std::string& why);
 
@@ -52,13 +57,15 @@ public:
     // The pattern that stands there; null: none.
     static const Json* pattern_of(const Json& schema, const std::string& path);
     // The pattern of a format that is honoured; null: the format says nothing.
-    static const std::string* format_of(const Json& schema, const std::string& path);
+    static const std::string* format_of(const Json& schema);
 
 private:
     static void keep_to_itself(const Json& part, const Json& beside, const std::string& path);
-    static Json merged(const Json& a, const Json& b, const std::string& path);
+    Json merged(const Json& a, const Json& b, const std::string& path);
+    void spend(const Json& value, const std::string& path);
 
     const Json& root_;
+    int64_t& work_left_;
 };
 
 }  // namespace app

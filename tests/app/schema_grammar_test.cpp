@@ -3,8 +3,12 @@
 #include "app/server/schema_grammar.h"
 
 #include <cmath>
+#include <cstdio>
+#include <ctime>
 #include <memory>
+#include <optional>
 #include <random>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -118,6 +122,19 @@ TEST_CASE("a schema's grammar accepts what satisfies it and refuses what does no
          {R"("a")", "7"},
          {R"("b")", "8"}},
         {R"({"type":"integer","multipleOf":7})", {"0", "7", "-14", "700"}, {"1", "-0", "07", "13"}},
+        {R"({"type":"integer","multipleOf":5,"minimum":0,"maximum":100})",
+         {"0", "5", "95", "100"},
+         {"-5", "105", "7", "00", "05"}},
+        {R"({"type":"number","multipleOf":0.01,"minimum":0.5,"exclusiveMaximum":20})",
+         {"0.50", "0.75", "19", "19.25", "19.00", "19.75"},
+         {"0.25", "20", "19.755", "0", "19.7"}},
+        {R"({"type":"string","pattern":"a","maxLength":3})", {R"("a")", R"("bab")"}, {R"("baab")", R"("b")"}},
+        {R"({"type":"string","pattern":"^[a-z]+(-[a-z]+)*$","minLength":4,"maxLength":6})",
+         {R"("abcd")", R"("a-b-cd")"},
+         {R"("abc")", R"("a-b-cde")", R"("abc-")"}},
+        {R"({"type":"string","format":"email","maxLength":10})",
+         {R"("a@bc.de")"},
+         {R"("abcdef@bc.de")", R"("a@b")"}},
         {R"({"type":"number","exclusiveMinimum":-1.5,"maximum":0.25})",
          {"-1.49", "0", "0.25", "0.2", "-1", "-0.001"},
          {"-1.5", "0.26", "0.251", "1", "-0", "-2"}},
@@ -173,8 +190,11 @@ TEST_CASE("a schema that cannot be honoured is refused, and the place is named")
          "nothing can satisfy"},
         {R"({"type":"integer","minimum":5,"maximum":4})", "nothing can satisfy"},
         {R"(false)", "nothing can satisfy"},
-        {R"({"type":"string","pattern":"a","maxLength":3})", ".pattern"},
-        {R"({"type":"string","format":"email","maxLength":10})", ".format"},
+        {R"({"type":"string","pattern":"^(a{1,900}b){1,900}$","maxLength":30000})", ".pattern"},
+        {R"({"type":"string","format":"email","maxLength":5})", "nothing can satisfy"},
+        {R"({"type":"number","multipleOf":0.7})", ".multipleOf"},
+        {R"({"type":"number","multipleOf":0.00001})", ".multipleOf"},
+        {R"({"type":"integer","multipleOf":1001})", ".multipleOf"},
         {R"({"type":"string","format":"date","pattern":"^2"})", ".pattern"},
         {R"({"allOf":[{"type":"array","prefixItems":[{},{}]},{"items":{"type":"integer"}}]})",
          "prefixItems"},
@@ -238,6 +258,178 @@ TEST_CASE("numbers between bounds are exactly those") {
             INFO(schema.dump() << " and " << plain);
             CHECK(language.accepts(plain) == inside);
         }
+    }
+}
+
+// Against the division that validators make: a text that is accepted must come out whole, and every
+// whole multiple in the range must be accepted.
+TEST_CASE("multiples between bounds divide without a rest, and none that is whole is missing") {
+    std::mt19937 random(5);
+    int honoured = 0;
+    for (int round = 0; round < 80; round++) {
+        const int places = static_cast<int>(random() % 4);
+        const double scale = std::pow(10, places);
+        const double factor = static_cast<double>(1 + random() % 60) / scale;
+        const bool whole = random() % 3 == 0;
+        Json schema;
+        schema["type"] = whole ? "integer" : "number";
+        schema["multipleOf"] = factor;
+        const double low = static_cast<double>(static_cast<int>(random() % 400) - 200) / 4,
+                     high = low + static_cast<double>(random() % 400) / 8;
+        const bool has_low = random() % 3 != 0, has_high = random() % 3 != 0,
+                   open_low = random() % 2 == 0, open_high = random() % 2 == 0;
+        if (has_low) {
+            schema[open_low ? "exclusiveMinimum" : "minimum"] = low;
+        }
+        if (has_high) {
+            schema[open_high ? "exclusiveMaximum" : "maximum"] = high;
+        }
+        std::optional<Language> language;
+        try {
+            language.emplace(app::ReplyShape{&schema, {}, false, false});
+        } catch (const app::ApiError& error) {
+            CHECK(error.status == 400);
+            continue;
+        }
+        honoured++;
+        for (int hundredth = -12'000; hundredth <= 12'000; hundredth += hundredth % 25 == 0 ? 1 : 4) {
+            const double value = hundredth / 100.0;
+            char text[32];
+            std::snprintf(text, sizeof text, hundredth % 100 == 0 ? "%.0f" : "%.2f", value);
+            if (std::string(text) == "-0") {
+                continue;
+            }
+            const double quotient = value / factor;
+            const bool inside = (!has_low || (open_low ? value > low : value >= low)) &&
+                                (!has_high || (open_high ? value < high : value <= high));
+            const bool good = quotient == std::trunc(quotient) && inside;
+            const bool accepted = language->accepts(text);
+            const bool right = accepted ? good && (!whole || hundredth % 100 == 0)
+                                        : !good || factor != std::trunc(factor) ||
+                                              hundredth % 100 != 0;
+            if (!right) {
+                FAIL(schema.dump() << " and " << text);
+            }
+        }
+    }
+    CHECK(honoured > 40);
+}
+
+TEST_CASE("a pattern with a length accepts what has both") {
+    const std::vector<std::string> patterns = {"^a*b?$", "^(ab|a)+$", "^[ab]{2,9}$", "ba", "^a|b$",
+                                               "^((a|b){2})*c?$", "^(a?){3}b$", "^$"};
+    for (const std::string& pattern : patterns) {
+        const std::regex regex(pattern);
+        for (int least = 0; least < 5; least++) {
+            for (int most = least - 1; most < 7; most++) {
+                Json schema;
+                schema["type"] = "string";
+                schema["pattern"] = pattern;
+                schema["minLength"] = least;
+                if (most >= least) {
+                    schema["maxLength"] = most;
+                }
+                std::optional<Language> language;
+                try {
+                    language.emplace(app::ReplyShape{&schema, {}, false, false});
+                } catch (const app::ApiError& error) {
+                    REQUIRE(std::string(error.what()).find("nothing can satisfy") !=
+                            std::string::npos);
+                }
+                for (int length = 0; length <= 8; length++) {
+                    for (int word = 0; word < 1 << length; word++) {
+                        std::string text;
+                        for (int i = 0; i < length; i++) {
+                            text += (word >> i & 1) != 0 ? 'b' : 'a';
+                        }
+                        const bool good = std::regex_search(text, regex) && length >= least &&
+                                          (most < least || length <= most);
+                        if ((language && language->accepts("\"" + text + "\"")) != good) {
+                            FAIL(schema.dump() << " and " << text);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("one of many words is written once where they begin alike, and none is lost") {
+    Json schema;
+    std::vector<std::string> words;
+    for (int i = 0; i < 3000; i++) {
+        words.push_back("word" + std::to_string(i * 7));
+        schema["enum"].push_back(words.back());
+    }
+    Language language({&schema, {}, false, false});
+    for (int i = 0; i < 21'000; i++) {
+        CHECK(language.accepts("\"word" + std::to_string(i) + "\"") == (i % 7 == 0));
+    }
+    CHECK_FALSE(language.accepts("\"word\""));
+}
+
+// What a client can send must be answered soon, whatever it is.
+TEST_CASE("a schema that is made to be slow becomes a grammar or is refused within a second") {
+    const auto nested = [](const std::string& open, const std::string& inside, const std::string& close, int depth) {
+        std::string text;
+        for (int i = 0; i < depth; i++) {
+            text += open;
+        }
+        text += inside;
+        for (int i = 0; i < depth; i++) {
+            text += close;
+        }
+        return text;
+    };
+    std::vector<std::string> schemas = {
+        R"({"type":"string","pattern":"^(((((a{0,999}){0,999}){0,999}){0,999}){0,999})$"})",
+        R"({"type":"string","pattern":"^(a|a|aa)*(a|aa)*(a|aa)*b$","maxLength":5000})",
+        R"({"type":"string","pattern":"^((){999}){999}$","maxLength":3})",
+        R"({"type":"array","items":{"type":"array","items":{"type":"string","maxLength":999999},"maxItems":999999},"minItems":99999,"maxItems":400000000})",
+        R"({"type":"integer","multipleOf":997,"minimum":-999999999999999,"maximum":999999999999999})",
+        nested(R"({"type":"array","items":)", "{}", "}", 90),
+        nested(R"({"anyOf":[{"type":"null"},)", R"({"type":"integer"})", "]}", 60),
+        nested(R"({"allOf":[{"minimum":1},)", R"({"type":"integer"})", "]}", 60),
+        R"({"$defs":{"a":{"anyOf":[{"$ref":"#/$defs/b"},{"$ref":"#/$defs/b"}]},"b":{"anyOf":[{"$ref":"#/$defs/a"},{"type":"array","items":{"$ref":"#/$defs/a"}}]}},"$ref":"#/$defs/a"})",
+    };
+    std::string many = R"({"type":"object","additionalProperties":false,"properties":{)";
+    for (int i = 0; i < 2000; i++) {
+        many += (i > 0 ? "," : "") + std::string("\"p") + std::to_string(i) +
+                R"(":{"type":"string","maxLength":99})";
+    }
+    schemas.push_back(many + "}}");
+    std::string doubling = R"({"$defs":{"d0":{"type":"null"})";
+    for (int i = 1; i < 60; i++) {
+        const std::string before = R"({"$ref":"#/$defs/d)" + std::to_string(i - 1) + "\"}";
+        doubling += ",\"d" + std::to_string(i) + R"(":{"type":"object","properties":{"a":)" + before +
+                    ",\"b\":" + before + R"(},"required":["a","b"]})";
+    }
+    schemas.push_back(doubling + R"(},"$ref":"#/$defs/d59"})");
+    std::string merging = R"({"$defs":{"d0":{"type":"integer"})";
+    for (int i = 1; i < 40; i++) {
+        const std::string before = R"({"$ref":"#/$defs/d)" + std::to_string(i - 1) + "\"}";
+        merging += ",\"d" + std::to_string(i) + "\":{\"allOf\":[" + before + "," + before + "]}";
+    }
+    schemas.push_back(merging + R"(},"$ref":"#/$defs/d39"})");
+    std::string ways = R"({"$defs":{"d0":{"type":"integer"})";
+    for (int i = 1; i < 40; i++) {
+        const std::string before = R"({"$ref":"#/$defs/d)" + std::to_string(i - 1) + "\"}";
+        ways += ",\"d" + std::to_string(i) + "\":{\"minimum\":0,\"anyOf\":[" + before + "," + before + "]}";
+    }
+    schemas.push_back(ways + R"(},"$ref":"#/$defs/d39"})");
+    for (const std::string& text : schemas) {
+        INFO(text.substr(0, 200));
+        const auto began = std::clock();
+        std::string how = "honoured";
+        try {
+            Language language = of_schema(text);
+            language.accepts("[[\"a\"]]");
+        } catch (const app::ApiError& error) {
+            CHECK(error.status == 400);
+            how = error.what();
+        }
+        INFO(how);
+        CHECK(static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC < 1.0);
     }
 }
 

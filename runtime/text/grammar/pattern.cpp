@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <string>
 
+#include "runtime/text/grammar/pattern_tree.h"
 #include "runtime/text/grammar/reader.h"
 
 namespace runtime {
 namespace {
 
-using Expr = GrammarBuilder::Expr;
+using Part = PatternTree::Part;
 using CodePoints = GrammarBuilder::CodePoints;
 
 constexpr int kMaxDepth = 64;
@@ -54,41 +55,39 @@ CodePoints both(CodePoints a, const CodePoints& b) {
 
 class PatternParser {
 public:
-    PatternParser(GrammarBuilder& builder,
-                  std::string_view pattern,
-                  const WriteCharacter& character)
-        : builder_(builder), in_(pattern), character_(character) {}
+    PatternParser(PatternTree& tree, std::string_view pattern) : tree_(tree), in_(pattern) {}
 
-    Expr whole() {
-        const Expr any = builder_.repeat(character_({{0, kLastCodePoint}}), 0);
-        std::vector<Expr> ways;
+    Part whole() {
+        const Part any = tree_.repeat(tree_.character({{0, kLastCodePoint}}), 0, -1);
+        std::vector<Part> ways;
         do {
             const bool from_start = in_.take('^');
             anchored_end_ = false;
-            const Expr middle = alternative(0);
-            ways.push_back(builder_.sequence({from_start ? builder_.empty() : any, middle,
-                                              anchored_end_ ? builder_.empty() : any}));
+            const Part middle = alternative(0);
+            const Part nothing = tree_.sequence({});
+            ways.push_back(tree_.sequence(
+                {from_start ? nothing : any, middle, anchored_end_ ? nothing : any}));
         } while (in_.take('|'));
         if (!in_.done()) {
             in_.fail("')' without '('");
         }
-        return builder_.choice(std::move(ways));
+        return tree_.choice(std::move(ways));
     }
 
 private:
-    Expr alternatives(int depth) {
+    Part alternatives(int depth) {
         if (depth > kMaxDepth) {
             in_.fail("groups are nested too deeply");
         }
-        std::vector<Expr> ways;
+        std::vector<Part> ways;
         do {
             ways.push_back(alternative(depth));
         } while (in_.take('|'));
-        return builder_.choice(std::move(ways));
+        return tree_.choice(std::move(ways));
     }
 
-    Expr alternative(int depth) {
-        std::vector<Expr> parts;
+    Part alternative(int depth) {
+        std::vector<Part> parts;
         while (!in_.done() && in_.peek() != '|' && in_.peek() != ')') {
             if (in_.peek() == '$') {
                 in_.next();
@@ -100,10 +99,10 @@ private:
             }
             parts.push_back(repeated(atom(depth)));
         }
-        return builder_.sequence(std::move(parts));
+        return tree_.sequence(std::move(parts));
     }
 
-    Expr repeated(Expr what) {
+    Part repeated(Part what) {
         int64_t least = 1, most = 1;
         if (in_.take('*')) {
             least = 0, most = -1;
@@ -128,10 +127,10 @@ private:
         if (in_.peek() == '*' || in_.peek() == '+' || in_.peek() == '{') {
             in_.fail("nothing to repeat");
         }
-        return builder_.repeat(what, static_cast<int32_t>(least), static_cast<int32_t>(most));
+        return tree_.repeat(what, static_cast<int32_t>(least), static_cast<int32_t>(most));
     }
 
-    Expr atom(int depth) {
+    Part atom(int depth) {
         const uint32_t c = in_.next();
         switch (c) {
             case '(': {
@@ -143,18 +142,18 @@ private:
                         in_.fail("look-around is not supported");
                     }
                 }
-                const Expr inside = alternatives(depth + 1);
+                const Part inside = alternatives(depth + 1);
                 if (!in_.take(')')) {
                     in_.fail("'(' without ')'");
                 }
                 return inside;
             }
             case '[':
-                return character_(set());
+                return tree_.character(set());
             case '.':
-                return character_(outside(kLineEnd));
+                return tree_.character(outside(kLineEnd));
             case '\\':
-                return character_(escape(false));
+                return tree_.character(escape(false));
             case '^':
                 in_.fail("'^' is supported at the start only");
             case '*':
@@ -163,7 +162,7 @@ private:
             case '{':
                 in_.fail("nothing to repeat");
             default:
-                return character_({{c, c}});
+                return tree_.character({{c, c}});
         }
     }
 
@@ -249,19 +248,22 @@ private:
 
     static CodePoints one(uint32_t c) { return {{c, c}}; }
 
-    GrammarBuilder& builder_;
+    PatternTree& tree_;
     GrammarReader in_;
-    const WriteCharacter& character_;
     bool anchored_end_ = false;
     CodePoints unclear_;  // of the classes in a set: what some dialects count among them
 };
 
 }  // namespace
 
-Expr pattern_expression(GrammarBuilder& builder,
-                        std::string_view pattern,
-                        const WriteCharacter& character) {
-    return PatternParser(builder, pattern, character).whole();
+GrammarBuilder::Expr pattern_expression(GrammarBuilder& builder,
+                                        std::string_view pattern,
+                                        const WriteCharacter& character,
+                                        int32_t least,
+                                        int32_t most) {
+    PatternTree tree;
+    const Part whole = PatternParser(tree, pattern).whole();
+    return tree.expression(builder, whole, character, least, most);
 }
 
 }  // namespace runtime

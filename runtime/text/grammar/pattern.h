@@ -14,10 +14,13 @@ namespace runtime {
 // JSON string, say.
 using WriteCharacter = std::function<GrammarBuilder::Expr(const GrammarBuilder::CodePoints&)>;
 
-// All texts in which the pattern is found somewhere (anchors tie it to the ends). Throws
-// GrammarError.
+// All texts in which the pattern is found somewhere (anchors tie it to the ends), of `least` to
+// `most` characters (-1: any number). Throws GrammarError, also where pattern and length together
+// are too much.
 GrammarBuilder::Expr pattern_expression(GrammarBuilder& builder,
                                         std::string_view pattern,
-                                        const WriteCharacter& character);
+                                        const WriteCharacter& character,
+                                        int32_t least = 0,
+                                        int32_t most = -1);
 
 }  // namespace runtime
