@@ -241,13 +241,13 @@ const Flag kFlags[] = {
     {"--alias", "NAME", kServes, "the model's name towards clients",
      SET { o.alias = not_empty(flag, value, "a name"); }},
 
-    {"--remote", "URL", of(serve, chat), "use another OpenAI-compatible engine (vLLM, SGLang, Keyhole) at this address",
+    {"--remote", "URL", of(window, serve, chat), "use another OpenAI-compatible engine (vLLM, SGLang, Keyhole) at this address",
      SET { o.remote = not_empty(flag, value, "an address such as http://host:8000"); }},
-    {"--remote-key", "KEY", of(serve, chat), "the key for --remote; KEYHOLE_REMOTE_KEY does the same",
+    {"--remote-key", "KEY", of(window, serve, chat), "the key for --remote; KEYHOLE_REMOTE_KEY does the same",
      SET { o.remote_key = not_empty(flag, value, "a key"); }},
-    {"--remote-model", "NAME", of(serve, chat), "the model of --remote to use where none it has is named (its first)",
+    {"--remote-model", "NAME", of(window, serve, chat), "the model of --remote to use where none it has is named (its first)",
      SET { o.remote_model = not_empty(flag, value, "a name"); }},
-    {"--remote-timeout", "SECONDS", of(serve, chat), "how long --remote may say nothing (600)",
+    {"--remote-timeout", "SECONDS", of(window, serve, chat), "how long --remote may say nothing (600)",
      SET { o.remote_timeout_s = integer(flag, value, 1, 86'400); }},
 
     {"-p --prompt", "PROMPT", of(chat), "ask this, print the answer and end",

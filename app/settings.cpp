@@ -103,6 +103,14 @@ void keep_in_range(Settings& settings) {
         within(preset.min_p, 0.0, 1.0, standard.min_p);
         within(preset.repetition_penalty, 0.5, 3.0, standard.repetition_penalty);
     }
+    const auto shorten = [](auto& list) {
+        list.resize(std::min(list.size(), Settings::kMostListed));
+    };
+    shorten(settings.recent_models);
+    shorten(settings.model_folders);
+    shorten(settings.presets);
+    shorten(settings.server_keys);
+    shorten(settings.server_origins);
     within(settings.server_port, int64_t{0}, int64_t{65535}, standard.server_port);
     within(settings.answer_reserve_tokens, int64_t{16}, int64_t{1} << 20,
            standard.answer_reserve_tokens);
@@ -164,6 +172,7 @@ bool save_settings(const fs::path& path, const Settings& settings, std::string& 
             return false;
         }
     }
+    fs::permissions(fresh, fs::perms::owner_read | fs::perms::owner_write, error);
     fs::rename(fresh, path, error);
     if (error) {
         problem = "settings were not saved: " + path.string() + ": " + error.message();

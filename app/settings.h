@@ -55,7 +55,11 @@ struct Settings {
     std::vector<std::string> server_keys;
     std::vector<std::string> server_origins;  // web pages that may ask
 
+    bool remote_on = false;  // another engine answers
+    std::string remote_url, remote_key, remote_model;
+
     static constexpr int64_t kNoPlace = -1'000'000;
+    static constexpr size_t kMostListed = 200;  // entries of a list that are read
 
     std::string unknown = "{}";  // JSON of the keys that were not known when reading
 };
@@ -94,13 +98,18 @@ void for_each_setting(Visit&& visit) {
     visit("server_open", &Settings::server_open);
     visit("server_keys", &Settings::server_keys);
     visit("server_origins", &Settings::server_origins);
+    visit("remote_on", &Settings::remote_on);
+    visit("remote_url", &Settings::remote_url);
+    visit("remote_key", &Settings::remote_key);
+    visit("remote_model", &Settings::remote_model);
 }
 
 // Never throws. A missing file gives the defaults; a file that is no JSON is moved aside and
 // `problem` says so; a value of the wrong type or out of range gives that field's default.
 Settings load_settings(const std::filesystem::path& path, std::string& problem);
 
-// Replaces the file in one step. false: it could not be written, and `problem` says why.
+// Replaces the file in one step; only its owner can read it, for it may hold keys. false: it could
+// not be written, and `problem` says why.
 [[nodiscard]] bool save_settings(const std::filesystem::path& path,
                                  const Settings& settings,
                                  std::string& problem);

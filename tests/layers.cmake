@@ -22,6 +22,17 @@ forbid(assets "(app|runtime|kernels)/" "assets depend on nothing")
 forbid(app "(kernels/cpu|kernels/cuda|kernels/quants|kernels/backend)" "app speaks to the runtime, not to kernels")
 forbid(kernels "cuda" "CUDA is named in kernels/cuda and kernels/simt only" "/kernels/(cuda|simt)/")
 
+# What differs between versions of ImGui is in one header.
+file(GLOB_RECURSE window_files ${ROOT}/app/*.h ${ROOT}/app/*.cpp ${ROOT}/tests/app/*.h ${ROOT}/tests/app/*.cpp)
+foreach(file IN LISTS window_files)
+    if(NOT file MATCHES "/app/window/compat.h$")
+        file(STRINGS ${file} lines REGEX "IMGUI_VERSION")
+        if(lines)
+            message(SEND_ERROR "${file}: versions of ImGui are told apart in app/window/compat.h alone")
+        endif()
+    endif()
+endforeach()
+
 # Kernels speak CUDA through kernels/simt alone, so that the same source runs on the CPU.
 file(GLOB kernel_files ${ROOT}/kernels/cuda/*.cu ${ROOT}/kernels/cuda/*.cuh)
 foreach(file IN LISTS kernel_files)

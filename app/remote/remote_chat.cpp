@@ -83,9 +83,14 @@ private:
     void push(Event event) {
         event.usage = usage_;
         event.timings = timings_;
-        const std::lock_guard lock(mutex_);
-        events_.push_back(std::move(event));
+        {
+            const std::lock_guard lock(mutex_);
+            events_.push_back(std::move(event));
+        }
         changed_.notify_all();
+        if (chat_.wake) {
+            chat_.wake();
+        }
     }
 
     void fail(const std::string& why) {

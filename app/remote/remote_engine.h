@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -84,6 +85,7 @@ public:
         int64_t max_tokens = -1;
         std::vector<std::string> stop;
         std::string model;  // empty: the default
+        std::function<void()> wake;  // after every event, from the stream's thread; may be empty
     };
     // The answer as it comes: what fails, fails as the stream's terminal event. Does not wait.
     std::unique_ptr<runtime::GenerationStream> chat(Chat chat);

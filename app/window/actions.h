@@ -9,7 +9,7 @@
 namespace app::window {
 
 // What the middle of the window shows.
-enum class Page { chat, models, server, settings };
+enum class Page { chat, models, remote, server, settings };
 
 class Actions {
 public:

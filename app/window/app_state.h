@@ -17,6 +17,7 @@
 #include "app/window/palette_view.h"
 #include "app/window/picker_view.h"
 #include "app/window/reading_view.h"
+#include "app/window/remote_view.h"
 #include "app/window/server_view.h"
 #include "app/window/settings_view.h"
 #include "app/window/theme.h"
@@ -34,6 +35,7 @@ struct ModelView {
     int64_t file_bytes = 0;
     double load_progress = 0;  // 0 to 1
     std::string loading_name;  // while another one is being loaded
+    std::string remote;        // another engine answers: "cluster:8000"
 };
 
 struct ServerView {
@@ -111,6 +113,7 @@ struct AppState {
 
     Page page = Page::chat;
     ModelsView models;
+    RemoteView remote;
     ServerPage server_page;
     SettingsPage settings_page;
     PaletteView command_palette;
@@ -187,6 +190,7 @@ void draw_gauge(AppState& state, ImVec2 at, ImVec2 size);
 void draw_gauge_details(AppState& state, ImVec2 at, ImVec2 size);
 void draw_banners(AppState& state, ImVec2 at, float width, float& height);
 void draw_models_page(AppState& state, ImVec2 at, ImVec2 size);
+void draw_remote_page(AppState& state, ImVec2 at, ImVec2 size);
 void draw_server_page(AppState& state, ImVec2 at, ImVec2 size);
 void draw_settings_page(AppState& state, ImVec2 at, ImVec2 size);
 void draw_command_palette(AppState& state);

@@ -16,6 +16,8 @@ namespace app::window {
 namespace {
 
 constexpr float kTopRim = 20, kBottomRim = 8, kBar = 12;
+// Of a frame: with the rest of the window it stays below what the watchdog allows.
+constexpr std::chrono::microseconds kLayoutTime{1800};
 
 class Scroller {
 public:
@@ -27,6 +29,7 @@ public:
     }
 
     void run() {
+        chat_.until = std::chrono::steady_clock::now() + kLayoutTime;
         place();
         if (chat_.shown_generation != state_.conversation_generation) {
             chat_.shown_generation = state_.conversation_generation;
@@ -183,13 +186,14 @@ private:
         }
     }
     void settle_at_anchor() {
+        anchor_waits_ = false;
         for (int round = 0; round < 12; round++) {
             if (chat_.anchor.message >= 0 && static_cast<size_t>(chat_.anchor.message) < count()) {
                 chat_.scroll = anchor_y() - chat_.anchor.screen_y;
             }
             const float before = chat_.scroll;
             chat_.scroll = std::round(std::clamp(chat_.scroll, 0.0F, furthest()));
-            if (std::abs(before - chat_.scroll) > 1) {
+            if (std::abs(before - chat_.scroll) > 1 && !anchor_waits_) {
                 anchor_here();
             }
             if (!measure_visible(chat_.scroll)) {
@@ -206,6 +210,7 @@ private:
         }
         measure(i);
         TextView* text = view_of(i, anchor.part);
+        anchor_waits_ = !text->knows(anchor.source);
         if (text->ensure_place(anchor.source)) {
             measure(i);
             place();
@@ -331,6 +336,9 @@ private:
             turn(pen, i);
             y = pen.y;
         }
+        for (const TextArea& area : areas_) {
+            state_.wants_frame = state_.wants_frame || area.view->pending();
+        }
         select_text(state_, areas_, at_, size_, hovered_);
     }
 
@@ -395,7 +403,9 @@ private:
         if (chat_.at_end && !state_.generation.busy() && !chat_.bar_held && !state_.follow) {
             state_.follow = chat_.anchor.message < 0;
         }
-        anchor_here();
+        if (!anchor_waits_) {
+            anchor_here();
+        }
         chat_.view_width = size_.x;
         chat_.view_height = size_.y;
     }
@@ -405,6 +415,7 @@ private:
     ImVec2 at_, size_;
     float width_ = 0, x_ = 0;
     bool hovered_ = false;
+    bool anchor_waits_ = false;  // its text is not taken in that far yet
     float tick_end_ = -1e9F;
     std::function<void()> after_;
     std::vector<TextArea>& areas_ = text_areas();

@@ -9,19 +9,19 @@
 
 #include "app/conversation_store.h"
 #include "app/settings.h"
+#include "app/window/answer_source.h"
 #include "app/window/app_state.h"
 #include "app/window/worker.h"
-#include "runtime/engine/engine_thread.h"
 
 namespace app::window {
 
 struct ChatHost {
     AppState& state;
-    runtime::EngineThread& engine;
     const Settings& settings;
     ConversationStore& store;
     Worker& worker;  // prompts are made and counted there, in order
     const std::shared_ptr<const runtime::LoadedModel>& model;  // null: none is loaded
+    std::function<std::shared_ptr<AnswerSource>()> source;     // who answers; null: nobody can
     // `undo`: not 0, what ChatActions::undo() takes back.
     std::function<void(Banner::Kind, const std::string&, uint64_t undo)> banner;
     // Runs what writes or reads the store; false: it failed, and that was said.

@@ -18,6 +18,22 @@ constexpr size_t kMaxUndo = 20;
 constexpr std::chrono::milliseconds kDraftRests{700};
 constexpr const char* kOpen = "open_conversation";
 
+// Between marks that are derived from the text and checked not to occur in it: nothing in it can
+// close the element.
+std::string pasted_text(const std::string& text) {
+    uint64_t hash = 1469598103934665603ULL;
+    for (const char c : text) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    }
+    std::string tag;
+    do {
+        char digits[9];
+        std::snprintf(digits, sizeof digits, "%08x", static_cast<unsigned>(hash++));
+        tag = std::string("pasted-") + digits;
+    } while (text.find(tag) != std::string::npos);
+    return "<" + tag + ">\n" + text + (text.ends_with('\n') ? "" : "\n") + "</" + tag + ">\n";
+}
+
 }  // namespace
 
 Chats::Chats(ChatHost host) : host_(std::move(host)), turns_(host_), search_worker_(host_.wake) {
@@ -451,27 +467,16 @@ void Chats::show_all_to_model() {
 }
 
 void Chats::attach_text(const std::string& text) {
-    // Derived from the text, and checked not to occur in it: nothing in it can close the element.
-    uint64_t hash = 1469598103934665603ULL;
-    for (const char c : text) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-    }
-    std::string tag;
-    do {
-        char digits[9];
-        std::snprintf(digits, sizeof digits, "%08x", static_cast<unsigned>(hash++));
-        tag = std::string("pasted-") + digits;
-    } while (text.find(tag) != std::string::npos);
-    Attachment attachment;
-    attachment.name = "Pasted text";
-    attachment.text =
-        "<" + tag + ">\n" + text + (text.ends_with('\n') ? "" : "\n") + "</" + tag + ">\n";
-    host_.worker.add([this, attachment, model = host_.model]() mutable -> Worker::Done {
+    // Megabytes may be pasted: looked through, and counted, elsewhere.
+    host_.worker.add([this, text, model = host_.model]() -> Worker::Done {
+        Attachment attachment;
+        attachment.name = "Pasted text";
+        attachment.text = pasted_text(text);
         if (model) {
             attachment.tokens = model->tokenizer->count(attachment.text);
         }
         attachment.files = {{"pasted text", "", attachment.tokens, true}};
-        return [this, attachment] {
+        return [this, attachment = std::move(attachment)] {
             host_.state.staged.push_back(attachment);
             draft_changed();
             host_.recount();

@@ -50,6 +50,67 @@ std::deque<Banner>::const_iterator newest_undo(const AppState& state) {
                         [](const Banner& banner) { return banner.undo != 0; });
 }
 
+// What the words under every message do, for the keyboard: the newest first.
+std::vector<PaletteItem> message_items(const AppState& state) {
+    constexpr size_t kMost = 200;
+    std::vector<PaletteItem> items;
+    const auto& messages = state.conversation.messages;
+    const bool free = !state.generation.busy();
+    const bool can_ask = free && state.model.state == ModelView::State::ready;
+    for (size_t i = messages.size(); i > 0 && messages.size() - i < kMost; i--) {
+        const size_t index = i - 1;
+        const Message& message = messages[index];
+        const std::string words = title_from(
+            message.content.empty() ? message.reasoning : message.content.substr(0, 400), 56);
+        const bool question = message.role == runtime::Role::user;
+        const std::string who = question ? "you" : "answer";
+        const auto add = [&](const char* verb, std::function<void(AppState&)> run) {
+            items.push_back({std::string(verb) + ": " + words, who, std::move(run)});
+        };
+        // The list may be older than the conversation by the time one chooses.
+        const auto with = [index, id = message.id](auto act) {
+            return [index, id, act](AppState& s) {
+                if (index < s.conversation.messages.size() &&
+                    s.conversation.messages[index].id == id) {
+                    act(s, index);
+                }
+            };
+        };
+        if (!message.content.empty()) {
+            add("Copy", with([](AppState& s, size_t at) {
+                    s.actions->copy(s.conversation.messages[at].content);
+                }));
+        }
+        if (question && free) {
+            add("Edit", with([](AppState& s, size_t at) { s.chat.actions->begin_edit(at); }));
+        }
+        if (message.role == runtime::Role::assistant && can_ask) {
+            add("Write again",
+                with([](AppState& s, size_t at) { s.chat.actions->regenerate(at); }));
+        }
+        if (!message.reasoning.empty()) {
+            add("Fold or unfold the thinking", with([](AppState& s, size_t at) {
+                    if (at < s.layouts.size()) {
+                        s.layouts[at].thinking_open = !s.layouts[at].thinking_open;
+                        s.layouts[at].measured = false;
+                    }
+                }));
+        }
+        if (free && message.branch > 0) {
+            add("Version before",
+                with([](AppState& s, size_t at) { s.chat.actions->switch_branch(at, -1); }));
+        }
+        if (free && message.branch + 1 < message.branches) {
+            add("Version after",
+                with([](AppState& s, size_t at) { s.chat.actions->switch_branch(at, 1); }));
+        }
+        if (free && message.id != 0) {
+            add("Delete", with([](AppState& s, size_t at) { s.chat.actions->delete_turn(at); }));
+        }
+    }
+    return items;
+}
+
 void export_as(AppState& state, ExportFormat format) {
     state.chat.actions->export_to_file({state.conversation.id}, format);
 }
@@ -84,6 +145,13 @@ const std::vector<Command>& commands() {
         {"Models: find, plan and load",
          {'O', true, false},
          [](AppState& s) { s.page = Page::models; }},
+        {"Another engine: connect to vLLM, SGLang, Keyhole",
+         {'O', true, true},
+         [](AppState& s) { s.page = Page::remote; }},
+        {"Disconnect from the other engine",
+         {},
+         [](AppState& s) { s.remote.actions->disconnect_remote(); },
+         [](const AppState& s) { return s.remote.state == RemoteView::State::on; }},
         {"Server: requests, keys, replay",
          {'E', true, false},
          [](AppState& s) { s.page = Page::server; }},
@@ -118,6 +186,13 @@ const std::vector<Command>& commands() {
          {'Y', true, true},
          [](AppState& s) { s.actions->copy(last_answer(s)->content); },
          [](const AppState& s) { return last_answer(s) != nullptr; }},
+        {"Messages: copy, edit, write again, versions",
+         {'M', true, false},
+         [](AppState& s) { open_palette(s, "What to do with which message", message_items(s)); },
+         [](const AppState& s) { return !s.conversation.messages.empty(); }},
+        {"Copy the memory's figures",
+         {'G', true, true},
+         [](AppState& s) { s.actions->copy(gauge_text(s)); }},
         {"Copy this conversation as Markdown",
          {},
          [](AppState& s) { s.chat.actions->copy_as_markdown(s.conversation.id); },
@@ -289,6 +364,12 @@ std::vector<PaletteItem> palette_items(const AppState& state) {
                 {"Load " + entry.file.name, entry.demo ? "demo" : "model",
                  [path = entry.file.path](AppState& s) { s.actions->load_model(path); }});
         }
+    }
+    for (const RemoteView::Model& model : state.remote.models) {
+        items.push_back(
+            {"Answer with " + model.id + " of " + state.remote.host,
+             model.id == state.remote.model ? "in use" : "other engine",
+             [id = model.id](AppState& s) { s.remote.actions->choose_remote_model(id); }});
     }
     for (const ConversationSummary& summary : state.conversations) {
         items.push_back({summary.title, "conversation", [id = summary.id](AppState& s) {

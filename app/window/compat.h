@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
+#include <vector>
 
 #include <imgui.h>
 
@@ -21,6 +23,51 @@ inline bool key_pressed(ImGuiKey key, bool repeat = true) {
     return ImGui::IsKeyPressed(key, repeat);
 #endif
 }
+
+// A key that went down since the last frame, by the window system's number.
+struct KeyPress {
+    int key = 0;
+    bool ctrl = false, shift = false;
+};
+
+// 1.86 looks at keys once a frame: one that went down and up again between two frames would be
+// lost. This holds it down for the frame, with the modifiers it came with. Later versions queue
+// their input.
+class HeldKeys {
+public:
+#if IMGUI_VERSION_NUM < 18700
+    explicit HeldKeys(const std::vector<KeyPress>& presses)
+        : ctrl_(ImGui::GetIO().KeyCtrl), shift_(ImGui::GetIO().KeyShift) {
+        ImGuiIO& io = ImGui::GetIO();
+        for (const KeyPress& press : presses) {
+            const auto key = static_cast<size_t>(press.key);
+            if (key < std::size(io.KeysDown) && !io.KeysDown[key]) {
+                io.KeysDown[key] = true;
+                held_.push_back(key);
+                io.KeyCtrl = io.KeyCtrl || press.ctrl;
+                io.KeyShift = io.KeyShift || press.shift;
+            }
+        }
+    }
+    ~HeldKeys() {
+        ImGuiIO& io = ImGui::GetIO();
+        for (const size_t key : held_) {
+            io.KeysDown[key] = false;
+        }
+        io.KeyCtrl = ctrl_;
+        io.KeyShift = shift_;
+    }
+
+private:
+    std::vector<size_t> held_;
+    bool ctrl_, shift_;
+#else
+    explicit HeldKeys(const std::vector<KeyPress>&) {}
+    ~HeldKeys() {}
+#endif
+    HeldKeys(const HeldKeys&) = delete;
+    HeldKeys& operator=(const HeldKeys&) = delete;
+};
 
 // 1, 2 or 3 for a click in this frame that follows others at the same place.
 inline int click_count(ImGuiMouseButton button) {
@@ -88,6 +135,12 @@ inline void feed_modifiers(ImGuiIO& io, bool ctrl, bool shift, bool alt, bool do
         io.AddKeyEvent(ImGuiMod_Alt, down);
     }
 #endif
+}
+// As feed_modifiers, for code that asks ImGuiIO before the next frame begins.
+inline void hold_modifiers(ImGuiIO& io, bool ctrl, bool shift, bool down) {
+    io.KeyCtrl = ctrl ? down : io.KeyCtrl;
+    io.KeyShift = shift ? down : io.KeyShift;
+    feed_modifiers(io, ctrl, shift, false, down);
 }
 inline void set_clipboard_functions(void* self,
                                     void (*set)(void*, const char*),

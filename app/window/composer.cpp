@@ -19,7 +19,8 @@ namespace {
 constexpr float kColumn = 760, kMargin = 24;
 constexpr float kRow = 22;
 constexpr double kBlinkingSeconds = 10;
-constexpr size_t kLongPaste = 2000;  // bytes; from here on it can become an attachment
+constexpr size_t kLongPaste = 2000;     // bytes; from here on it can become an attachment
+constexpr size_t kFilePaste = 100'000;  // and here it does: nobody edits that in a box
 
 bool can_send(const AppState& state) {
     const bool words = state.draft.text().find_first_not_of(" \n\t") != std::string::npos;
@@ -93,9 +94,15 @@ bool read_keyboard(AppState& state) {
         }
         if (key_pressed(ImGuiKey_V)) {
             if (const char* text = ImGui::GetClipboardText()) {
-                draft.insert(text);
                 const std::string_view pasted = text;
-                state.chat.offered_paste = pasted.size() >= kLongPaste ? pasted : "";
+                if (pasted.size() >= kFilePaste) {
+                    state.chat.actions->attach_text(std::string(pasted));
+                    state.actions->draft_changed();
+                } else {
+                    draft.insert(pasted);
+                }
+                const bool offered = pasted.size() >= kLongPaste && pasted.size() < kFilePaste;
+                state.chat.offered_paste = offered ? pasted : "";
                 state.chat.offered_revision = draft.revision();
             }
         }

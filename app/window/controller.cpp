@@ -45,11 +45,11 @@ Controller::Controller(AppState& state,
       settings_(load_settings(paths_.settings, settings_problem_)),
       store_(paths_.conversations),
       chats_(ChatHost{state_,
-                      engine_,
                       settings_,
                       store_,
                       prompt_worker_,
                       model_,
+                      [this] { return source(); },
                       [this](Banner::Kind kind, const std::string& text, uint64_t undo) {
                           banner(kind, text, undo);
                       },
@@ -91,6 +91,9 @@ Controller::Controller(AppState& state,
               options),
       preferences_({state_, settings_, hooks_.wake, [this] { save_settings_now(); },
                     [this] { count_wanted_ = true; }}),
+      remote_({state_, settings_, hooks_.wake, [this] { save_settings_now(); },
+               [this] { other_source(); }},
+              options),
       prompt_worker_(hooks_.wake) {
     state_.actions = this;
     if (!settings_problem_.empty()) {
@@ -146,6 +149,7 @@ bool Controller::store_call(const std::function<void()>& call) {
 int Controller::tick() {
     bool changed = desk_.tick();
     changed = prompt_worker_.deliver() || changed;
+    changed = remote_.tick() || changed;
     changed = follow_model() || changed;
     changed = chats_.tick() || changed;
     changed = models_.tick() || changed;
@@ -171,8 +175,8 @@ int Controller::tick() {
 
 bool Controller::follow_model() {
     const runtime::EngineStatus status = engine_.status();
-    ModelView& view = state_.model;
-    const ModelView before = view;
+    ModelView& view = own_;
+    const ModelView before = state_.model;
     using EngineState = runtime::EngineStatus::State;
     switch (status.state) {
         case EngineState::loading:
@@ -222,15 +226,17 @@ bool Controller::follow_model() {
             view.state = ModelView::State::none;
             break;
     }
-    if (view.state != ModelView::State::ready && view.state != ModelView::State::loading) {
+    state_.model = remote_.on() ? remote_.model_view() : own_;
+    if (state_.model.state != ModelView::State::ready &&
+        state_.model.state != ModelView::State::loading) {
         state_.context = {};
     }
     const int clients =
         std::max(0, status.running + status.waiting - (chats_.turns().streaming() ? 1 : 0));
     const bool clients_changed = clients != state_.server.clients;
     state_.server.clients = clients;
-    return clients_changed || before.state != view.state ||
-           before.load_progress != view.load_progress || before.path != view.path;
+    return clients_changed || before.state != state_.model.state ||
+           before.load_progress != state_.model.load_progress || before.path != state_.model.path;
 }
 
 bool Controller::follow_memory() {
@@ -251,7 +257,7 @@ bool Controller::follow_memory() {
         state_.memory = fresh;
         state_.device = fresh.devices.empty() ? "" : fresh.devices.front().name;
     }
-    if (state_.context.limit != fresh.ctx_size && fresh.loaded) {
+    if (state_.context.limit != fresh.ctx_size && fresh.loaded && !remote_.on()) {
         count_wanted_ = true;
     }
     return changed;
@@ -260,6 +266,18 @@ bool Controller::follow_memory() {
 // The next prompt, counted with the model's own tokenizer, by where its tokens come from.
 void Controller::recount() {
     count_wanted_ = false;
+    if (remote_.on()) {
+        // Its tokens are not ours to count: what it said of the last prompt and answer.
+        state_.context = {};
+        state_.context.limit = remote_.source()->context_tokens();
+        state_.context.known = state_.context.limit > 0;
+        for (const Message& message : state_.conversation.messages) {
+            if (message.stats.prompt_tokens > 0) {
+                state_.context.chat = message.stats.prompt_tokens + message.stats.completion_tokens;
+            }
+        }
+        return;
+    }
     if (!model_) {
         return;
     }
@@ -319,7 +337,11 @@ void Controller::recount() {
             0, total - context.system - codebase - context.draft - context.thinking);
         return [this, context] {
             counting_ = false;
-            state_.context = context;
+            if (remote_.on()) {
+                count_wanted_ = true;
+            } else {
+                state_.context = context;
+            }
         };
     });
 }
@@ -393,6 +415,26 @@ void Controller::remove_attachment(size_t index) {
 }
 
 void Controller::open_first_model(const std::string& named) {
+    first_model_ = named;
+    if (!remote_.start_first()) {
+        open_own_model(named);
+    }
+}
+
+std::shared_ptr<AnswerSource> Controller::source() {
+    return remote_.on() ? remote_.source() : model_ ? local_source(engine_, model_) : nullptr;
+}
+
+// Another engine answers from now on, or this program's own again.
+void Controller::other_source() {
+    if (!remote_.on() && !model_ && own_.state != ModelView::State::loading) {
+        open_own_model(first_model_);
+    }
+    state_.context = {};
+    count_wanted_ = true;
+}
+
+void Controller::open_own_model(const std::string& named) {
     std::error_code error;
     std::string path = named;
     if (path.empty() && !settings_.last_model.empty()) {
@@ -414,10 +456,11 @@ void Controller::open_first_model(const std::string& named) {
 
 void Controller::load_model(const std::string& path) {
     stop();
+    own_.state = ModelView::State::loading;
+    remote_.disconnect_remote();  // who loads a model wants answers from it
     loading_path_ = fs::absolute(expanded(path)).string();
     last_load_error_.clear();
-    state_.model.loading_name =
-        codebase::printable_path(fs::path(loading_path_).filename().string());
+    own_.loading_name = codebase::printable_path(fs::path(loading_path_).filename().string());
     model_.reset();
     state_.context = {};
     engine_.load(loading_path_, engine_options_);

@@ -1,6 +1,6 @@
 // Controller: carries out what the views ask for. Talks to the engine, the store, the settings, the
-// desk of folders and a worker, and writes AppState between frames. The third of the four places that catch
-// exceptions: what fails becomes a banner. Main thread.
+// desk of folders and a worker, and writes AppState between frames. The third of the four places
+// that catch exceptions: what fails becomes a banner. Main thread.
 #pragma once
 
 #include <filesystem>
@@ -18,6 +18,7 @@
 #include "app/window/models.h"
 #include "app/window/pack_desk.h"
 #include "app/window/preferences.h"
+#include "app/window/remote_control.h"
 #include "app/window/server_control.h"
 #include "app/window/worker.h"
 #include "runtime/engine/engine_thread.h"
@@ -44,7 +45,7 @@ public:
                Hooks hooks);
     ~Controller() override;  // stops and saves an answer that is being written
 
-    // Opens the named model, or the last one, or the demo.
+    // Opens the named model, or the last one, or the demo; none where another engine is to answer.
     void open_first_model(const std::string& named);
     // As attach(), once a model can count its tokens (or loading failed).
     void attach_when_loaded(std::vector<std::string> paths) { waiting_paths_ = std::move(paths); }
@@ -80,7 +81,9 @@ private:
     bool follow_memory();
     void recount();
     bool store_call(const std::function<void()>& call);
-    std::shared_ptr<const runtime::LoadedModel> model() const { return model_; }
+    void open_own_model(const std::string& named);
+    std::shared_ptr<AnswerSource> source();
+    void other_source();
 
     AppState& state_;
     runtime::EngineThread& engine_;
@@ -91,6 +94,8 @@ private:
     Settings settings_;
     ConversationStore store_;
     std::shared_ptr<const runtime::LoadedModel> model_;
+    ModelView own_;            // what this program's engine holds or loads
+    std::string first_model_;  // named at the start
     std::string loading_path_, last_load_error_;
     std::vector<std::string> waiting_paths_;
     uint64_t next_banner_ = 1;
@@ -101,6 +106,7 @@ private:
     Models models_;
     ServerControl server_;
     Preferences preferences_;
+    RemoteControl remote_;
     Page shown_page_ = Page::chat;
     // Last: its thread ends before anything that its jobs point to.
     Worker prompt_worker_;

@@ -237,8 +237,10 @@ float draw_page_head(AppState& state, ImVec2 at, float width, const char* title)
         Page page;
         const char* name;
     };
-    static constexpr Tab kTabs[] = {
-        {Page::models, "Models"}, {Page::server, "Server"}, {Page::settings, "Settings"}};
+    static constexpr Tab kTabs[] = {{Page::models, "Models"},
+                                    {Page::remote, "Other engine"},
+                                    {Page::server, "Server"},
+                                    {Page::settings, "Settings"}};
     std::vector<std::string> names;
     size_t chosen = 0;
     float tabs_width = px(4);
@@ -250,8 +252,7 @@ float draw_page_head(AppState& state, ImVec2 at, float width, const char* title)
         }
     }
     const float tabs_x = std::round(at.x + width - px(24) - tabs_width);
-    if (
-        tabs_x > title_x + text_width(state.fonts.heading, title) + px(12) &&
+    if (tabs_x > title_x + text_width(state.fonts.heading, title) + px(12) &&
         segments(state, "pages", {tabs_x, y}, names, chosen)) {
         state.page = kTabs[chosen].page;
     }

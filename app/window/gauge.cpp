@@ -12,49 +12,59 @@
 namespace app::window {
 namespace {
 
-// A line of figures, right-aligned; parts are dropped from the left end where there is no room. The
-// most telling come last.
-std::string fit(ImFont* font, std::vector<std::string> parts, float room) {
+// A figure, and how soon it goes where there is no room for all: the highest first.
+struct Figure {
+    std::string text;
+    int spare = 0;
+};
+
+// A line of figures, in order.
+std::string fit(ImFont* font, std::vector<Figure> words, float room) {
     for (;;) {
         std::string line;
-        for (const std::string& part : parts) {
-            line += (line.empty() ? "" : " \u00B7 ") + part;
+        for (const Figure& figure : words) {
+            line += (line.empty() ? "" : " \u00B7 ") + figure.text;
         }
-        if (parts.size() <= 1 || text_width(font, line) <= room) {
+        if (words.size() <= 1 || text_width(font, line) <= room) {
             return ellipsize(font, line, room);
         }
-        parts.erase(parts.begin());
+        words.erase(std::max_element(words.begin(), words.end(), [](const Figure& a, const Figure& b) {
+            return a.spare < b.spare;
+        }));
     }
 }
 
-std::vector<std::string> memory_words(const GaugeRow& row) {
+// K and what is free are what one looks for.
+std::vector<Figure> memory_words(const GaugeRow& row) {
     const int64_t reserved = row.of(GaugeKind::kv_reserved);
-    std::vector<std::string> words = {"weights " + bytes_text(row.of(GaugeKind::weights)),
-                                      "K " + bytes_text(row.of(GaugeKind::kv_used)) +
-                                          (reserved > 0 ? " (+" + bytes_text(reserved) + ")" : ""),
-                                      "compute " + bytes_text(row.of(GaugeKind::compute))};
-    words.push_back("window " + bytes_text(row.of(GaugeKind::window)));
-    words.push_back("others " + bytes_text(row.of(GaugeKind::others)));
-    words.push_back("free " + bytes_text(row.of(GaugeKind::free)));
-    return words;
+    return {{"weights " + bytes_text(row.of(GaugeKind::weights)), 2},
+            {"K " + bytes_text(row.of(GaugeKind::kv_used)) +
+                 (reserved > 0 ? " (+" + bytes_text(reserved) + ")" : ""),
+             1},
+            {"compute " + bytes_text(row.of(GaugeKind::compute)), 3},
+            {"window " + bytes_text(row.of(GaugeKind::window)), 5},
+            {"others " + bytes_text(row.of(GaugeKind::others)), 4},
+            {"free " + bytes_text(row.of(GaugeKind::free)), 0}};
 }
 
-std::vector<std::string> context_words(const Gauge& gauge) {
+// The sum comes last and stays; before it the largest shares are named last.
+std::vector<Figure> context_words(const Gauge& gauge) {
     const GaugeRow& row = gauge.context;
-    std::vector<std::string> words;
+    std::vector<Figure> words;
     for (const GaugeKind kind : {GaugeKind::system, GaugeKind::thinking, GaugeKind::codebase,
                                  GaugeKind::chat, GaugeKind::answer, GaugeKind::reserve}) {
         if (row.of(kind) > 0) {
-            words.push_back((kind == GaugeKind::reserve ? "reserve" : gauge_name(kind)) +
-                            std::string(" ") + with_commas(row.of(kind)));
+            words.push_back({(kind == GaugeKind::reserve ? "reserve" : gauge_name(kind)) +
+                                 std::string(" ") + with_commas(row.of(kind)),
+                             kind == GaugeKind::system ? 2 : 1});
         }
     }
     if (row.excess > 0) {
-        words.push_back(with_commas(row.excess) + " tokens too many");
+        words.push_back({with_commas(row.excess) + " tokens too many"});
     } else {
         words.push_back(
-            with_commas(row.total - row.of(GaugeKind::context_free) - row.of(GaugeKind::reserve)) +
-            " / " + with_commas(row.total));
+            {with_commas(row.total - row.of(GaugeKind::context_free) - row.of(GaugeKind::reserve)) +
+             " / " + with_commas(row.total)});
     }
     return words;
 }
@@ -208,7 +218,7 @@ void draw_gauge(AppState& state, ImVec2 at, ImVec2 size) {
     }
     std::string facts;
     if (!wide && gauge.context.total > 0) {
-        facts = context_words(gauge).back();
+        facts = context_words(gauge).back().text;
     }
     for (const std::string& fact : gauge.facts) {
         facts += (facts.empty() ? "" : "   \u00B7   ") + fact;

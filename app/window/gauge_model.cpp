@@ -129,7 +129,7 @@ Gauge make_gauge(const AppState& state) {
                            (state.packing.active ? state.packing.tokens : 0) +
                            state.gauge.dragged_tokens;
     gauge.context = context_row(state, gauge.pending_tokens);
-    if (memory.loaded && context.limit > 0) {
+    if (memory.loaded && context.limit > 0 && state.model.remote.empty()) {
         const int64_t all = gauge.context.total + gauge.context.excess -
                             gauge.context.of(GaugeKind::reserve) -
                             gauge.context.of(GaugeKind::context_free);
@@ -142,7 +142,10 @@ Gauge make_gauge(const AppState& state) {
         gauge.first_token_ms = state.gauge.prefill.ms(cached, std::max<int64_t>(1, all - cached));
     }
     const auto& cache = memory.kv_cache;
-    if (memory.loaded && cache.bytes_per_token > 0) {
+    if (!state.model.remote.empty()) {
+        gauge.facts.push_back("answers come from " + state.model.remote +
+                              ": the model's memory is that machine's");
+    } else if (memory.loaded && cache.bytes_per_token > 0) {
         gauge.facts.push_back("K " + bytes_text(cache.bytes_per_token) + "/token");
         gauge.facts.push_back("V cache " + bytes_text(cache.v_bytes) + " (saved " +
                               bytes_text(cache.saved_bytes) + ")");
@@ -150,7 +153,7 @@ Gauge make_gauge(const AppState& state) {
     if (state.prefix_cached >= 0) {
         gauge.facts.push_back("prefix cached " + percent_text(state.prefix_cached));
     }
-    if (gauge.pending_tokens > 0 && memory.loaded) {
+    if (gauge.pending_tokens > 0 && memory.loaded && state.model.remote.empty()) {
         gauge.facts.push_back("+" + with_commas(gauge.pending_tokens) + " tokens, +" +
                               bytes_text(gauge.pending_bytes));
     }

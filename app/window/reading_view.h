@@ -2,6 +2,7 @@
 // for, and the laid-out text of each message. Plain state; main thread only.
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -90,6 +91,8 @@ struct ReadingView {
     float view_width = 0, view_height = 0;
     bool bar_held = false;
     float bar_grab = 0;
+    std::chrono::steady_clock::time_point
+        until;  // this frame's share of laying out is used up then
 
     ChatSelection selection;
     bool focused = false;  // the keyboard means the chat's selection

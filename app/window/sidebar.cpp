@@ -2,7 +2,6 @@
 // the trash. Rows outside the view are not drawn, so thousands cost no more than a screenful.
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <utility>
 
 #include <imgui.h>
@@ -10,122 +9,16 @@
 #include "app/window/app_state.h"
 #include "app/window/compat.h"
 #include "app/window/format.h"
+#include "app/window/sidebar_parts.h"
 #include "app/window/text_field.h"
 #include "app/window/widgets.h"
 
 namespace app::window {
 namespace {
 
-constexpr float kRow = 48, kHeader = 32, kEdge = 8;
+constexpr float kRow = 48, kHeader = 32;
 
-// Whole days since 1970 in local time.
-int64_t day_of(const AppState& state, int64_t seconds) {
-    return (seconds + state.utc_offset) / 86400;
-}
-
-// Days that share a heading share a number: 0 today, 1 yesterday, 2 the week, then the months.
-int64_t group_of(const AppState& state, int64_t updated_at) {
-    const int64_t age = day_of(state, state.now) - day_of(state, updated_at);
-    if (age <= 1) {
-        return std::max<int64_t>(age, 0);
-    }
-    if (age <= 7) {
-        return 2;
-    }
-    const auto local = static_cast<std::time_t>(updated_at + state.utc_offset);
-    std::tm parts{};
-    gmtime_r(&local, &parts);
-    return 1000 + parts.tm_year * 12 + parts.tm_mon;
-}
-
-std::string group_name(int64_t group) {
-    if (group < 3) {
-        const char* const names[] = {"TODAY", "YESTERDAY", "LAST 7 DAYS"};
-        return names[group];
-    }
-    const char* const months[] = {"JANUARY",   "FEBRUARY", "MARCH",    "APRIL",
-                                  "MAY",       "JUNE",     "JULY",     "AUGUST",
-                                  "SEPTEMBER", "OCTOBER",  "NOVEMBER", "DECEMBER"};
-    return std::string(months[(group - 1000) % 12]) + " " +
-           std::to_string(1900 + (group - 1000) / 12);
-}
-
-// One line of the list.
-struct Row {
-    enum class Kind { heading, folder, conversation, hit, deleted, note };
-    Kind kind = Kind::note;
-    std::string text;                           // heading, note
-    const ConversationSummary* item = nullptr;  // conversation, deleted
-    size_t index = 0;                           // folder, hit
-    float indent = 0;
-    int64_t id() const {
-        return kind == Kind::conversation || kind == Kind::deleted ? item->id : 0;
-    }
-};
-
-std::vector<Row> rows_of(const AppState& state) {
-    const SidebarView& view = state.chat.sidebar;
-    std::vector<Row> rows;
-    const auto add = [&](Row row) { rows.push_back(std::move(row)); };
-    if (!view.query.empty()) {
-        if (view.hits.empty()) {
-            add({Row::Kind::note, view.found_for == view.query && !view.searching
-                                      ? "Nothing is found in any conversation."
-                                      : "Searching\u2026"});
-        }
-        for (size_t i = 0; i < view.hits.size(); i++) {
-            add({Row::Kind::hit, "", nullptr, i});
-        }
-        return rows;
-    }
-    if (view.trash_open) {
-        if (view.trash.empty()) {
-            add({Row::Kind::note, "The trash is empty."});
-        }
-        for (const ConversationSummary& item : view.trash) {
-            add({Row::Kind::deleted, "", &item});
-        }
-        return rows;
-    }
-    const auto& all = state.conversations;
-    if (all.empty()) {
-        add({Row::Kind::note, "Conversations are kept here, on this machine."});
-    }
-    if (std::any_of(all.begin(), all.end(), [](const auto& c) { return c.pinned; })) {
-        add({Row::Kind::heading, "PINNED"});
-        for (const ConversationSummary& item : all) {
-            if (item.pinned) {
-                add({Row::Kind::conversation, "", &item});
-            }
-        }
-    }
-    if (!view.folders.empty()) {
-        add({Row::Kind::heading, "FOLDERS"});
-        for (size_t f = 0; f < view.folders.size(); f++) {
-            add({Row::Kind::folder, "", nullptr, f});
-            if (view.closed_folders.count(view.folders[f].id)) {
-                continue;
-            }
-            for (const ConversationSummary& item : all) {
-                if (!item.pinned && item.folder == view.folders[f].id) {
-                    add({Row::Kind::conversation, "", &item, 0, 12});
-                }
-            }
-        }
-    }
-    int64_t group = -1;
-    for (const ConversationSummary& item : all) {
-        if (item.pinned || item.folder != 0) {
-            continue;
-        }
-        if (const int64_t mine = group_of(state, item.updated_at); mine != group) {
-            group = mine;
-            add({Row::Kind::heading, group_name(group)});
-        }
-        add({Row::Kind::conversation, "", &item});
-    }
-    return rows;
-}
+using Row = SidebarRow;
 
 class List {
 public:
@@ -464,8 +357,8 @@ void List::draw_folder(const Folder& folder, ImVec2 at, float width, float heigh
 
 void List::draw_row(const Row& row, ImVec2 at, float height) {
     ImDrawList* list = ImGui::GetWindowDrawList();
-    const float x = at.x + px(kEdge) + px(row.indent);
-    const float width = width_ - px(2 * kEdge) - px(row.indent);
+    const float x = at.x + px(kSidebarEdge) + px(row.indent);
+    const float width = width_ - px(2 * kSidebarEdge) - px(row.indent);
     switch (row.kind) {
         case Row::Kind::heading:
             draw_text(list, state_.fonts.small, {at.x + px(18), at.y + px(12)}, colour::kTextDim,
@@ -600,14 +493,14 @@ void List::drop(const std::vector<Row>& rows) {
 }
 
 void List::draw(ImVec2 size) {
-    const std::vector<Row> rows = rows_of(state_);
+    const std::vector<Row> rows = sidebar_rows(state_);
     rows_ = &rows;
     if (state_.composer_focused) {
         view_.has_keyboard = false;
     }
     keyboard(rows, size.y);
     // The list may have changed by what the keys did; rows only point to what is drawn below.
-    const std::vector<Row> fresh = rows_of(state_);
+    const std::vector<Row> fresh = sidebar_rows(state_);
     rows_ = &fresh;
     const float begin = ImGui::GetCursorScreenPos().y, scroll = ImGui::GetScrollY();
     float y = begin;
@@ -651,147 +544,6 @@ void List::draw(ImVec2 size) {
     ImGui::Dummy({1, y - begin + px(8)});
 }
 
-// A new folder's name, or the path of a file to be read in.
-void draw_prompts(AppState& state) {
-    SidebarView& view = state.chat.sidebar;
-    const float scale = state.fonts.scale;
-    const auto px = [scale](float units) { return std::round(units * scale); };
-    if (view.naming_folder && !ImGui::IsPopupOpen("name_folder")) {
-        ImGui::OpenPopup("name_folder");
-    }
-    if (view.importing && !ImGui::IsPopupOpen("import")) {
-        ImGui::OpenPopup("import");
-    }
-    const auto field = [&](const char* popup, bool& open, const char* hint, std::string& text) {
-        bool entered = false;
-        ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {px(10), px(10)});
-        if (ImGui::BeginPopup(popup)) {
-            entered = input_line(state, "text", text, px(300), hint, ImGui::IsWindowAppearing());
-            if (!entered && key_pressed(ImGuiKey_Escape, false)) {
-                ImGui::CloseCurrentPopup();
-            }
-            if (entered) {
-                open = false;
-                ImGui::CloseCurrentPopup();
-            }
-            ImGui::EndPopup();
-        } else {
-            open = false;
-        }
-        ImGui::PopStyleVar();
-        return entered && text.find_first_not_of(' ') != std::string::npos;
-    };
-    if (view.naming_folder &&
-        field("name_folder", view.naming_folder, "Name of the folder", view.folder_name)) {
-        state.chat.actions->add_folder(view.folder_name, view.folder_for);
-        view.folder_for.clear();
-    }
-    if (view.importing &&
-        field("import", view.importing, "Path of a JSON file of conversations", view.import_path)) {
-        state.chat.actions->import_file(view.import_path);
-        view.import_path.clear();
-    }
-}
-
-// Above the list: a new conversation, and the field that searches all of them.
-void draw_head(AppState& state, ImVec2 at, float width) {
-    SidebarView& view = state.chat.sidebar;
-    const float scale = state.fonts.scale;
-    const auto px = [scale](float units) { return std::round(units * scale); };
-    ImDrawList* list = ImGui::GetWindowDrawList();
-    const ImVec2 fresh_at{at.x + px(kEdge), at.y + px(12)};
-    const ImVec2 fresh_size{width - px(2 * kEdge), px(32)};
-    const Click fresh = click_area("new", fresh_at, fresh_size);
-    list->AddRectFilled(fresh_at, {fresh_at.x + fresh_size.x, fresh_at.y + fresh_size.y},
-                        fresh.hovered ? colour::kHover : colour::kPanel, px(6));
-    list->AddRect(fresh_at, {fresh_at.x + fresh_size.x, fresh_at.y + fresh_size.y}, colour::kLine,
-                  px(6));
-    draw_plus(list, {fresh_at.x + px(18), fresh_at.y + fresh_size.y / 2}, px(11), colour::kText,
-              std::max(1.0F, 1.4F * scale));
-    draw_text(list, state.fonts.body,
-              {fresh_at.x + px(32), centred(state.fonts.body, fresh_at.y, fresh_size.y)},
-              colour::kText, "New conversation");
-    if (fresh.clicked) {
-        state.actions->new_conversation();
-        state.sidebar_overlay = false;
-    }
-
-    ImGui::SetCursorScreenPos({at.x + px(kEdge), at.y + px(52)});
-    const bool take = std::exchange(view.focus_search, false);
-    const std::string before = view.query;
-    const bool entered = input_line(state, "search", view.query,
-                                    width - px(2 * kEdge) - (view.query.empty() ? 0 : px(30)),
-                                    "Search all conversations", take);
-    const bool active = input_line_active("search");
-    const bool changed = view.query != before;
-    if (changed) {
-        view.cursor = 0;
-        state.chat.actions->search_changed();
-    }
-    // Down into the hits, Enter to the first one.
-    if (active && !view.hits.empty()) {
-        if (key_pressed(ImGuiKey_DownArrow, false)) {
-            leave_input_line();
-            view.has_keyboard = true;
-            view.cursor = 1;
-        }
-    }
-    if (entered && !view.hits.empty()) {
-        state.chat.actions->open_hit(0);
-    }
-    if (!view.query.empty()) {
-        const ImVec2 clear{at.x + width - px(kEdge) - px(26), at.y + px(54)};
-        const Click click = click_area("clear", clear, {px(26), px(26)});
-        draw_cross(list, {clear.x + px(13), clear.y + px(13)}, px(9),
-                   click.hovered ? colour::kText : colour::kTextDim, std::max(1.0F, 1.3F * scale));
-        if (click.clicked) {
-            view.query.clear();
-            state.chat.actions->search_changed();
-            state.composer_focused = true;
-        }
-    }
-}
-
-// Below the list: the trash and what else concerns all conversations.
-void draw_foot(AppState& state, ImVec2 at, float width) {
-    SidebarView& view = state.chat.sidebar;
-    const float scale = state.fonts.scale;
-    const auto px = [scale](float units) { return std::round(units * scale); };
-    ImDrawList* list = ImGui::GetWindowDrawList();
-    list->AddLine({at.x, at.y}, {at.x + width, at.y}, colour::kLine);
-    ButtonLook look;
-    look.font = state.fonts.small;
-    look.height = 26;
-    look.pad_x = 8;
-    look.text = view.trash_open ? colour::kAccentText : colour::kTextDim;
-    ImVec2 box, pen{at.x + px(kEdge), at.y + px(6)};
-    if (button(state, "trash", pen, view.trash_open ? "Back to the list" : "Trash", look, &box)
-            .clicked) {
-        state.chat.actions->open_trash(!view.trash_open);
-    }
-    pen.x += box.x;
-    look.text = colour::kTextDim;
-    if (view.trash_open) {
-        if (!view.trash.empty() && button(state, "empty", pen, "Empty it", look, &box).clicked) {
-            std::vector<int64_t> all;
-            for (const ConversationSummary& item : view.trash) {
-                all.push_back(item.id);
-            }
-            state.chat.actions->erase(all);
-        }
-        return;
-    }
-    if (button(state, "folder", pen, "New folder", look, &box).clicked) {
-        view.naming_folder = true;
-        view.folder_for.assign(view.selected.begin(), view.selected.end());
-        view.folder_name.clear();
-    }
-    pen.x += box.x;
-    if (button(state, "import", pen, "Import", look, &box).clicked) {
-        view.importing = true;
-    }
-}
-
 }  // namespace
 
 void draw_sidebar(AppState& state, ImVec2 at, ImVec2 size) {
@@ -801,15 +553,15 @@ void draw_sidebar(AppState& state, ImVec2 at, ImVec2 size) {
     ImDrawList* list = ImGui::GetWindowDrawList();
     list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kPanel);
     list->AddLine({at.x + size.x - 1, at.y}, {at.x + size.x - 1, at.y + size.y}, colour::kLine);
-    draw_head(state, at, size.x - 1);
+    draw_sidebar_head(state, at, size.x - 1);
     const float head = px(90), foot = px(38);
     const ImVec2 list_at{at.x, at.y + head};
     const ImVec2 list_size{size.x - 1, std::max(px(40), size.y - head - foot)};
     begin_region("conversations", list_at, list_size, true);
     List(state, list_at, list_size.x).draw(list_size);
     ImGui::EndChild();
-    draw_foot(state, {at.x, at.y + size.y - foot}, size.x - 1);
-    draw_prompts(state);
+    draw_sidebar_foot(state, {at.x, at.y + size.y - foot}, size.x - 1);
+    draw_sidebar_prompts(state);
     ImGui::EndChild();
 }
 

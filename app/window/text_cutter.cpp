@@ -7,10 +7,12 @@
 namespace app::window {
 namespace {
 
-constexpr size_t kCodePart = 6 << 10;     // bytes of code in one part
-constexpr size_t kLongPart = 24 << 10;    // cut at any line
-constexpr size_t kLongTable = 128 << 10;  // a table keeps its head as long as it can
+constexpr size_t kCodePart = 6 << 10;    // bytes of code in one part
+constexpr size_t kLongPart = 8 << 10;    // cut at any line
+constexpr size_t kLongTable = 48 << 10;  // a table keeps its head as long as it can
 constexpr size_t kLongLine = 16 << 10;
+constexpr size_t kMostReferences = 16 << 10;  // every part is read with all of them
+constexpr size_t kEndlessPart = 16 << 10;     // of blank and indented lines: cut at any
 
 bool is_list_sign(std::string_view line) {
     if (line.empty()) {
@@ -90,6 +92,8 @@ void TextCutter::line(std::string_view text, size_t begin, size_t end) {
     } else if (size >= (in_table_ ? kLongTable : kLongPart) && !blank && line[0] != ' ' &&
                line[0] != '\t') {
         cut(begin, !after_blank_);
+    } else if (size >= kEndlessPart && !in_table_) {
+        cut(begin, !after_blank_);
     }
     if (fence.mark) {
         open_ = fence;
@@ -102,7 +106,7 @@ void TextCutter::line(std::string_view text, size_t begin, size_t end) {
     }
     in_table_ = !blank && line[first] == '|';
     after_blank_ = blank;
-    if (is_reference(line)) {
+    if (references_.size() < kMostReferences && is_reference(line)) {
         references_ += line;
         references_ += '\n';
     }
@@ -110,15 +114,16 @@ void TextCutter::line(std::string_view text, size_t begin, size_t end) {
 
 void TextCutter::feed(std::string_view text) {
     while (next_ < text.size()) {
-        const size_t newline = text.find('\n', next_);
+        const size_t newline = text.find('\n', std::max(next_, scanned_));
         const size_t end = std::min(newline, text.size());
+        scanned_ = end;
         // A line without end is cut where it can be, before it is complete.
         if (end - std::max(next_, parts_.back().begin) > kLongLine) {
             const size_t from = std::max(next_, parts_.back().begin);
-            size_t at = text.rfind(' ', from + kLongLine);
-            at = at == std::string_view::npos || at <= from + kLongLine / 2
-                     ? character_begin(text, from + kLongLine)
-                     : at + 1;
+            const size_t blank = text.substr(from, kLongLine).rfind(' ');
+            const size_t at = blank == std::string_view::npos || blank <= kLongLine / 2
+                                  ? character_begin(text, from + kLongLine)
+                                  : from + blank + 1;
             if (at > next_ && open_.mark == 0 && from == next_ && from > parts_.back().begin) {
                 cut(next_, !after_blank_);
             }

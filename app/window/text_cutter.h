@@ -38,7 +38,8 @@ private:
     size_t part_bytes_;
     std::vector<Part> parts_{{}};
     std::string references_;
-    size_t next_ = 0;  // start of the first line that is not complete
+    size_t next_ = 0;     // start of the first line that is not complete
+    size_t scanned_ = 0;  // and up to where it is known to go on
     Fence open_;
     size_t fence_begin_ = 0;
     std::string fence_language_;

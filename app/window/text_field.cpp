@@ -12,8 +12,18 @@ namespace app::window {
 namespace {
 
 constexpr double kBlinkingSeconds = 10;
+constexpr std::string_view kDot = "\u2022";
 
-FieldEvent read_keys(AppState& state, EditBuffer& buffer, bool lines = false) {
+std::string repeated(std::string_view what, size_t times) {
+    std::string all;
+    all.reserve(what.size() * times);
+    for (size_t i = 0; i < times; i++) {
+        all += what;
+    }
+    return all;
+}
+
+FieldEvent read_keys(AppState& state, EditBuffer& buffer, bool lines, bool secret) {
     ImGuiIO& io = ImGui::GetIO();
     const bool ctrl = io.KeyCtrl && !io.KeyAlt, shift = io.KeyShift;
     const uint64_t before = buffer.revision();
@@ -64,7 +74,7 @@ FieldEvent read_keys(AppState& state, EditBuffer& buffer, bool lines = false) {
     if (ctrl && key_pressed(ImGuiKey_Z)) {
         shift ? buffer.redo() : buffer.undo();
     }
-    if (ctrl && !buffer.selected().empty() &&
+    if (ctrl && !secret && !buffer.selected().empty() &&
         (key_pressed(ImGuiKey_C, false) || key_pressed(ImGuiKey_X, false))) {
         state.actions->copy(std::string(buffer.selected()));
         if (key_pressed(ImGuiKey_X, false)) {
@@ -73,7 +83,8 @@ FieldEvent read_keys(AppState& state, EditBuffer& buffer, bool lines = false) {
     }
     if (ctrl && key_pressed(ImGuiKey_V)) {
         if (const char* text = ImGui::GetClipboardText()) {
-            std::string line = text;
+            constexpr size_t kLongestPaste = 100'000;  // a field is no file
+            std::string line(std::string_view(text).substr(0, kLongestPaste));
             if (!lines) {
                 std::replace(line.begin(), line.end(), '\n', ' ');
             }
@@ -92,6 +103,39 @@ FieldEvent read_keys(AppState& state, EditBuffer& buffer, bool lines = false) {
     return buffer.revision() != before ? FieldEvent::changed : FieldEvent::none;
 }
 
+// The pointer over the item drawn last: a click takes the keyboard and places the cursor, drawing
+// on selects. True when the cursor moved.
+template <typename UnderMouse>
+bool take_pointer(AppState& state, EditBuffer& buffer, bool& focused, UnderMouse under_mouse) {
+    if (ImGui::IsItemHovered()) {
+        ImGui::SetMouseCursor(ImGuiMouseCursor_TextInput);
+    }
+    if (ImGui::IsItemActivated()) {
+        focused = true;
+        state.composer_focused = false;
+        state.caret_since = ImGui::GetTime();
+        click_count(0) > 1 ? buffer.select_word(under_mouse())
+                           : buffer.move_to(under_mouse(), ImGui::GetIO().KeyShift);
+        return true;
+    }
+    if (ImGui::IsItemActive() && ImGui::IsMouseDragging(0, std::round(2 * state.fonts.scale))) {
+        buffer.move_to(under_mouse(), true);
+        return true;
+    }
+    return false;
+}
+
+// Blinks until it has rested for a while.
+void draw_caret(AppState& state, ImVec2 at, float height) {
+    const double quiet = ImGui::GetTime() - state.caret_since;
+    state.wants_caret = quiet < kBlinkingSeconds;
+    if (!state.wants_caret || std::fmod(quiet, 1.0) < 0.5) {
+        const float width = std::max(1.0F, std::round(1.5F * state.fonts.scale));
+        ImGui::GetWindowDrawList()->AddRectFilled(at, {at.x + width, at.y + height},
+                                                  colour::kAccentText);
+    }
+}
+
 }  // namespace
 
 FieldEvent text_field(AppState& state,
@@ -100,7 +144,8 @@ FieldEvent text_field(AppState& state,
                       bool& focused,
                       ImVec2 at,
                       ImVec2 size,
-                      std::string_view hint) {
+                      std::string_view hint,
+                      bool secret) {
     const auto px = [&](float units) { return std::round(units * state.fonts.scale); };
     ImFont* font = state.fonts.body;
     ImDrawList* list = ImGui::GetWindowDrawList();
@@ -108,49 +153,36 @@ FieldEvent text_field(AppState& state,
     if (focused) {
         state.composer_focused = false;
         const size_t cursor = buffer.cursor();
-        event = read_keys(state, buffer);
+        event = read_keys(state, buffer, false, secret);
         if (event != FieldEvent::none || buffer.cursor() != cursor) {
             state.caret_since = ImGui::GetTime();
         }
     }
     ImGui::SetCursorScreenPos(at);
     ImGui::InvisibleButton(id, {std::max(1.0F, size.x), size.y});
-    if (ImGui::IsItemHovered()) {
-        ImGui::SetMouseCursor(ImGuiMouseCursor_TextInput);
-    }
-    const std::string_view text = buffer.text();
-    const float caret_x = run_width(font, text.substr(0, buffer.cursor()));
-    const float shift = std::max(0.0F, caret_x - size.x + px(4));
-    const auto under_mouse = [&] {
-        return run_position(font, text, ImGui::GetIO().MousePos.x - at.x + shift);
+    // A dot for every byte: secrets are ASCII, and of others it is seen that they are long.
+    const std::string dots = secret ? repeated(kDot, buffer.text().size()) : std::string();
+    const size_t step = secret ? kDot.size() : 1;
+    const std::string_view text = secret ? std::string_view(dots) : buffer.text();
+    const auto width_to = [&](size_t place) {
+        return run_width(font, text.substr(0, place * step));
     };
-    if (ImGui::IsItemActivated()) {
-        focused = true;
-        state.composer_focused = false;
-        state.caret_since = ImGui::GetTime();
-        click_count(0) > 1 ? buffer.select_word(under_mouse())
-                           : buffer.move_to(under_mouse(), ImGui::GetIO().KeyShift);
-    } else if (ImGui::IsItemActive() && ImGui::IsMouseDragging(0, px(2))) {
-        buffer.move_to(under_mouse(), true);
-    }
+    const float caret_x = width_to(buffer.cursor());
+    const float shift = std::max(0.0F, caret_x - size.x + px(4));
+    take_pointer(state, buffer, focused, [&] {
+        return run_position(font, text, ImGui::GetIO().MousePos.x - at.x + shift) / step;
+    });
     list->PushClipRect(at, {at.x + size.x, at.y + size.y}, true);
     if (focused && buffer.selection_begin() < buffer.selection_end()) {
-        const float x0 = run_width(font, text.substr(0, buffer.selection_begin()));
-        const float x1 = run_width(font, text.substr(0, buffer.selection_end()));
-        list->AddRectFilled({at.x + x0 - shift, at.y + px(3)},
-                            {at.x + x1 - shift, at.y + size.y - px(3)}, colour::kSelection);
+        list->AddRectFilled(
+            {at.x + width_to(buffer.selection_begin()) - shift, at.y + px(3)},
+            {at.x + width_to(buffer.selection_end()) - shift, at.y + size.y - px(3)},
+            colour::kSelection);
     }
     draw_text(list, font, {at.x - shift, centred(font, at.y, size.y)},
               text.empty() ? colour::kTextDim : colour::kText, text.empty() ? hint : text);
     if (focused) {
-        const double quiet = ImGui::GetTime() - state.caret_since;
-        state.wants_caret = quiet < kBlinkingSeconds;
-        if (!state.wants_caret || std::fmod(quiet, 1.0) < 0.5) {
-            const float x = at.x + caret_x - shift;
-            list->AddRectFilled({x, at.y + px(5)},
-                                {x + std::max(1.0F, px(1.5F)), at.y + size.y - px(5)},
-                                colour::kAccentText);
-        }
+        draw_caret(state, {at.x + caret_x - shift, at.y + px(5)}, size.y - px(10));
     }
     list->PopClipRect();
     return event;
@@ -181,7 +213,7 @@ bool text_area(AppState& state,
     if (focused) {
         state.composer_focused = false;
         const size_t cursor = buffer.cursor();
-        const FieldEvent event = read_keys(state, buffer, true);
+        const FieldEvent event = read_keys(state, buffer, true, false);
         focused = event != FieldEvent::escaped;
         moved = buffer.revision() != before || buffer.cursor() != cursor;
         if (moved) {
@@ -198,19 +230,7 @@ bool text_area(AppState& state,
             std::clamp(mouse.y - at.y - px(8) + scroll, 0.0F, std::max(0.0F, total - 1));
         return buffer.position_at(static_cast<size_t>(y / row), mouse.x - at.x - pad);
     };
-    if (ImGui::IsItemHovered()) {
-        ImGui::SetMouseCursor(ImGuiMouseCursor_TextInput);
-    }
-    if (ImGui::IsItemActivated()) {
-        focused = true;
-        state.composer_focused = false;
-        state.caret_since = ImGui::GetTime();
-        click_count(0) > 1 ? buffer.select_word(under_mouse())
-                           : buffer.move_to(under_mouse(), ImGui::GetIO().KeyShift);
-    } else if (ImGui::IsItemActive() && ImGui::IsMouseDragging(0, px(2))) {
-        buffer.move_to(under_mouse(), true);
-        moved = true;
-    }
+    moved = take_pointer(state, buffer, focused, under_mouse) || moved;
     const float cursor_y = static_cast<float>(buffer.row_of(buffer.cursor())) * row;
     if (moved) {
         scroll = std::clamp(scroll, cursor_y + row - room, cursor_y);
@@ -242,13 +262,8 @@ bool text_area(AppState& state,
                   text.substr(rows[r].begin, rows[r].end - rows[r].begin));
     }
     if (focused) {
-        const double quiet = ImGui::GetTime() - state.caret_since;
-        state.wants_caret = quiet < kBlinkingSeconds;
-        if (!state.wants_caret || std::fmod(quiet, 1.0) < 0.5) {
-            const float x = left + buffer.x_of(buffer.cursor()), y = top + cursor_y;
-            list->AddRectFilled({x, y + px(2)}, {x + std::max(1.0F, px(1.5F)), y + row - px(2)},
-                                colour::kAccentText);
-        }
+        draw_caret(state, {left + buffer.x_of(buffer.cursor()), top + cursor_y + px(2)},
+                   row - px(4));
     }
     list->PopClipRect();
     return buffer.revision() != before;
@@ -283,7 +298,8 @@ bool input_line(AppState& state,
                 std::string& text,
                 float width,
                 std::string_view hint,
-                bool take_focus) {
+                bool take_focus,
+                bool secret) {
     const auto px = [&](float units) { return std::round(units * state.fonts.scale); };
     const ImGuiID own = ImGui::GetID(id);
     const ImVec2 at = ImGui::GetCursorScreenPos();
@@ -309,7 +325,7 @@ bool input_line(AppState& state,
     }
     EditBuffer& buffer = focused ? active_line.buffer : shown;
     const FieldEvent event = text_field(state, id, buffer, focused, {at.x + px(9), at.y},
-                                        {width - px(18), height}, hint);
+                                        {width - px(18), height}, hint, secret);
     if (focused && !was_focused) {
         active_line.buffer = shown;
     }

@@ -21,7 +21,8 @@ FieldEvent text_field(AppState& state,
                       bool& focused,
                       ImVec2 at,
                       ImVec2 size,
-                      std::string_view hint);
+                      std::string_view hint,
+                      bool secret = false);
 
 // Several lines, wrapped; Enter begins a new one. True when the text changed. With a frame; Escape
 // and a click elsewhere leave it.
@@ -35,13 +36,15 @@ bool text_area(AppState& state,
                std::string_view hint);
 
 // As ImGui::InputTextWithHint() with EnterReturnsTrue, at the cursor, with a frame; Escape and a
-// click elsewhere leave it. `take_focus`: from this frame on the keyboard is its own.
+// click elsewhere leave it. `take_focus`: from this frame on the keyboard is its own. `secret`:
+// dots are drawn in place of the characters, and nothing of it can be copied.
 bool input_line(AppState& state,
                 const char* id,
                 std::string& text,
                 float width,
                 std::string_view hint,
-                bool take_focus);
+                bool take_focus,
+                bool secret = false);
 // Whether an input_line() has the keyboard.
 bool input_line_active();
 bool input_line_active(const char* id);  // the one of this name, in the current window

@@ -1,12 +1,15 @@
 // Text on screen: Markdown blocks -> lines of positioned pieces, laid out once per width and drawn
 // as often as needed. TextView keeps one long or growing text as parts: each is parsed and laid out
-// only when it comes into sight, heights of the others are estimated. Places are bytes of the
-// source, so that selection and finds survive every change of width. Main thread only.
+// only when it comes into sight, heights of the others are estimated; megabytes are taken in over
+// several frames. Places are bytes of the source, so that selection and finds survive every change
+// of width. Main thread only.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,6 +54,9 @@ struct TextStyle {
     ImU32 colour = 0;  // of plain text
     const LinkFinder* links = nullptr;
     uint64_t links_revision = 0;
+    // When this frame's share of the work is used up: what is left is done in the frames that
+    // follow. No part of the look.
+    std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
 };
 
 class TextLayout {
@@ -165,9 +171,15 @@ private:
 
 class TextView {
 public:
-    // Brings the view up to `text`. Costs nothing when text (told by `revision`) and style are as
-    // before; when the text only grew, what is settled is kept.
+    // Brings the view up to `text`, or as near as style.until lets it. Costs nothing when text
+    // (told by `revision`) and style are as before; when the text only grew, what is settled is
+    // kept.
     void update(std::string_view text, uint64_t revision, const TextStyle& style);
+    // More is to be done in the next frame: text not taken in yet, parts in sight not laid out,
+    // code without its colours.
+    bool pending() const { return text_.size() < size_ || parts_waiting_ || !uncoloured_.empty(); }
+    // Whether the text is taken in up to this place.
+    bool knows(size_t source) const { return source < text_.size() || text_.size() >= size_; }
 
     float height() const { return height_; }
     // Lays out what lies between two heights. True when a height turned out other than estimated.
@@ -193,7 +205,6 @@ public:
     SourceRange block_at(size_t source);
     size_t step(size_t source, bool forward, bool word);
 
-    const std::string& text() const { return text_; }
     size_t parts() const { return parts_.size(); }
     size_t laid_out() const;  // parts that are
 
@@ -210,9 +221,12 @@ private:
         std::unique_ptr<TextLayout> layout;
     };
 
+    void take_text(std::string_view text);
     void take_parts();
     void lay_out(size_t index);
-    LexState lexer_before(size_t index);
+    void colour_waiting();
+    bool late() const { return std::chrono::steady_clock::now() >= style_.until; }
+    std::optional<LexState> lexer_before(size_t index);
     float estimate(const Part& part) const;
     void place();
     size_t part_at(float y) const;
@@ -220,9 +234,13 @@ private:
     TextLayout& layout_of(size_t index);
     float gap_before(size_t index) const;
 
-    std::string text_;
+    std::string text_;  // as far as it is taken in
+    size_t size_ = 0;   // of the whole text
     TextCutter cutter_;
     std::vector<Part> parts_;
+    bool parts_waiting_ = false;      // some in sight are not laid out
+    bool laid_some_ = false;          // before style_.until: the rest may wait
+    std::vector<size_t> uncoloured_;  // parts of code laid out before what is above was read
     std::map<size_t, float> scrolls_;
     TextStyle style_;
     Fonts fonts_;  // the faces as they were

@@ -238,12 +238,16 @@ float draw_wrapped(
 }
 
 Word next_word(std::string_view text, size_t at, size_t limit) {
+    constexpr size_t kLongestWord = 384;  // bytes: what is longer is wider than any line
     size_t i = at;
     const std::string_view inside = text.substr(0, limit);
     while (i < limit) {
         const auto c = static_cast<unsigned char>(text[i]);
         if (c == ' ' || c == '\t' || c == '\n') {
             break;
+        }
+        if (i - at >= kLongestWord) {
+            return {i, i};
         }
         if (c < 0x80 && (i + 1 >= limit || static_cast<unsigned char>(text[i + 1]) < 0x80)) {
             i++;

@@ -84,6 +84,7 @@ bool breaks_anywhere(uint32_t c) {
 
 TextUnit next_unit(std::string_view text, size_t at) {
     constexpr int kLongestWord = 24;
+    constexpr size_t kLongestUnit = 128;  // bytes; marks without end are no character of any script
     TextUnit unit;
     size_t next = 0;
     unit.first = decode_utf8(text, at, next);
@@ -115,7 +116,7 @@ TextUnit next_unit(std::string_view text, size_t at) {
             return unit;
         }
     }
-    while (unit.end < text.size() && unit.first >= 0x20) {
+    while (unit.end < text.size() && unit.end - at < kLongestUnit && unit.first >= 0x20) {
         const uint32_t c = decode_utf8(text, unit.end, next);
         if (c == kJoiner && next < text.size()) {
             size_t behind = 0;

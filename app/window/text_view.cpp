@@ -1,15 +1,18 @@
 // TextView: which parts of a text are laid out, and where they are.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "app/window/compat.h"
 #include "app/window/glyph_cache.h"
 #include "app/window/text_layer.h"
+#include "app/window/utf8.h"
 
 namespace app::window {
 namespace {
 
 constexpr float kGap = 10;
+constexpr size_t kTaken = 64 << 10;  // bytes between two looks at the time
 
 bool same_faces(const Fonts& a, const Fonts& b) {
     return a.generation == b.generation && a.body == b.body && a.scale == b.scale;
@@ -23,10 +26,19 @@ void TextView::update(std::string_view text, uint64_t revision, const TextStyle&
     const bool same_look = style.width == style_.width && same_faces(*style.fonts, fonts_) &&
                            style.colour == style_.colour &&
                            style.links_revision == style_.links_revision;
-    if (same_look && revision == revision_ && text.size() == text_.size() &&
-        widths == widths_generation_) {
+    const bool same_text = revision == revision_ && text.size() == size_;
+    if (style.until != style_.until) {
+        laid_some_ = parts_waiting_ = false;
+    }
+    if (same_look && same_text && widths == widths_generation_) {
         style_.fonts = style.fonts;
         style_.links = style.links;
+        style_.until = style.until;
+        if (text_.size() < size_) {
+            take_text(text);
+            place();
+        }
+        colour_waiting();
         return;
     }
     if (widths != widths_generation_) {
@@ -47,22 +59,37 @@ void TextView::update(std::string_view text, uint64_t revision, const TextStyle&
                 width_before > 0 && width_before != style.width ? estimate(part) : part.height;
         }
     }
-    if (revision != revision_ || text.size() != text_.size()) {
+    if (!same_text) {
         revision_ = revision;
+        size_ = text.size();
         const bool grew =
             text.size() >= text_.size() && text.substr(0, text_.size()) == std::string_view(text_);
-        if (grew) {
-            text_.append(text.substr(text_.size()));
-        } else {
-            text_ = std::string(text);
+        if (!grew) {
+            text_.clear();
             cutter_ = TextCutter();
             parts_.clear();
+            uncoloured_.clear();
             references_ = 0;
         }
-        cutter_.feed(text_);
-        take_parts();
+        take_text(text);
     }
     place();
+    colour_waiting();
+}
+
+// At least one piece of it, and more while there is time. One that grows by a few words is taken
+// whole.
+void TextView::take_text(std::string_view text) {
+    if (text.size() - text_.size() > kTaken) {
+        text_.reserve(text.size());
+    }
+    do {
+        const size_t end = std::min(text.size(), text_.size() + kTaken);
+        const size_t whole = end < text.size() ? character_begin(text, end) : end;
+        text_.append(text.substr(text_.size(), whole - text_.size()));
+        cutter_.feed(text_);
+    } while (text_.size() < text.size() && !late());
+    take_parts();
 }
 
 // Brings parts_ up to what the cutter found. The last part of before has more in it now.
@@ -100,8 +127,9 @@ float TextView::estimate(const Part& part) const {
     const float per_line =
         std::max(8.0F, style_.width / (font_size(fonts_.body) * 0.46F));  // characters
     float lines = 0;
+    const std::string_view text = std::string_view(text_).substr(0, part.end);
     for (size_t at = part.begin; at < part.end;) {
-        const size_t newline = std::min(text_.find('\n', at), part.end);
+        const size_t newline = std::min(text.find('\n', at), part.end);
         lines += newline == at ? 0.45F : std::ceil(static_cast<float>(newline - at) / per_line);
         at = newline + 1;
     }
@@ -136,10 +164,10 @@ size_t TextView::part_of(size_t source) const {
                     parts_.empty() ? 0 : parts_.size() - 1);
 }
 
-// What the code before a part left open.
-LexState TextView::lexer_before(size_t index) {
+// What the code before a part left open; nothing: there was no time to read all of it.
+std::optional<LexState> TextView::lexer_before(size_t index) {
     if (!parts_[index].in_fence || index == 0) {
-        return {};
+        return LexState();
     }
     size_t from = index;
     while (from > 0 && parts_[from].in_fence && !parts_[from - 1].lexed) {
@@ -148,6 +176,9 @@ LexState TextView::lexer_before(size_t index) {
     for (size_t i = from; i < index; i++) {
         if (parts_[i].lexed) {
             continue;
+        }
+        if (late()) {
+            return std::nullopt;
         }
         const bool continues = i + 1 < parts_.size() && parts_[i + 1].in_fence;
         LexState state = i > 0 && parts_[i].in_fence ? parts_[i - 1].lexer : LexState();
@@ -171,7 +202,8 @@ void TextView::lay_out(size_t index) {
     if (style_.links && *style_.links) {
         mark_links(blocks, *style_.links);
     }
-    LexState lexer = lexer_before(index);
+    const std::optional<LexState> before = lexer_before(index);
+    LexState lexer = before.value_or(LexState());
     TextLayout::Options options;
     options.first = index == 0;
     options.lexer = &lexer;
@@ -190,9 +222,27 @@ void TextView::lay_out(size_t index) {
         options.scroll_key = part.end;
     }
     part.layout->build(blocks, style_, options);
-    part.lexer = std::move(lexer);
-    part.lexed = true;
     part.laid = true;
+    std::erase(uncoloured_, index);
+    if (before) {
+        part.lexer = std::move(lexer);
+        part.lexed = true;
+    } else {
+        uncoloured_.push_back(index);
+    }
+}
+
+// Long code that is opened at its end is shown at once; its colours follow when what is above it
+// has been read.
+void TextView::colour_waiting() {
+    while (!uncoloured_.empty() && !late()) {
+        const size_t index = uncoloured_.front();
+        if (index >= parts_.size() || !parts_[index].laid) {
+            uncoloured_.erase(uncoloured_.begin());
+        } else if (lexer_before(index)) {
+            lay_out(index);  // as high as before: code does not wrap
+        }
+    }
 }
 
 TextLayout& TextView::layout_of(size_t index) {
@@ -210,6 +260,11 @@ bool TextView::ensure(float top, float bottom) {
         if (parts_[i].laid) {
             continue;
         }
+        if (laid_some_ && late()) {
+            parts_waiting_ = true;
+            break;
+        }
+        laid_some_ = true;
         lay_out(i);
         if (const float height = parts_[i].layout->height(); height != parts_[i].height) {
             parts_[i].height = height;

@@ -104,7 +104,9 @@ void draw_top_bar(AppState& state, ImVec2 at, ImVec2 size) {
     const float room = right - x - px(20);
     const std::string label = ellipsize(state.fonts.body, model_label(state.model), room - px(90));
     std::string detail;
-    if (state.model.state == ModelView::State::ready && !state.model.type.empty()) {
+    if (!state.model.remote.empty()) {
+        detail = " \u00B7 at " + state.model.remote;
+    } else if (state.model.state == ModelView::State::ready && !state.model.type.empty()) {
         detail = " \u00B7 " + state.model.type + " \u00B7 MLA";
     }
     const bool badge = state.model.state == ModelView::State::ready && state.model.is_demo;
@@ -138,11 +140,14 @@ void draw_top_bar(AppState& state, ImVec2 at, ImVec2 size) {
                   colour::kWarning, "demo");
     }
     if (model.clicked) {
-        state.page = state.page == Page::models ? Page::chat : Page::models;
+        const Page page = state.model.remote.empty() ? Page::models : Page::remote;
+        state.page = state.page == page ? Page::chat : page;
     }
     if (model.hovered) {
-        std::string text = "Choose a model";
-        if (state.model.state == ModelView::State::ready) {
+        std::string text = state.model.remote.empty()
+                               ? "Choose a model"
+                               : "Another engine answers; click for its models and to leave it";
+        if (state.model.remote.empty() && state.model.state == ModelView::State::ready) {
             text +=
                 "\n" + state.model.path +
                 (state.model.file_bytes > 0 ? " \u00B7 " + bytes_text(state.model.file_bytes) : "");
@@ -154,7 +159,7 @@ void draw_top_bar(AppState& state, ImVec2 at, ImVec2 size) {
     }
     x += model_width + px(10);
 
-    if (!state.device.empty() && wide) {
+    if (!state.device.empty() && wide && state.model.remote.empty()) {
         const std::string device = ellipsize(state.fonts.body, state.device, right - x - px(36));
         const float device_width = text_width(state.fonts.body, device) + px(24);
         if (x + device_width + px(10) < right) {

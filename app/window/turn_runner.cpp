@@ -51,10 +51,12 @@ TurnRunner::~TurnRunner() {
 
 void TurnRunner::send(Decision decision) {
     AppState& state = host_.state;
-    if (turn_ || !host_.model) {
+    const auto source = host_.source();
+    if (turn_ || !source) {
         return;
     }
     Turn turn;
+    turn.source = source;
     turn.before = turn.conversation = state.conversation;
     turn.draft = {state.draft.text(), state.draft.cursor(), state.staged};
     turn.edit = std::exchange(state.chat.edit, {});
@@ -92,11 +94,13 @@ void TurnRunner::send(Decision decision) {
 void TurnRunner::regenerate(size_t index, Decision decision) {
     AppState& state = host_.state;
     const auto& shown = state.conversation.messages;
-    if (turn_ || !host_.model || index >= shown.size() || index == 0 ||
+    const auto source = host_.source();
+    if (turn_ || !source || index >= shown.size() || index == 0 ||
         shown[index].role != runtime::Role::assistant) {
         return;
     }
     Turn turn;
+    turn.source = source;
     turn.of = OverflowView::Of::another_answer;
     turn.index = index;
     turn.decision = decision;
@@ -111,11 +115,13 @@ void TurnRunner::regenerate(size_t index, Decision decision) {
 void TurnRunner::continue_answer(Decision decision) {
     AppState& state = host_.state;
     const auto& shown = state.conversation.messages;
-    if (turn_ || !host_.model || shown.empty() || shown.back().role != runtime::Role::assistant ||
+    const auto source = host_.source();
+    if (turn_ || !source || shown.empty() || shown.back().role != runtime::Role::assistant ||
         shown.back().state == MessageState::complete || !shown.back().tool_calls.empty()) {
         return;
     }
     Turn turn;
+    turn.source = source;
     turn.of = OverflowView::Of::continuation;
     turn.decision = decision;
     turn.before = turn.conversation = state.conversation;
@@ -140,57 +146,40 @@ void TurnRunner::start(Turn turn) {
     state.generation.phase = GenerationView::Phase::preparing;
     state.generation.conversation_id = turn_->conversation.id;
 
-    const int64_t context = limits(0).context;
-    TurnSettings settings =
-        turn_settings(host_.settings, turn_->conversation, state.thinking, context);
-    const OverflowLimits room = limits(settings.reserve);
+    AnswerSource::Question question;
+    const int64_t context = limits(*turn_->source, 0).context;
+    question.settings = turn_settings(host_.settings, turn_->conversation, state.thinking, context);
+    question.room = limits(*turn_->source, question.settings.reserve);
+    question.less_room = turn_->decision.less_room;
+    question.promised_tokens = turn_->decision.promised_tokens;
     // The prompt ends where the answer begins: the empty message at the end is not part of it.
-    Conversation conversation = turn_->conversation;
-    if (turn_->of != OverflowView::Of::continuation) {
-        conversation.messages.pop_back();
+    question.continues = turn_->of == OverflowView::Of::continuation;
+    question.conversation = turn_->conversation;
+    if (!question.continues) {
+        question.conversation.messages.pop_back();
     }
-    host_.worker.add([this, serial = turn_->serial, model = host_.model,
-                      conversation = std::move(conversation), settings = std::move(settings), room,
-                      decision = turn_->decision, of = turn_->of,
-                      index = turn_->index]() mutable -> Worker::Done {
+    host_.worker.add([this, serial = turn_->serial, source = turn_->source,
+                      question = std::move(question)]() mutable -> Worker::Done {
         auto prepared = std::make_shared<Prepared>();
         try {
-            Prompt prompt = make_prompt(*model->tokenizer, conversation, settings.prompt);
-            const int64_t reserve = decision.less_room ? 1 : room.reserve;
-            if (prompt.size() + std::max<int64_t>(1, reserve) > room.context) {
-                OverflowReport report =
-                    plan_overflow(*model->tokenizer, conversation, settings.prompt, room);
-                prepared->overflow =
-                    OverflowView{of, index, std::move(report), std::move(conversation)};
-            } else if (decision.promised_tokens != 0 && prompt.size() != decision.promised_tokens) {
-                prepared->error = "The prompt would have " + std::to_string(prompt.size()) +
-                                  " tokens, not the " + std::to_string(decision.promised_tokens) +
-                                  " that were chosen; nothing was sent. Send it again.";
-            } else {
-                runtime::GenerationRequest request;
-                request.sampling = settings.sampling;
-                request.reply.starts_in_reasoning = settings.prompt.thinking;
-                if (prompt.continued) {
-                    request.reply.starts_in_reasoning = prompt.continued->starts_in_reasoning;
-                    request.reply.before = prompt.continued->text;
-                    prepared->continued = std::move(prompt.continued);
-                }
-                request.owner = "window";
-                request.prompt = std::move(prompt.tokens);
-                prepared->stream = host_.engine.submit(std::move(request));
-            }
+            prepared->answering = source->ask(question);
         } catch (const std::exception& failure) {
-            prepared->error = failure.what();
+            prepared->answering.error = failure.what();
         }
+        prepared->conversation = std::move(question.conversation);
         return [this, serial, prepared] { ready(serial, std::move(*prepared)); };
     });
 }
 
-OverflowLimits TurnRunner::limits(int64_t reserve) const {
+OverflowLimits TurnRunner::limits(const AnswerSource& source, int64_t reserve) const {
     const runtime::MemorySnapshot& memory = host_.state.memory;
     OverflowLimits limits;
-    limits.context = memory.ctx_size > 0 ? memory.ctx_size : host_.model->ctx_size;
+    limits.context = source.context_tokens();
     limits.reserve = reserve;
+    if (!source.here() || !host_.model) {
+        return limits;
+    }
+    limits.context = memory.ctx_size > 0 ? memory.ctx_size : limits.context;
     limits.model_context = host_.model->config.context_length;
     limits.bytes_per_token = memory.kv_cache.bytes_per_token;
     limits.free_bytes = memory.devices.empty() ? 0 : memory.devices.front().free_bytes;
@@ -202,29 +191,35 @@ void TurnRunner::ready(uint64_t serial, Prepared prepared) {
         return;  // dropping the stream cancels it
     }
     AppState& state = host_.state;
-    if (!prepared.stream || turn_->stop_wanted) {
+    AnswerSource::Answering& answering = prepared.answering;
+    if (!answering.stream || turn_->stop_wanted) {
         const bool stopped = turn_->stop_wanted;
         const bool seen = state.conversation.id == turn_->conversation.id;
+        const auto of = turn_->of;
+        const size_t index = turn_->index;
+        turn_->stream = std::move(answering.stream);
+        let_go_of_stream();
         give_back();
-        if (prepared.overflow && !stopped) {
+        if (answering.overflow && !stopped) {
             if (seen) {
-                state.chat.overflow = std::move(prepared.overflow);
+                state.chat.overflow = OverflowView{of, index, std::move(*answering.overflow),
+                                                   std::move(prepared.conversation)};
             } else {
                 host_.banner(Banner::Kind::warning,
                              "A question did not fit its context and was not sent; it waits in its "
                              "conversation.",
                              0);
             }
-        } else if (!prepared.error.empty()) {
-            host_.banner(Banner::Kind::error, prepared.error, 0);
+        } else if (!answering.error.empty()) {
+            host_.banner(Banner::Kind::error, answering.error, 0);
         }
         return;
     }
     const bool shown = state.conversation.id == turn_->conversation.id;
-    if (prepared.continued) {
-        answer().tokens = std::move(prepared.continued->tokens);
-        answer().content = std::move(prepared.continued->content);
-        answer().reasoning = std::move(prepared.continued->reasoning);
+    if (answering.continued) {
+        answer().tokens = std::move(answering.continued->tokens);
+        answer().content = std::move(answering.continued->content);
+        answer().reasoning = std::move(answering.continued->reasoning);
         answer().revision++;
     }
     turn_->stored = host_.store_call([&] {
@@ -249,7 +244,7 @@ void TurnRunner::ready(uint64_t serial, Prepared prepared) {
     }
     state.generation.conversation_id = turn_->conversation.id;
     state.generation.phase = GenerationView::Phase::waiting;
-    turn_->stream = std::move(prepared.stream);
+    turn_->stream = std::move(answering.stream);
     host_.list_changed();
 }
 
@@ -352,9 +347,10 @@ void TurnRunner::take_event(const runtime::GenerationEvent& event) {
         host_.state.prefix_cached = static_cast<double>(event.usage.cached_tokens) /
                                     static_cast<double>(event.usage.prompt_tokens);
     }
-    const bool full =
-        event.kind == Kind::finished && event.reason == runtime::FinishReason::length &&
-        event.usage.prompt_tokens + event.usage.completion_tokens >= limits(0).context;
+    const bool full = turn_->source->here() && event.kind == Kind::finished &&
+                      event.reason == runtime::FinishReason::length &&
+                      event.usage.prompt_tokens + event.usage.completion_tokens >=
+                          limits(*turn_->source, 0).context;
     const int64_t conversation = turn_->conversation.id;
     finish(event.kind == Kind::failed                      ? MessageState::failed
            : event.kind == Kind::cancelled                 ? MessageState::stopped
@@ -370,13 +366,14 @@ void TurnRunner::take_event(const runtime::GenerationEvent& event) {
 void TurnRunner::ask_how_to_go_on() {
     AppState& state = host_.state;
     const Conversation& conversation = state.conversation;
-    if (!host_.model || conversation.messages.empty()) {
+    const auto source = host_.source();
+    if (!host_.model || !source || !source->here() || conversation.messages.empty()) {
         return;
     }
     TurnSettings settings =
-        turn_settings(host_.settings, conversation, state.thinking, limits(0).context);
+        turn_settings(host_.settings, conversation, state.thinking, limits(*source, 0).context);
     host_.worker.add([this, model = host_.model, conversation, settings = std::move(settings),
-                      room = limits(settings.reserve),
+                      room = limits(*source, settings.reserve),
                       shown = state.conversation_generation]() mutable -> Worker::Done {
         OverflowReport report =
             plan_overflow(*model->tokenizer, conversation, settings.prompt, room);
@@ -448,9 +445,22 @@ void TurnRunner::finish(MessageState end, const std::string& error) {
     message.revision++;
     show(message);
     host_.state.generation = {};
-    turn_->stream.reset();
+    let_go_of_stream();
     turn_->over = true;
     store_finished();
+}
+
+// A stream from another machine may have to wait for the network to let go of it: not here.
+void TurnRunner::let_go_of_stream() {
+    if (turn_->stream && !turn_->source->here()) {
+        host_.worker.add(
+            [source = turn_->source, stream = std::shared_ptr<runtime::GenerationStream>(
+                                         std::move(turn_->stream))]() mutable -> Worker::Done {
+                stream.reset();
+                return {};
+            });
+    }
+    turn_->stream.reset();
 }
 
 // A finished answer is kept until it is in the file.

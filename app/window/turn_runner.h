@@ -50,6 +50,7 @@ private:
         size_t index = 0;  // of the message that is answered again
         uint64_t serial = 0;
         bool stop_wanted = false;
+        std::shared_ptr<AnswerSource> source;  // outlives its stream
         std::unique_ptr<runtime::GenerationStream> stream;
         Clock::time_point began, first_reasoning, last_save;
         AnswerStats earlier;  // continued: what the answer had cost before
@@ -58,10 +59,8 @@ private:
         bool over = false;  // finished, but another program keeps the file busy
     };
     struct Prepared {
-        std::unique_ptr<runtime::GenerationStream> stream;
-        std::string error;
-        std::optional<OverflowView> overflow;  // it does not fit: what can be decided
-        std::optional<Continuation> continued;
+        AnswerSource::Answering answering;
+        Conversation conversation;  // that was asked
     };
 
     void start(Turn turn);
@@ -71,7 +70,8 @@ private:
     void take_deltas(Message& answer, const std::vector<runtime::ReplyDelta>& deltas);
     void finish(MessageState state, const std::string& error);
     void ask_how_to_go_on();
-    OverflowLimits limits(int64_t reserve) const;
+    OverflowLimits limits(const AnswerSource& source, int64_t reserve) const;
+    void let_go_of_stream();
     void store_finished();
     void show(const Message& answer);  // copies the running answer into what is on screen, if its
                                        // conversation is

@@ -65,7 +65,12 @@ void draw_text_view(
 }
 
 TextStyle style_of(const AppState& state, float width, ImU32 colour, bool links) {
-    return {width, &state.fonts, colour, links ? &state.links : nullptr, state.links_revision};
+    return {width,
+            &state.fonts,
+            colour,
+            links ? &state.links : nullptr,
+            state.links_revision,
+            state.reading.until};
 }
 
 std::string attachment_label(const Attachment& attachment) {

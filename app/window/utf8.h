@@ -63,10 +63,12 @@ inline uint32_t decode_utf8(std::string_view text, size_t at, size_t& next) {
     return c;
 }
 
-// The start of the character that `at` lies in.
+// The start of the character that `at` lies in; in bytes that make up none, `at`.
 inline size_t character_begin(std::string_view text, size_t at) {
-    while (at > 0 && at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) {
-        at--;
+    for (size_t back = 0; back < 4 && back <= at && at < text.size(); back++) {
+        if ((static_cast<unsigned char>(text[at - back]) & 0xC0) != 0x80) {
+            return at - back;
+        }
     }
     return at;
 }

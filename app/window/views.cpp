@@ -91,6 +91,8 @@ void draw_window(AppState& state) {
         draw_file_viewer(state, {left, top}, {width - left, bottom - top});
     } else if (state.page == Page::models) {
         draw_models_page(state, {left, top}, {width - left, bottom - top});
+    } else if (state.page == Page::remote) {
+        draw_remote_page(state, {left, top}, {width - left, bottom - top});
     } else if (state.page == Page::server) {
         draw_server_page(state, {left, top}, {width - left, bottom - top});
     } else if (state.page == Page::settings) {

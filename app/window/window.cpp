@@ -23,6 +23,7 @@
 #include "app/paths.h"
 #include "app/settings.h"
 #include "app/window/commands.h"
+#include "app/window/compat.h"
 #include "app/window/controller.h"
 #include "app/window/drag_scan.h"
 #include "app/window/drag_watch.h"
@@ -33,6 +34,7 @@
 #include "app/window/single_instance.h"
 #include "app/window/wake_ups.h"
 #include "app/window/watchdog.h"
+#include "app/window/window_icon.h"
 #include "runtime/log.h"
 
 // GLFW is asked for the functions that are called here; a GL header would name them for the linker.
@@ -61,10 +63,7 @@ struct Shell {
     Controller* controller = nullptr;
     AppState* state = nullptr;
     bool rescale = false;
-    struct Press {
-        int key, mods;
-    };
-    std::vector<Press> presses;  // since the last frame
+    std::vector<window::KeyPress> presses;  // since the last frame
 };
 
 Shell& shell_of(GLFWwindow* window) {
@@ -94,7 +93,8 @@ void on_key(GLFWwindow* window, int key, int scancode, int action, int mods) {
     Shell& shell = shell_of(window);
     shell.clock.request();
     if (action == GLFW_PRESS && key >= 0) {
-        shell.presses.push_back({key, mods});
+        shell.presses.push_back(
+            {key, (mods & GLFW_MOD_CONTROL) != 0, (mods & GLFW_MOD_SHIFT) != 0});
     }
     if (action == GLFW_RELEASE || !shell.controller || !shell.state ||
         (mods & GLFW_MOD_CONTROL) == 0 || (mods & GLFW_MOD_ALT) != 0) {
@@ -160,7 +160,8 @@ public:
             glfwTerminate();
             throw NoDisplay("no OpenGL 3 window: " + reason);
         }
-        glfwSetWindowSizeLimits(window, 480, 360, GLFW_DONT_CARE, GLFW_DONT_CARE);
+        glfwSetWindowSizeLimits(window, 400, 300, GLFW_DONT_CARE, GLFW_DONT_CARE);
+        set_icon();
         restore_place(settings);
         glfwShowWindow(window);
         glfwMakeContextCurrent(window);
@@ -213,6 +214,17 @@ public:
     GLFWwindow* window = nullptr;
 
 private:
+    // In the sizes that window lists and task bars ask for; they are copied.
+    void set_icon() {
+        std::vector<std::vector<unsigned char>> pixels;
+        std::vector<GLFWimage> images;
+        for (const int size : {16, 32, 48, 128}) {
+            pixels.push_back(window::window_icon(size));
+            images.push_back({size, size, pixels.back().data()});
+        }
+        glfwSetWindowIcon(window, static_cast<int>(images.size()), images.data());
+    }
+
     // Only onto a monitor that is there: the one it was on may be unplugged.
     void restore_place(const Settings& settings) {
         int count = 0;
@@ -253,57 +265,24 @@ Look look_of(const Settings& settings, const Display& display) {
             display.content_scale() * static_cast<float>(settings.zoom)};
 }
 
-void apply(const Look& look, AppState& state) {
+// Faces are made anew only where they are others; what was laid out in the colours of before is
+// laid out again either way.
+void apply(const Look& look, const Look& before, AppState& state) {
     const float scale = look.scale;
     window::set_theme(window::theme_named(look.theme));
-    window::build_fonts(state.fonts, scale, look.fonts);
     window::apply_style(scale);
+    if (look.scale == before.scale && look.fonts == before.fonts) {
+        state.fonts.generation++;
+        return;
+    }
+    window::build_fonts(state.fonts, scale, look.fonts);
     ImGui_ImplOpenGL3_DestroyFontsTexture();
     ImGui_ImplOpenGL3_CreateFontsTexture();
 }
 
-// ImGui 1.86 looks at keys once a frame: one that went down and up again between two frames would
-// be lost. This holds it down for the frame, with the modifiers it came with. Later versions queue
-// their input.
-class HeldPresses {
-public:
-    explicit HeldPresses(std::vector<Shell::Press>& presses) {
-#if IMGUI_VERSION_NUM < 18700
-        ImGuiIO& io = ImGui::GetIO();
-        ctrl_ = io.KeyCtrl;
-        shift_ = io.KeyShift;
-        for (const Shell::Press& press : presses) {
-            const auto key = static_cast<size_t>(press.key);
-            if (key < std::size(io.KeysDown) && !io.KeysDown[key]) {
-                io.KeysDown[key] = true;
-                held_.push_back(key);
-                io.KeyCtrl = io.KeyCtrl || (press.mods & GLFW_MOD_CONTROL) != 0;
-                io.KeyShift = io.KeyShift || (press.mods & GLFW_MOD_SHIFT) != 0;
-            }
-        }
-#endif
-        presses.clear();
-    }
-    ~HeldPresses() {
-#if IMGUI_VERSION_NUM < 18700
-        ImGuiIO& io = ImGui::GetIO();
-        for (const size_t key : held_) {
-            io.KeysDown[key] = false;
-        }
-        io.KeyCtrl = ctrl_;
-        io.KeyShift = shift_;
-#endif
-    }
-    HeldPresses(const HeldPresses&) = delete;
-    HeldPresses& operator=(const HeldPresses&) = delete;
-
-private:
-    std::vector<size_t> held_;
-    bool ctrl_ = false, shift_ = false;
-};
-
-void draw_frame(GLFWwindow* window, AppState& state, std::vector<Shell::Press>& presses) {
-    const HeldPresses held(presses);
+void draw_frame(GLFWwindow* window, AppState& state, std::vector<window::KeyPress>& presses) {
+    const window::HeldKeys held(presses);
+    presses.clear();
     ImGui_ImplOpenGL3_NewFrame();
     ImGui_ImplGlfw_NewFrame();
     ImGui::NewFrame();
@@ -422,9 +401,9 @@ void run_loop(Display& display,
         if (Look wanted = look_of(controller.settings(), display);
             shell.rescale || !(wanted == look)) {
             shell.rescale = false;
-            const window::Timed timed("fonts");
+            const window::Timed timed("theme and fonts");
+            apply(wanted, look, state);
             look = std::move(wanted);
-            apply(look, state);
             clock.request();
         }
         if (!iconified && clock.due(now, interval)) {
@@ -483,7 +462,7 @@ int run_window(const Options& options) {
     AppState state;
     state.demo_hint = kRealModelHint;
     const Look look = look_of(settings, display);
-    apply(look, state);
+    apply(look, {}, state);
 
     window::WakeUps wakes([] { return glfwGetTime(); }, [] { glfwPostEmptyEvent(); });
     const auto wake = [&wakes] { wakes.wake(); };

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "app/window/chat_parts.h"
+#include "app/window/watchdog.h"
 #include "tests/app/window_stage.h"
 
 namespace {
@@ -492,45 +493,135 @@ TEST_CASE("a frame with 2,000 messages of 2 million characters") {
     CHECK(open.second < 5 * kBound);
 }
 
-TEST_CASE("one message of 2 million characters is opened and scrolled like any other") {
+// 2 MB of one kind of text, or what is most work for its size.
+std::vector<std::pair<const char*, std::string>> large_texts() {
     std::mt19937 random(9);
-    std::string prose = words(random, 2'000'000), code = "```cpp\n", line, items;
-    while (code.size() < 2'000'000) {
-        code += "    total += rows[" + std::to_string(random() % 1000) + "]; // sum of \"it\"\n";
-    }
-    while (line.size() < 2'000'000) {
-        line += "word ";
-    }
-    while (items.size() < 2'000'000) {
-        items += "- an item with `code`\n";
-    }
-    for (const auto& [name, text] : {std::pair("prose", prose), std::pair("code", code),
-                                     std::pair("one line", line), std::pair("a list", items)}) {
-        WindowStage stage;
-        AppState& state = stage.state;
-        show(state, {question("q"), answer(text)});
-        double opened = thread_ms();
-        stage.frame();
-        opened = thread_ms() - opened;
-        feed_mouse_position(ImGui::GetIO(), {700, 400});
-        double worst = 0, total = 0;
-        for (int i = 0; i < 200; i++) {
-            feed_mouse_wheel(ImGui::GetIO(), 5);
-            const double before = thread_ms();
-            stage.frame();
-            const double ms = thread_ms() - before;
-            worst = std::max(worst, ms);
-            total += ms;
+    constexpr size_t kBytes = 2'000'000;
+    const auto repeated = [](std::string head, auto line) {
+        for (size_t i = 0; head.size() < kBytes; i++) {
+            head += line(i);
         }
-        const MessageLayout& layout = state.layouts[1];
+        return head;
+    };
+    const auto fixed = [](const char* text) { return [text](size_t) { return text; }; };
+    const auto row = [](size_t i) { return "| cell " + std::to_string(i) + " | **b** | `c` |\n"; };
+    return {
+        {"prose", words(random, kBytes)},
+        {"code", repeated("```cpp\n",
+                          [&](size_t) {
+                              return "    total += rows[" + std::to_string(random() % 1000) +
+                                     "]; // sum of \"it\"\n";
+                          })},
+        {"one line", repeated("", fixed("word "))},
+        {"one word", repeated("", fixed("word"))},
+        {"a list", repeated("", fixed("- an item with `code`\n"))},
+        {"nested lists", repeated("", fixed("- a\n  - b\n    - c *d*\n\n"))},
+        {"a table", repeated("| a | b | c |\n|---|---|---|\n", row)},
+        {"quotes", repeated("", fixed("> said **so**\n> > and so\n\n"))},
+        {"link definitions", repeated("",
+                                      [](size_t i) {
+                                          return "[n" + std::to_string(i) + "]: http://x.y/" +
+                                                 std::to_string(i) + "\n";
+                                      })},
+        {"links", repeated("", fixed("see [this](http://x.y/z) and a_b.cpp:12, "))},
+        {"stars", repeated("", fixed("*_*_"))},
+        {"brackets", repeated("", fixed("[["))},
+        {"formulas", repeated("", fixed("so $\\frac{a}{b^2}$ is\n\n"))},
+        {"Chinese", repeated("", fixed("\u4F60\u597D\uFF0C\u4E16\u754C\u3002"))},
+        {"emoji", repeated("", fixed("\U0001F468\u200D\U0001F469\u200D\U0001F467 "))},
+        {"Arabic", repeated("", fixed("\u0645\u0631\u062D\u0628\u0627 "))},
+        {"no UTF-8", repeated("", fixed("\x80\xBF\xFF"))},
+    };
+}
+
+TEST_CASE("one message of 2 million characters is opened and scrolled like any other") {
+    for (const auto& [name, text] : large_texts()) {
+        double worst_open = 1e9, worst = 0, total = 0;
+        int frames = 0;
+        size_t laid_out = 0, parts = 0;
+        // Twice: the second time nothing of it is new to caches and the allocator.
+        for (int round = 0; round < 2; round++) {
+            WindowStage stage;
+            AppState& state = stage.state;
+            show(state, {question("q")});
+            stage.frames(3);
+            show(state, {question("q"), answer(text)});
+            double worst_of_round = 0;
+            for (frames = 0; frames < 400 && (frames < 2 || state.wants_frame); frames++) {
+                const double before = thread_ms();
+                stage.frame();
+                worst_of_round = std::max(worst_of_round, thread_ms() - before);
+            }
+            CHECK_FALSE(state.wants_frame);  // it comes to an end, and at the end of the text
+            CHECK(state.layouts[1].content.knows(text.size()));
+            CHECK_FALSE(state.layouts[1].content.pending());
+            CHECK(state.reading.at_end);
+            worst_open = std::min(worst_open, worst_of_round);
+            feed_mouse_position(ImGui::GetIO(), {700, 400});
+            worst = total = 0;
+            for (int i = 0; i < 200; i++) {
+                feed_mouse_wheel(ImGui::GetIO(), 5);
+                const double before = thread_ms();
+                stage.frame();
+                const double ms = thread_ms() - before;
+                worst = std::max(worst, ms);
+                total += ms;
+            }
+            laid_out = state.layouts[1].content.laid_out();
+            parts = state.layouts[1].content.parts();
+        }
         std::printf(
-            "one message of 2 MB, %s: opened in %.1f ms at its end, scrolled %.3f / %.3f, "
-            "%zu of %zu parts laid out\n",
-            name, opened, total / 200, worst, layout.content.laid_out(), layout.content.parts());
-        CHECK(layout.content.laid_out() < layout.content.parts() / 2);
+            "one message of 2 MB, %-25s: opened at its end in %d frames, worst %.2f ms; scrolled "
+            "%.3f / %.3f; %zu of %zu parts laid out\n",
+            name, frames, worst_open, total / 200, worst, laid_out, parts);
 #if !defined(__SANITIZE_ADDRESS__)
-        CHECK(opened < 150);
-        CHECK(total / 200 < 8);
+        INFO(name);
+        // The goal is what the watchdog allows; the bound leaves room for slow and busy machines.
+        CHECK(worst_open < 2 * Watchdog::kLimitMs);
+        CHECK(total / 200 < Watchdog::kLimitMs);
 #endif
     }
+}
+
+TEST_CASE("code that is opened at its end gets the colours that what is above it gives") {
+    // The end of a comment that opened two million characters earlier.
+    std::string text = "```cpp\n/*\n";
+    while (text.size() < 2'000'000) {
+        text += "int in_a_comment = 1;\n";
+    }
+    WindowStage stage;
+    show(stage.state, {question("q"), answer(text)});
+    const auto inks = [&] {
+        std::set<ImU32> found;
+        const ImDrawData* data = ImGui::GetDrawData();
+        for (int l = 0; l < data->CmdListsCount; l++) {
+            for (const ImDrawVert& vertex : data->CmdLists[l]->VtxBuffer) {
+                found.insert(vertex.col);
+            }
+        }
+        return found;
+    };
+    int frames = 0;
+    for (; frames < 400 && (frames < 2 || stage.state.wants_frame); frames++) {
+        stage.frame();
+    }
+    stage.frame();
+    CHECK(inks().contains(colour::kComment));
+    CHECK_FALSE(inks().contains(colour::kNumber));
+}
+
+TEST_CASE("a place deep in a long message is found again when the conversation is opened") {
+    std::mt19937 random(3);
+    const std::string text = words(random, 4'000'000);
+    WindowStage stage;
+    AppState& state = stage.state;
+    show(state, {question("q"), answer(text)});
+    state.conversation.messages[1].id = 7;
+    state.chat.restore = ChatView::Place{7, TextPlace::content, 3'500'000, 5};
+    for (int i = 0; i < 400 && (i < 2 || state.wants_frame); i++) {
+        stage.frame();
+    }
+    CHECK(state.reading.anchor.message == 1);
+    CHECK(state.reading.anchor.source > 3'490'000);
+    CHECK(state.reading.anchor.source < 3'510'000);
 }

@@ -407,6 +407,55 @@ TEST_CASE("the palette finds by the beginnings of words, runs with Enter and lea
     CHECK(state.draft.text() == "words");
 }
 
+TEST_CASE("what the words under a message do is done by keys as well") {
+    WindowStage stage;
+    AppState& state = stage.state;
+    state.model.state = ModelView::State::ready;
+    state.conversation.id = 1;
+    Message question, answer;
+    question.id = 1;
+    question.content = "first question";
+    answer.id = 2;
+    answer.role = runtime::Role::assistant;
+    answer.content = "the answer";
+    answer.reasoning = "thought";
+    answer.branch = 1;
+    answer.branches = 3;
+    state.conversation.messages = {question, answer};
+    state.conversation_generation++;
+    stage.frames(3);
+    const auto run = [&](const char* words) {
+        stage.actions.calls.clear();
+        stage.chat_actions.calls.clear();
+        CHECK(run_shortcut(state, {'M', true, false}));
+        stage.frames(2);
+        stage.type(words);
+        stage.press(ImGuiKey_Enter);
+        stage.frames(2);
+    };
+    run("copy first");
+    CHECK(stage.actions.has("copy first question"));
+    run("copy answer");
+    CHECK(stage.actions.has("copy the answer"));
+    run("edit");
+    CHECK(stage.chat_actions.has("edit 0"));
+    run("write again");
+    CHECK(stage.chat_actions.has("regenerate 1"));
+    run("version before");
+    CHECK(stage.chat_actions.has("branch 1 -1"));
+    run("version after");
+    CHECK(stage.chat_actions.has("branch 1 1"));
+    run("delete answer");
+    CHECK(stage.chat_actions.has("delete 1"));
+    CHECK_FALSE(state.layouts[1].thinking_open);
+    run("unfold");
+    CHECK(state.layouts[1].thinking_open);
+    // While an answer is written, nothing of it is changed.
+    state.generation.phase = GenerationView::Phase::writing;
+    run("edit");
+    CHECK(stage.chat_actions.calls.empty());
+}
+
 TEST_CASE("a second start hands over what it was to open, and only while a first one is there") {
     const tests::TempFolder temp;
     const SingleInstance::Request request{"/models/a b.gguf", {"/src/\xE4\xB8\xAD", "/odd\nname"}};

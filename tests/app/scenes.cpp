@@ -245,6 +245,27 @@ const std::vector<Scene>& all() {
              converse(state);
              find_models(state);
          }},
+        {"remote",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             converse(state);
+             state.page = Page::remote;
+             RemoteView& view = state.remote;
+             view.state = RemoteView::State::on;
+             view.url = "http://cluster:8000";
+             view.key_kept = true;
+             view.host = "cluster:8000";
+             view.models = {{"zai-org/GLM-4.7-Flash", 202'752}, {"zai-org/GLM-4.7", 131'072}};
+             view.model = view.models[0].id;
+             view.warning =
+                 "note: http://cluster:8000 is not https: conversations and the key can be read on "
+                 "their way through the network";
+             state.model = {};
+             state.model.state = ModelView::State::ready;
+             state.model.name = view.model;
+             state.model.remote = view.host;
+         }},
         {"server",
          [](AppState& state) {
              reset(state);

@@ -3,6 +3,7 @@
 #include "app/window/edit_buffer.h"
 #include "app/window/format.h"
 #include "app/window/frame_clock.h"
+#include "app/window/window_icon.h"
 #include "tests/support/catch.h"
 
 using namespace app::window;
@@ -111,6 +112,24 @@ TEST_CASE("nothing is drawn without a reason") {
         idle.drawn(0);
     }
     CHECK(idle.wait(0.2, 0, 0) < 0.31);  // the caret's next change
+}
+
+TEST_CASE("the window's icon: a keyhole on a round ground, at every size") {
+    for (const int size : {16, 32, 48, 128}) {
+        const auto pixels = window_icon(size);
+        REQUIRE(pixels.size() == static_cast<size_t>(size * size * 4));
+        const auto at = [&](float x, float y) {
+            const auto column = static_cast<size_t>(x * static_cast<float>(size));
+            const auto row = static_cast<size_t>(y * static_cast<float>(size));
+            return &pixels[(row * static_cast<size_t>(size) + column) * 4];
+        };
+        CHECK(at(0, 0)[3] == 0);
+        CHECK(at(0.5F, 0.4F)[3] == 255);
+        CHECK(at(0.45F, 0.4F)[2] > 200);  // the keyhole is blue
+        CHECK(at(0.2F, 0.5F)[2] < 60);    // and what is around it dark
+        CHECK(at(0.45F, 0.75F)[2] > 200);
+        CHECK(at(0.45F, 0.9F)[2] < 90);
+    }
 }
 
 TEST_CASE("figures for people") {

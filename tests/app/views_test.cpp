@@ -147,17 +147,11 @@ TEST_CASE("writing and sending: Enter sends, Shift+Enter does not, Escape stops"
     stage.type("hello \xC3\xA9");
     CHECK(stage.state.draft.text() == "hello \xC3\xA9");
     CHECK(stage.actions.has("draft_changed"));
-    ImGui::GetIO().KeyShift = true;
-#if IMGUI_VERSION_NUM >= 18700
-    ImGui::GetIO().AddKeyEvent(ImGuiMod_Shift, true);
-#endif
+    stage.hold_shift(true);
     stage.press(ImGuiKey_Enter);
     CHECK(stage.state.draft.text() == "hello \xC3\xA9\n");
     CHECK_FALSE(stage.actions.has("send"));
-    ImGui::GetIO().KeyShift = false;
-#if IMGUI_VERSION_NUM >= 18700
-    ImGui::GetIO().AddKeyEvent(ImGuiMod_Shift, false);
-#endif
+    stage.hold_shift(false);
     stage.press(ImGuiKey_Enter);
     CHECK(stage.actions.has("send"));
     stage.state.generation.phase = GenerationView::Phase::writing;

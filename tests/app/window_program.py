@@ -25,7 +25,7 @@ class Program:
     def __init__(self, keyhole, model, *arguments, port=0):
         self.lines = []
         self.began = time.monotonic()
-        self.process = subprocess.Popen([keyhole, "-m", model, "--port", str(port), "--log-level", "debug", *arguments],
+        self.process = subprocess.Popen([keyhole, *(["-m", model] if model else []), "--port", str(port), "--log-level", "debug", *arguments],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()

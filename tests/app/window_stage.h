@@ -116,11 +116,7 @@ public:
         io.IniFilename = nullptr;
         io.DeltaTime = 1.0F / 60;
         io.DisplaySize = {1440, 900};
-#if IMGUI_VERSION_NUM < 18700
-        for (int key = 0; key < ImGuiKey_COUNT; key++) {
-            io.KeyMap[key] = key;
-        }
-#endif
+        prepare_test_keys(io);
         build_fonts(state.fonts, scale);
         apply_style(scale);
         state.actions = &actions;
@@ -159,15 +155,9 @@ public:
     }
     void press(ImGuiKey key) {
         ImGuiIO& io = ImGui::GetIO();
-#if IMGUI_VERSION_NUM < 18700
-        io.KeysDown[key] = true;
+        feed_key(io, key, true);
         frame();
-        io.KeysDown[key] = false;
-#else
-        io.AddKeyEvent(key, true);
-        frame();
-        io.AddKeyEvent(key, false);
-#endif
+        feed_key(io, key, false);
         frame();
     }
 
@@ -198,16 +188,10 @@ public:
         frames(2);
     }
     void hold_ctrl(bool down) {
-        ImGui::GetIO().KeyCtrl = down;
-#if IMGUI_VERSION_NUM >= 18700
-        ImGui::GetIO().AddKeyEvent(ImGuiMod_Ctrl, down);
-#endif
+        hold_modifiers(ImGui::GetIO(), true, false, down);
     }
     void hold_shift(bool down) {
-        ImGui::GetIO().KeyShift = down;
-#if IMGUI_VERSION_NUM >= 18700
-        ImGui::GetIO().AddKeyEvent(ImGuiMod_Shift, down);
-#endif
+        hold_modifiers(ImGui::GetIO(), false, true, down);
     }
 
     CountedTextures textures;
