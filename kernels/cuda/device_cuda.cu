@@ -192,7 +192,9 @@ public:
     explicit CudaDevice(int index) : index_(index) {
         simt::check(cudaSetDevice(index_), "choosing the card");
         simt::check(cudaGetDeviceProperties(&properties_, index_), "reading its properties");
-        simt::early_starts = properties_.major >= 9;
+        int driver = 0;
+        cudaDriverGetVersion(&driver);
+        simt::early_starts = properties_.major >= 9 && driver >= 12030;  // in graphs since 12.3
         simt::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
         simt::check(cudaEventCreateWithFlags(&sent_, cudaEventDisableTiming), "making an event");
     }
