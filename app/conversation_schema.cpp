@@ -119,6 +119,9 @@ void migrate(const Database& db, const fs::path& path) {
                          std::to_string(found) + ", known here " + std::to_string(kSchemaVersion) +
                          ")");
     }
+    if (found < 0) {
+        throw StoreError("its version, " + std::to_string(found) + ", is none of Keyhole's");
+    }
     if (found == kSchemaVersion) {
         return;
     }

@@ -118,13 +118,19 @@ private:
     }
 
     void publish() {
-        if (!progress_.wants_snapshots) {
+        if (progress_.snapshot_files == 0) {
             return;
         }
-        std::shared_ptr<const ScanResult> copy;
+        auto copy = std::make_shared<ScanResult>();
+        copy->source = result_.source;
+        copy->wrapper = result_.wrapper;
+        copy->secrets = result_.secrets;
+        copy->note = result_.note;
         {
             const std::lock_guard lock(files_mutex_);
-            copy = std::make_shared<const ScanResult>(result_);
+            const auto count =
+                std::min(static_cast<int64_t>(result_.files.size()), progress_.snapshot_files);
+            copy->files.assign(result_.files.begin(), result_.files.begin() + count);
         }
         published_ = Clock::now();
         progress_.publish(std::move(copy));

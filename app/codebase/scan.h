@@ -81,11 +81,13 @@ public:
     };
     Interval interval() const;
 
-    // What is known so far; null before the first rows. Immutable: swapped, never written to.
+    // What is known so far, of the first files; null before there are some. Immutable: swapped,
+    // never written to.
     std::shared_ptr<const ScanResult> snapshot() const;
     void publish(std::shared_ptr<const ScanResult> snapshot);
 
-    bool wants_snapshots = false;  // set before the scan starts
+    // Of how many files a snapshot speaks at most; 0: none is taken. Set before the scan starts.
+    int64_t snapshot_files = 0;
 
 private:
     mutable std::mutex mutex_;

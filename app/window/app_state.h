@@ -78,6 +78,9 @@ struct PackingView {
     bool active = false;
     std::string name;
     int64_t files = 0, tokens = 0;
+    // Its first files while it is read: as they are found, then with what is known of each. A file
+    // that is not counted yet has -1 tokens. Never written to; the next one takes its place.
+    std::shared_ptr<const Attachment> arriving = nullptr;
 };
 
 // What hangs over the window and has not been dropped.

@@ -30,10 +30,12 @@ void draw_file(AppState& state,
     const float share_right = at.x + width, tokens_right = share_right - px(40);
     ImFont* mono = state.fonts.small_mono;
     if (file.included) {
+        const bool counted = file.tokens >= 0;
         draw_text_right(list, mono, tokens_right, centred(mono, at.y, height), colour::kTextSoft,
-                        with_commas(file.tokens));
-        draw_text_right(list, mono, share_right, centred(mono, at.y, height), colour::kTextDim,
-                        total > 0 ? std::to_string((file.tokens * 100 + total / 2) / total) : "");
+                        counted ? with_commas(file.tokens) : "\u2026");
+        draw_text_right(
+            list, mono, share_right, centred(mono, at.y, height), colour::kTextDim,
+            counted && total > 0 ? std::to_string((file.tokens * 100 + total / 2) / total) : "");
     }
     const float name_x = at.x + px(22);
     const float room = tokens_right - px(58) - name_x;
@@ -80,6 +82,9 @@ void draw_codebase(AppState& state, ImVec2 at, ImVec2 size) {
     std::vector<const Attachment*> shown;
     for (const Attachment& attachment : state.staged) {
         shown.push_back(&attachment);
+    }
+    if (state.packing.arriving) {
+        shown.push_back(state.packing.arriving.get());
     }
     for (const Message& message : state.conversation.messages) {
         for (const Attachment& attachment : message.attachments) {
@@ -155,8 +160,10 @@ void draw_codebase(AppState& state, ImVec2 at, ImVec2 size) {
             }
             ImGui::PopID();
         }
-        draw_text_right(ImGui::GetWindowDrawList(), state.fonts.small_mono, right - px(40),
-                        y + px(10), colour::kTextSoft, with_commas(attachment->tokens));
+        if (attachment != state.packing.arriving.get()) {
+            draw_text_right(ImGui::GetWindowDrawList(), state.fonts.small_mono, right - px(40),
+                            y + px(10), colour::kTextSoft, with_commas(attachment->tokens));
+        }
         y += px(32);
         for (const AttachedFile& file : attachment->files) {
             if (y + row >= files_at.y && y <= at.y + size.y) {

@@ -40,6 +40,20 @@ PickerSecrets secrets_of(codebase::SecretPolicy policy) {
                                                          : PickerSecrets::allow;
 }
 
+constexpr int64_t kArrivingRows = 1000;  // shown while a folder is read
+
+std::shared_ptr<const Attachment> rows_so_far(const codebase::ScanResult& scan) {
+    auto rows = std::make_shared<Attachment>();
+    rows->name = scan.source.name();
+    for (const codebase::ScannedFile& file : scan.files) {
+        const codebase::FileStatus status = codebase::default_status(file);
+        rows->files.push_back(
+            {codebase::printable_path(file.path), file.reason, file.tokens,
+             status == codebase::FileStatus::full || status == codebase::FileStatus::outline});
+    }
+    return rows;
+}
+
 std::vector<std::string> lines_of(const std::string& text) {
     std::vector<std::string> lines;
     for (size_t at = 0; at < text.size() && lines.size() < kMaxViewed;) {
@@ -85,11 +99,12 @@ PackDesk::Key PackDesk::key_of(const Attachment& attachment) {
 
 void PackDesk::attach(const std::vector<fs::path>& paths) {
     reading_ = std::make_shared<codebase::ScanProgress>();
+    reading_->snapshot_files = kArrivingRows;
     host_.state.packing = {
         true,
         codebase::printable_path(paths.size() == 1 ? paths[0].lexically_normal().filename().string()
                                                    : std::to_string(paths.size()) + " things"),
-        0, 0};
+        0, 0, nullptr};
     worker_.add([this, paths, progress = reading_, model = host_.model,
                  cache = host_.cache]() -> Worker::Done {
         auto read = std::make_shared<std::vector<Read>>();
@@ -99,6 +114,14 @@ void PackDesk::attach(const std::vector<fs::path>& paths) {
             codebase::ScanOptions how;
             how.cache = cache;
             how.yields = true;
+            how.on_news = [this, progress] {
+                auto rows = rows_so_far(*progress->snapshot());
+                {
+                    const std::lock_guard lock(arrived_mutex_);
+                    arrived_ = std::move(rows);
+                }
+                host_.wake();
+            };
             for (const auto& source : codebase::sources_of(paths)) {
                 Read each;
                 auto scanned = std::make_shared<const codebase::ScanResult>(
@@ -116,6 +139,10 @@ void PackDesk::attach(const std::vector<fs::path>& paths) {
         }
         return [this, read, error, model] {
             reading_.reset();
+            {
+                const std::lock_guard lock(arrived_mutex_);
+                arrived_.reset();
+            }
             host_.state.packing = {};
             if (!error.empty()) {
                 host_.banner(Banner::Kind::error, error);
@@ -168,6 +195,11 @@ bool PackDesk::tick() {
         changed = changed || files != state.packing.files || tokens != state.packing.tokens;
         state.packing.files = files;
         state.packing.tokens = tokens;
+        const std::lock_guard lock(arrived_mutex_);
+        if (arrived_) {
+            state.packing.arriving = std::exchange(arrived_, nullptr);
+            changed = true;
+        }
     }
     if (state.picker.open && state.picker.budget != budget()) {
         state.picker.budget = budget();

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -89,7 +90,9 @@ private:
     std::map<std::pair<uint64_t, uint64_t>, Folder> folders_;  // what is staged can be chosen from
     std::map<std::pair<uint64_t, uint64_t>, std::string> roots_;
     std::shared_ptr<codebase::ScanProgress> reading_;
-    Key picked_;  // the attachment that the picker shows
+    std::mutex arrived_mutex_;
+    std::shared_ptr<const Attachment> arrived_;  // from the reader; guarded
+    Key picked_;                                 // the attachment that the picker shows
     uint64_t pack_serial_ = 0;
     std::shared_ptr<codebase::ScanProgress> packing_;
     // What was sent in the conversation on screen.

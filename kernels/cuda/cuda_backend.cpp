@@ -256,12 +256,17 @@ void CudaBackend::send_step(const PassInputs& inputs) {
     for (const int32_t row : inputs.rows) {
         ENSURE(row >= 0 && row < count, "row ", row, " of ", count);
     }
-    std::memcpy(mirror + at.rows, inputs.rows.data(), inputs.rows.size_bytes());
+    const auto put = [mirror](int64_t where, const auto& values) {
+        if (!values.empty()) {
+            std::memcpy(mirror + where, std::data(values), std::span(values).size_bytes());
+        }
+    };
+    put(at.rows, inputs.rows);
     PlaceList list = places_of(batch, inputs.pages);
     const GroupList groups = groups_of(
         batch, std::max(1, mla_group_tokens(static_cast<int32_t>(n_heads_))), processors_);
-    std::memcpy(mirror + at.places, list.places.data(), std::span(list.places).size_bytes());
-    std::memcpy(mirror + at.groups, groups.groups.data(), std::span(groups.groups).size_bytes());
+    put(at.places, list.places);
+    put(at.groups, groups.groups);
     device_->send(device, mirror, at.bytes);
     if (list.pages != page_list_) {  // once in a while: a page holds many tokens
         page_list_ = std::move(list.pages);

@@ -98,7 +98,9 @@ TEST_CASE("a sent folder that changes: one chip, a revision of that file alone, 
     CHECK(viewer.note == "The model was shown no line 9 of this file");
 
     // It changes on disk: noticed without being asked, priced, and said where the file is opened.
-    temp.write("p/a.c", "int one;\nint three;\nint four;\n");
+    // In one step: a look between the cutting and the writing of a file would price an empty one.
+    temp.write("next", "int one;\nint three;\nint four;\n");
+    std::filesystem::rename(temp.path() / "next", temp.path() / "p/a.c");
     REQUIRE(stage.until([&] { return stage.state.changes.files == 1; }));
     const int64_t price = stage.state.changes.tokens;
     CHECK(price > 0);
@@ -186,4 +188,27 @@ TEST_CASE(
     REQUIRE(stage.until([&] { return !picker.working; }));
     CHECK(text().find("DB_PASSWORD") == std::string::npos);
     CHECK(stage.state.staged[0].tokens == stage.model->tokenizer->count(text()));
+}
+
+TEST_CASE("a folder that is read: its files are there before it is done, then counted") {
+    tests::TempFolder temp;
+    for (int i = 0; i < 3000; i++) {
+        temp.write("p/" + std::to_string(i % 50) + "/f" + std::to_string(i) + ".c",
+                   "int f" + std::to_string(i) + "(void) { return " + std::to_string(i) + "; }\n");
+    }
+    DeskStage stage;
+    stage.desk.attach({temp.path() / "p"});
+    const PackingView& packing = stage.state.packing;
+    REQUIRE(stage.until([&] { return packing.arriving != nullptr; }));
+    CHECK(stage.desk.reading());
+    CHECK(stage.state.staged.empty());
+    const auto first = packing.arriving;
+    CHECK(first->name == "p/");
+    CHECK(first->files.size() >= 1);
+    CHECK(first->files.size() <= 1000);
+    CHECK(first->files[0].path.ends_with(".c"));
+    REQUIRE(stage.until([&] { return !stage.desk.reading(); }));
+    CHECK(packing.arriving == nullptr);
+    REQUIRE(stage.state.staged.size() == 1);
+    CHECK(stage.state.staged[0].files.size() == 3000);
 }

@@ -412,7 +412,7 @@ TEST_CASE("a scan that is cancelled stops where it is, and its progress never li
     }
     const ScanSource source = sources_of({temp.path() / "p"}).front();
     ScanProgress progress;
-    progress.wants_snapshots = true;
+    progress.snapshot_files = 1'000'000;
     int published = 0;
     ScanOptions options;
     options.threads = 3;
@@ -462,7 +462,7 @@ TEST_CASE("a large tree: rows, kinds and counts in time, and a cancel at any mom
         worst = std::max(worst, ms);
     }
     ScanProgress progress;
-    progress.wants_snapshots = true;
+    progress.snapshot_files = 1'000'000;
     const ScanResult scanned = scan(sources.front(), &tokenizer(), options, &progress);
     const auto seconds = [](int64_t us) { return static_cast<double>(us) / 1e6; };
     struct rusage usage {};

@@ -429,7 +429,12 @@ TEST_CASE("a schema that is made to be slow becomes a grammar or is refused with
             how = error.what();
         }
         INFO(how);
-        CHECK(static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC < 1.0);
+#ifdef __SANITIZE_ADDRESS__
+        constexpr double kMost = 10;  // instrumented code takes several times as long
+#else
+        constexpr double kMost = 1;
+#endif
+        CHECK(static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC < kMost);
     }
 }
 
