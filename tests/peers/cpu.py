@@ -110,6 +110,8 @@ def main():
     parser.add_argument("--keyhole", required=True)
     parser.add_argument("--ik", help="llama-bench of ik_llama.cpp")
     parser.add_argument("--llama", help="llama-bench of llama.cpp")
+    parser.add_argument("--llama-options", default="-fa 0",
+                        help="Debian's llama.cpp 0.7.0 ends in a failed assertion with -fa 1 on this model")
     parser.add_argument("-t", "--threads", type=int, default=max(1, (os.cpu_count() or 2)))
     parser.add_argument("-r", "--repetitions", type=int, default=5)
     parser.add_argument("-p", "--prompts", default="512,2048")
@@ -127,7 +129,7 @@ def main():
         peers += [Peer("ik_llama.cpp", args.ik, args.threads, args.limit, ik + ["-rtr", "0"], "-gp"),
                   Peer("ik_llama.cpp, -rtr 1", args.ik, args.threads, args.limit, ik + ["-rtr", "1"], "-gp")]
     if args.llama:
-        peers.append(Peer("llama.cpp", args.llama, args.threads, args.limit, ["-fa", "1"], "-d"))
+        peers.append(Peer("llama.cpp", args.llama, args.threads, args.limit, args.llama_options.split(), "-d"))
 
     tests = [(f"prompt {p}", int(p), 0, 0, []) for p in args.prompts.split(",") if p]
     for depth in filter(None, args.depths.split(",")):
