@@ -188,7 +188,7 @@ const Flag kFlags[] = {
      SET { o.engine.threads_batch = static_cast<int>(integer(flag, value, 0, 1024)); }},
     {"-b --batch-size", "N", kLoadsModel, "tokens of one step at most (2048)",
      SET { o.engine.batch_tokens = integer(flag, value, 1, 1 << 20); }},
-    {"-ub --ubatch-size", "N", kLoadsModel, "tokens of one forward pass at most (512)",
+    {"-ub --ubatch-size", "N", kLoadsModel, "tokens of one forward pass at most (512; on a card 2048 where they fit)",
      SET { o.engine.ubatch_tokens = integer(flag, value, 1, 1 << 16); }},
     {"-np --parallel", "N", kLoadsModel, "answers generated at the same time (8)",
      SET { o.engine.parallel = static_cast<int>(integer(flag, value, 1, 1024)); }},

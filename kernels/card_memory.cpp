@@ -39,6 +39,7 @@ std::array<int64_t, kCardSlots> card_slot_bytes(const WorkShape& s) {
         std::min(s.n_sequences, tokens) * ((s.context + kPageTokens - 1) / kPageTokens) * 8);
     set(CardSlot::groups, tokens * 20);
     set(CardSlot::table_rows, tokens * s.hidden * kFloat);
+    set(CardSlot::turns, tokens * s.rotary * kFloat);
     set(CardSlot::absorbed, absorbed * s.n_heads * s.latent * kFloat);
     set(CardSlot::part, held * s.latent * 2);
     set(CardSlot::weight, held * 8);

@@ -77,7 +77,8 @@ inline constexpr int64_t kStepTokenBytes = 64;  // of a token's id, places and g
 
 // Working memory, one piece a purpose.
 enum class CardSlot : uint8_t {
-    zero,  // stays so
+    zero,    // stays so
+    ticket,  // of the last block of a launch: 0 between launches
     step,
     ids,
     rows,
@@ -85,6 +86,7 @@ enum class CardSlot : uint8_t {
     pages,
     groups,
     table_rows,
+    turns,  // cosines and sines of the pass's positions
     norm,
     norm_2,
     bias,

@@ -57,9 +57,9 @@ build_folder() {
 }
 
 # build PRESET [CMake option]...: configures and builds quietly; sets `build` to the folder. Output is shown on failure,
-# and live on a terminal.
+# and live on a terminal. KEYHOLE_TARGET builds that target alone.
 build() {
-    local preset=$1 log
+    local preset=$1 log target=(${KEYHOLE_TARGET:+--target "$KEYHOLE_TARGET"})
     shift
     build=$(build_folder "$preset") || exit 1
     log=$build/build.log
@@ -70,8 +70,8 @@ build() {
     fi
     grep -h '^-- CUDA' "$log" | sed 's/^-- /keyhole: /' >&2 || true
     if [ -t 2 ]; then
-        cmake --build "$build" >&2 || die "the build failed: see above"
-    elif ! cmake --build "$build" >>"$log" 2>&1; then
+        cmake --build "$build" "${target[@]}" >&2 || die "the build failed: see above"
+    elif ! cmake --build "$build" "${target[@]}" >>"$log" 2>&1; then
         grep -nE 'error|FAILED|warning: unused' "$log" | head -40 >&2
         die "the build failed: the whole output is in $log"
     fi

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # packaging/test.sh [ctest ARGS]: installs what is missing, builds with tests and runs all of them.
-# KEYHOLE_PRESET=sanitize runs the same tests under the address and undefined-behaviour sanitizers.
+# KEYHOLE_PRESET=sanitize runs the same tests under the address and undefined-behaviour sanitizers; with KEYHOLE_TARGET=unit_tests and
+# "-L unit" only what unit tests need is built.
 set -euo pipefail
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/common.sh"
 

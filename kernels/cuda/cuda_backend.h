@@ -6,6 +6,7 @@
 // again. The engine's thread, except for memory().
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
@@ -33,11 +34,8 @@ public:
     int64_t allocation_granule() const override { return kCardGranuleBytes; }
     void upload(const TensorView& device, const void* host) override;
     void download(void* host, const TensorView& device) override;
-    void copy(std::byte* to,
-              const std::byte* from,
-              int64_t pitch,
-              int64_t bytes,
-              int64_t count) override;
+    void copy(
+        std::byte* to, const std::byte* from, int64_t pitch, int64_t bytes, int64_t count) override;
     DeviceMemory memory() const override;
     Buffer allocate_host(int64_t bytes) override;
     void pass(const PassInputs& inputs, const std::function<void()>& operations) override;
@@ -97,6 +95,8 @@ private:
     const T* send(Slot slot, const std::vector<T>& values);
     // The tables of this batch, sent where they are not those of the last call.
     BatchTables tables(const PagedBatch& batch, const KPages& pages);
+    // The rotation of each of its tokens.
+    const float* turns(const BatchTables& batch, int32_t n_tokens, int32_t rotary, float freq_base);
     // Its query tokens as blocks of attention take them, likewise.
     Groups groups(const PagedBatch& batch, int64_t n_heads);
     // mla_attend of one long span, whose pages begin at `table`.
@@ -111,13 +111,20 @@ private:
     void send_step(const PassInputs& inputs);
     // Products with the same input, in launches of one type each.
     void run(Products form, std::span<const TensorView> weights, std::span<const Rows> outs);
-    // Two that do not read each other's results: in one launch where few rows and one type allow it.
+    // Two that do not read each other's results: in one launch where few rows and one type allow
+    // it.
     void run_both(Products first,
                   std::span<const TensorView> first_weights,
                   std::span<const Rows> first_outs,
                   Products second,
                   std::span<const TensorView> second_weights,
                   std::span<const Rows> second_outs);
+
+    // A router's product and the choice of experts: of few tokens in one launch.
+    void run_router(const Products& form,
+                    const TensorView& router,
+                    const Rows& logits,
+                    const Route& route);
 
     // Device memory that is not in the account yet; throws DeviceError where there is no room.
     void* take(int64_t bytes);
@@ -168,6 +175,11 @@ private:
     std::vector<TokenPlace> places_;  // what is on the device
     std::vector<std::byte*> page_list_;
     std::vector<QueryGroup> group_list_;
+    struct Turned {  // what Slot::turns holds for the tokens on the device; nothing: 0
+        int32_t rotary = 0;
+        float freq_base = 0;
+    };
+    Turned turned_;
 
     // The pass now running, where its inputs are on the device already; ids is null elsewhere.
     struct Step {
@@ -199,7 +211,32 @@ private:
         bool seen = false;
         std::unique_ptr<Device::Recording> launches;
     };
+    std::unique_ptr<Device::Recording> recorded(const std::function<void()>& operations);
     std::map<PassShape, KeptPass> kept_;
+    bool records_ = true;
 };
+
+template <typename T>
+T* CudaBackend::scratch(Slot slot, int64_t count) {
+    Piece& piece = pieces_[static_cast<size_t>(slot)];
+    const int64_t bytes = std::max<int64_t>(count, 1) * static_cast<int64_t>(sizeof(T));
+    if (piece.bytes < bytes) {
+        kept_.clear();  // they know the old place
+        piece.grown.reset();
+        piece.grown = allocate(round_up(bytes, kCardAlignment), MemoryUse::compute);
+        piece.data = piece.grown.data();
+        piece.bytes = static_cast<int64_t>(piece.grown.size_bytes());
+    }
+    return reinterpret_cast<T*>(piece.data);
+}
+
+template <typename T>
+const T* CudaBackend::send(Slot slot, const std::vector<T>& values) {
+    T* to = scratch<T>(slot, static_cast<int64_t>(values.size()));
+    if (!values.empty()) {
+        device_->copy_in(to, values.data(), static_cast<int64_t>(values.size() * sizeof(T)));
+    }
+    return to;
+}
 
 }  // namespace kernels::cuda

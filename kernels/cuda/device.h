@@ -50,6 +50,7 @@ public:
         virtual ~Recording() = default;
     };
     virtual void begin_recording() = 0;
+    // Null where a driver makes nothing of it: launches one by one do the same.
     virtual std::unique_ptr<Recording> end_recording() = 0;
     virtual void replay(const Recording& recording) = 0;
     virtual simt::Stream stream() const = 0;

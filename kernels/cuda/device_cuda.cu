@@ -12,13 +12,16 @@
 
 #include "kernels/card_memory.h"
 #include "kernels/check.h"
+#include "kernels/cuda/card_check.h"
 #include "kernels/cuda/device.h"
 
 namespace kernels::cuda {
 namespace {
 
 constexpr int64_t kLargeCopyBytes = 8 << 20;
-constexpr int kOldest = 80;  // sm_80: cp.async and mma.m16n8k16
+
+// Asked for its attributes alone: for what the program's kernels were built.
+__global__ void probe_kernel() {}
 
 // "kernels::cuda::(anonymous namespace)::products_kernel<...>(...)" without what says nothing.
 std::string kernel_name(const void* kernel) {
@@ -189,12 +192,9 @@ public:
 
 class CudaDevice final : public Device {
 public:
-    explicit CudaDevice(int index) : index_(index) {
-        simt::check(cudaSetDevice(index_), "choosing the card");
-        simt::check(cudaGetDeviceProperties(&properties_, index_), "reading its properties");
-        int driver = 0;
-        cudaDriverGetVersion(&driver);
-        simt::early_starts = properties_.major >= 9 && driver >= 12030;  // in graphs since 12.3
+    CudaDevice(const CardFacts& facts, const cudaDeviceProp& properties)
+        : index_(facts.index), properties_(properties) {
+        simt::early_starts = card_starts_early(facts);
         simt::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
         simt::check(cudaEventCreateWithFlags(&sent_, cudaEventDisableTiming), "making an event");
     }
@@ -206,7 +206,8 @@ public:
     std::string name() const override { return properties_.name; }
     void* allocate(int64_t bytes) override {
         void* memory = nullptr;
-        const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(round_up(bytes, kCardAlignment)));
+        const cudaError_t error =
+            cudaMalloc(&memory, static_cast<size_t>(round_up(bytes, kCardAlignment)));
         if (error == cudaErrorMemoryAllocation) {
             cudaGetLastError();  // an ordinary outcome: not to be found by the next launch
             return nullptr;
@@ -234,10 +235,11 @@ public:
         simt::check(cudaStreamSynchronize(stream_), "waiting for the card");
     }
     void copy(void* to, const void* from, int64_t pitch, int64_t bytes, int64_t count) override {
-        simt::check(cudaMemcpy2DAsync(to, static_cast<size_t>(pitch), from,
-                                      static_cast<size_t>(pitch), static_cast<size_t>(bytes),
-                                      static_cast<size_t>(count), cudaMemcpyDeviceToDevice, stream_),
-                    "copying within the card");
+        simt::check(
+            cudaMemcpy2DAsync(to, static_cast<size_t>(pitch), from, static_cast<size_t>(pitch),
+                              static_cast<size_t>(bytes), static_cast<size_t>(count),
+                              cudaMemcpyDeviceToDevice, stream_),
+            "copying within the card");
     }
     void zero(void* device, int64_t bytes) override {
         simt::check(cudaMemsetAsync(device, 0, static_cast<size_t>(bytes), stream_),
@@ -266,11 +268,18 @@ public:
         const int64_t launches = simt::launches - launches_before_;
         simt::launches = launches_before_;
         cudaGraph_t graph = nullptr;
-        simt::check(cudaStreamEndCapture(stream_, &graph), "recording launches");
         cudaGraphExec_t ready = nullptr;
-        const cudaError_t error = cudaGraphInstantiateWithFlags(&ready, graph, 0);
-        cudaGraphDestroy(graph);
-        simt::check(error, "making a graph of launches");
+        cudaError_t error = cudaStreamEndCapture(stream_, &graph);
+        if (error == cudaSuccess) {
+            error = cudaGraphInstantiateWithFlags(&ready, graph, 0);
+        }
+        if (graph != nullptr) {
+            cudaGraphDestroy(graph);
+        }
+        if (error != cudaSuccess) {
+            cudaGetLastError();  // launches one by one go on; what is really wrong meets them too
+            return nullptr;
+        }
         return std::make_unique<Graph>(ready, launches);
     }
     void replay(const Recording& recording) override {
@@ -313,41 +322,41 @@ private:
     int64_t launches_before_ = 0;
 };
 
-std::string version(int number) {
-    return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
-}
-
 }  // namespace
 
 std::unique_ptr<Device> Device::open(int index) {
-    int driver = 0, runtime = 0, count = 0;
-    cudaDriverGetVersion(&driver);
-    cudaRuntimeGetVersion(&runtime);
-    const cudaError_t error = cudaGetDeviceCount(&count);
-    if (driver == 0 || error == cudaErrorNoDevice) {
-        cudaGetLastError();
-        return nullptr;  // no driver or no card: nothing is wrong
-    }
-    if (error == cudaErrorInsufficientDriver) {
-        cudaGetLastError();
-        throw DeviceError("the NVIDIA driver supports CUDA " + version(driver) +
-                          ", this program needs " + version(runtime) +
-                          ": update the driver, or use --device cpu");
-    }
-    simt::check(error, "counting the cards");
-    if (index >= count) {
-        return nullptr;
+    CardFacts facts;
+    facts.index = index;
+    cudaDriverGetVersion(&facts.driver);
+    cudaRuntimeGetVersion(&facts.runtime);
+    const cudaError_t error = cudaGetDeviceCount(&facts.cards);
+    cudaGetLastError();  // what is wrong is judged here, and not to be found by the next launch
+    facts.old_driver = error == cudaErrorInsufficientDriver;
+    if (error == cudaErrorNoDevice) {
+        facts.cards = 0;
+    } else if (facts.driver != 0 && !facts.old_driver) {
+        simt::check(error, "counting the cards");
     }
     cudaDeviceProp properties{};
-    simt::check(cudaGetDeviceProperties(&properties, index), "reading the card's properties");
-    const int capability = properties.major * 10 + properties.minor;
-    if (capability < kOldest) {
-        throw DeviceError(std::string(properties.name) + " has compute capability " +
-                          std::to_string(properties.major) + "." +
-                          std::to_string(properties.minor) +
-                          ", this program needs 8.0 or newer: use --device cpu");
+    if (facts.driver != 0 && !facts.old_driver && index >= 0 && index < facts.cards) {
+        simt::check(cudaGetDeviceProperties(&properties, index), "reading the card's properties");
+        facts.name = properties.name;
+        facts.capability = properties.major * 10 + properties.minor;
     }
-    return std::make_unique<CudaDevice>(index);
+    if (!card_is_usable(facts)) {
+        return nullptr;
+    }
+    simt::check(cudaSetDevice(index), "choosing the card");
+    cudaFuncAttributes kernel{};
+    const cudaError_t loads = cudaFuncGetAttributes(&kernel, probe_kernel);
+    cudaGetLastError();
+    facts.has_kernels = loads != cudaErrorNoKernelImageForDevice &&
+                        loads != cudaErrorInvalidDeviceFunction &&
+                        loads != cudaErrorUnsupportedPtxVersion;
+    card_is_usable(facts);
+    simt::check(loads, "reading a kernel");
+    facts.built_for = kernel.ptxVersion;
+    return std::make_unique<CudaDevice>(facts, properties);
 }
 
 void Device::free(void* memory, size_t) {

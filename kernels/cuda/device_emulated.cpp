@@ -1,5 +1,7 @@
 // The device of the tests: memory of the host with an inaccessible page behind each piece, launches
 // on the CPU.
+#include "kernels/cuda/device_emulated.h"
+
 #include <cstdlib>
 #include <cstring>
 
@@ -12,6 +14,13 @@ namespace {
 constexpr int64_t kTotal = int64_t{1} << 30;
 int64_t taken = 0;  // of kTotal
 
+void refuse_if_lost(const char* what) {
+    if (emulated_trouble.lost) {
+        throw DeviceError(std::string("the CUDA device refuses (") + what +
+                          "): the emulated device is lost");
+    }
+}
+
 class LaunchRecording final : public Device::Recording {
 public:
     simt::cpu::LaunchList launches;
@@ -22,6 +31,7 @@ public:
     std::string name() const override { return "emulated CUDA device"; }
     void* allocate(int64_t bytes) override {
         ENSURE(recording_ == nullptr, "memory asked for while launches are recorded");
+        refuse_if_lost("allocating memory");
         if (bytes > kTotal - taken) {
             return nullptr;
         }
@@ -30,10 +40,12 @@ public:
     }
     void copy_in(void* device, const void* host, int64_t bytes) override {
         ENSURE(recording_ == nullptr, "a copy while launches are recorded");
+        refuse_if_lost("copying to the card");
         std::memcpy(device, host, static_cast<size_t>(bytes));
     }
     void copy_out(void* host, const void* device, int64_t bytes) override {
         ENSURE(recording_ == nullptr, "a copy while launches are recorded");
+        refuse_if_lost("copying from the card");
         std::memcpy(host, device, static_cast<size_t>(bytes));
     }
     void copy(void* to, const void* from, int64_t pitch, int64_t bytes, int64_t count) override {
@@ -59,7 +71,8 @@ public:
     }
     std::unique_ptr<Recording> end_recording() override {
         simt::cpu::launch_list = nullptr;
-        return std::move(recording_);
+        std::unique_ptr<LaunchRecording> recording = std::move(recording_);
+        return emulated_trouble.no_recordings ? nullptr : std::move(recording);
     }
     void replay(const Recording& recording) override {
         for (const auto& launch : static_cast<const LaunchRecording&>(recording).launches) {

@@ -44,6 +44,14 @@ __device__ __forceinline__ __half2 half2_of(uint32_t bits) {
     return v;
 }
 
+// Neither NaN nor infinite.
+__device__ __forceinline__ bool is_number(__half v) {
+    return (__half_as_ushort(v) & 0x7C00) != 0x7C00;
+}
+__device__ __forceinline__ bool is_number(__nv_bfloat16 v) {
+    return (__bfloat16_as_ushort(v) & 0x7F80) != 0x7F80;
+}
+
 // What a block does of a launch.
 struct Part {
     QueryGroup group;
@@ -69,6 +77,33 @@ __device__ __forceinline__ Part part_of(const Attend& w) {
 __device__ __forceinline__ void leave_nothing(const Attend& w, const Part& p) {
     for (int c = threadIdx.x; c < p.n_columns; c += kThreads) {
         w.weight[(p.first_column + c) * w.n_splits + p.split] = make_float2(-INFINITY, 0);
+    }
+}
+
+// The rows of the tile from `first` on that a query of the group does not see though others do: the
+// first of them, and how many. Its weights there are 0, and 0 times what is no number is none:
+// before they meet, such numbers are taken out. Whoever sees the row has them by its scores.
+struct RowRange {
+    int begin, end;
+};
+__device__ __forceinline__ RowRange seen_by_some(const Part& p, int first) {
+    return {max(0, p.group.position + 1 - first), min(kTile, p.end - first)};
+}
+
+// Both columns of a fragment's pairs by their own factors.
+template <int N>
+__device__ __forceinline__ void rescale_columns(float (&out)[4][N][4], const float* rescale) {
+    const int q4 = threadIdx.x & 3;
+    SIMT_UNROLL
+    for (int n = 0; n < N; n++) {
+        const float left = rescale[n * 8 + 2 * q4], right = rescale[n * 8 + 2 * q4 + 1];
+        SIMT_UNROLL
+        for (int m = 0; m < 4; m++) {
+            out[m][n][0] *= left;
+            out[m][n][1] *= right;
+            out[m][n][2] *= left;
+            out[m][n][3] *= right;
+        }
     }
 }
 
@@ -119,7 +154,7 @@ struct Softmax {
                 for (int k = 0; k < kSlices; k++) {
                     x += scores[k][c][token];
                 }
-                v[i] = first + token < limit ? x : -INFINITY;
+                v[i] = simt::bound(first + token < limit) ? x : -INFINITY;
                 tile_largest = fmaxf(tile_largest, v[i]);
             }
             SIMT_UNROLL

@@ -187,18 +187,15 @@ __global__ void __launch_bounds__(kThreads, 1) mla_decode_kernel(Attend w) {
         }
         __syncthreads();
         softmax.tile(w, part, first, s.scores, s.p, s.rescale);
-        __syncthreads();
-        SIMT_UNROLL
-        for (int n = 0; n < kN; n++) {
-            const float left = s.rescale[n * 8 + 2 * q4], right = s.rescale[n * 8 + 2 * q4 + 1];
-            SIMT_UNROLL
-            for (int m = 0; m < 4; m++) {
-                out[m][n][0] *= left;
-                out[m][n][1] *= right;
-                out[m][n][2] *= left;
-                out[m][n][3] *= right;
+        const RowRange some = seen_by_some(part, first);
+        for (int r = some.begin + warp; r < some.end; r += kThreads / 32) {
+            for (int k = lane; k < kLatent; k += 32) {
+                Number& v = s.tile[now][r][k];
+                v = is_number(v) ? v : Number{};
             }
         }
+        __syncthreads();
+        rescale_columns(out, s.rescale);
         SIMT_UNROLL
         for (int step = 0; step < kTile / 16; step++) {
             uint32_t p[kN][2];
@@ -290,6 +287,7 @@ static __global__ void __launch_bounds__(kMergeWarps * 32) mla_merge_kernel(Atte
     }
     float mine[16] = {}, total = 0;
     const uint16_t* part = w.part + row * w.n_splits * kLatent + lane * 8;
+    SIMT_UNROLL_BY(4)  // their loads together: with many splits latency is all there is
     for (int i = warp; i < live; i += kMergeWarps) {
         const float2 one = weight[i];
         const float share = one.y * exp2f(one.x - largest);

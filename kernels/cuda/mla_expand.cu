@@ -170,6 +170,9 @@ __global__ void __launch_bounds__(kThreads) project_kernel(Expand w) {
         if (head >= w.n_heads) {
             continue;
         }
+        // Values are finite whatever the row: queries that do not see it have weights of 0 there,
+        // and 0 times infinity or NaN would reach them. Those that do see it have it by its keys.
+        const bool value = c - head * kExpandRow >= kExpandNope;
         SIMT_UNROLL
         for (int m = 0; m < 4; m++) {
             SIMT_UNROLL
@@ -179,8 +182,12 @@ __global__ void __launch_bounds__(kThreads) project_kernel(Expand w) {
                     uint16_t* to = w.keys_values +
                                    (static_cast<int64_t>(head) * w.piece_tokens + r) * kExpandRow +
                                    (c - head * kExpandRow);
-                    *reinterpret_cast<uint32_t*>(to) =
-                        two_halves(sum[m][n][2 * half], sum[m][n][2 * half + 1]);
+                    float a = sum[m][n][2 * half], b = sum[m][n][2 * half + 1];
+                    if (value) {
+                        a = fminf(fmaxf(a, -65504.0F), 65504.0F);
+                        b = fminf(fmaxf(b, -65504.0F), 65504.0F);
+                    }
+                    *reinterpret_cast<uint32_t*>(to) = two_halves(a, b);
                 }
             }
         }

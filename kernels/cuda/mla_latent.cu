@@ -24,6 +24,7 @@ static_assert(kRowBytes % 32 == 16, "eight rows lie in different banks");
 static_assert(kLatent == kSlices * kCodesPerScale);
 constexpr int kLatentSteps = 8;  // of 16 numbers, a slice
 constexpr float kCodes = 127;
+constexpr float kMostScale = 65504.0F / kCodes;  // times kCodes still a half
 
 template <int Columns>
 struct Shared {
@@ -158,17 +159,7 @@ __global__ void __launch_bounds__(kThreads, 1) mla_latent_kernel(Attend w) {
             }
         }
         if (j > 0) {
-            SIMT_UNROLL
-            for (int n = 0; n < kN; n++) {
-                const float left = s.rescale[n * 8 + 2 * q4], right = s.rescale[n * 8 + 2 * q4 + 1];
-                SIMT_UNROLL
-                for (int m = 0; m < 4; m++) {
-                    out[m][n][0] *= left;
-                    out[m][n][1] *= right;
-                    out[m][n][2] *= left;
-                    out[m][n][3] *= right;
-                }
-            }
+            rescale_columns(out, s.rescale);
             SIMT_UNROLL
             for (int step = 0; step < kTile / 16; step++) {
                 // Weights times scales; the scales as the largest number of a row, since codes go
@@ -212,7 +203,14 @@ __global__ void __launch_bounds__(kThreads, 1) mla_latent_kernel(Attend w) {
         }
         __syncthreads();  // the scores of tile j are there, the weights of tile j - 1 used
         if (j < n_tiles) {
-            softmax.tile(w, part, part.begin + j * kTile, s.scores, s.p, s.rescale);
+            const int first = part.begin + j * kTile;
+            softmax.tile(w, part, first, s.scores, s.p, s.rescale);
+            const RowRange some = seen_by_some(part, first);
+            const int r = some.begin + t / kSlices;
+            if (r < some.end) {
+                float& scale_of = reinterpret_cast<float*>(s.tile[now][r] + kScalesAt)[t % kSlices];
+                scale_of = scale_of == scale_of ? fminf(scale_of, kMostScale) : 0.0F;
+            }
         }
         before = now;
         now = now + 1 == kTiles ? 0 : now + 1;

@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kThreads, 1) prefill_kernel(Expand w) {
             for (int n = 0; n < kTile / 8; n++) {
                 SIMT_UNROLL
                 for (int i = 0; i < 4; i++) {
-                    if (first + n * 8 + 2 * q4 + (i & 1) > at + g + 8 * (i >> 1)) {
+                    if (!simt::bound(first + n * 8 + 2 * q4 + (i & 1) <= at + g + 8 * (i >> 1))) {
                         score[n][i] = -INFINITY;
                     }
                 }

@@ -9,6 +9,10 @@
 
 namespace kernels::cuda {
 
+// Throws std::logic_error where spans do not cover `count` rows in order, or pages do not hold
+// them.
+void check_batch(const PagedBatch& batch, int64_t count, const KPages& pages);
+
 // The groups of a batch, and the most tokens and splits of one, on a card of so many
 // multiprocessors.
 struct GroupList {

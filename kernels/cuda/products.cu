@@ -15,8 +15,10 @@
 #include "kernels/check.h"
 #include "kernels/cuda/decode.cuh"
 #include "kernels/cuda/products.h"
+#include "kernels/cuda/route.cuh"
 #include "kernels/cuda/slots.cuh"
 #include "kernels/cuda/tiles.h"
+#include "kernels/simt/last_block.h"
 #include "kernels/simt/warp_matrix.h"
 
 namespace kernels::cuda {
@@ -265,11 +267,12 @@ struct Both {
     int32_t first_shares = 0;
 };
 
-// grid (blocks of rows over all parts, shares of slots)
+// grid (shares of slots, blocks of rows over all parts): of shares there may be more than a grid is
+// tall
 template <DType type, int Tokens>
 __global__ void __launch_bounds__(kProductThreads, 2) products_kernel(Both both) {
     SIMT_DYNAMIC_SHARED(bytes);
-    const int which = static_cast<int32_t>(blockIdx.y) >= both.first_shares;
+    const int which = static_cast<int32_t>(blockIdx.x) >= both.first_shares;
     const Products& p = both.p[which];
     const Cut& cut = both.cut[which];
     // Weights do not wait for the launches before, but for the choice of experts.
@@ -278,9 +281,9 @@ __global__ void __launch_bounds__(kProductThreads, 2) products_kernel(Both both)
         simt::wait_for_before();
     }
     const Share share = share_of<Tokens>(
-        p, static_cast<int32_t>(blockIdx.y) - (which == 1 ? both.first_shares : 0));
+        p, static_cast<int32_t>(blockIdx.x) - (which == 1 ? both.first_shares : 0));
     const int32_t block_rows = kWarps * cut.steps * (32 / cut.lanes);
-    if (share.count == 0 || static_cast<int32_t>(blockIdx.x) * block_rows >= cut.rows) {
+    if (share.count == 0 || static_cast<int32_t>(blockIdx.y) * block_rows >= cut.rows) {
         if (!chosen) {
             simt::wait_for_before();
         }
@@ -297,7 +300,7 @@ __global__ void __launch_bounds__(kProductThreads, 2) products_kernel(Both both)
 
     // Steps are rows of the warp times chunks of a row.
     const int64_t first_row =
-        (static_cast<int64_t>(blockIdx.x) * kWarps * cut.steps + warp) * rows_a_step + mine;
+        (static_cast<int64_t>(blockIdx.y) * kWarps * cut.steps + warp) * rows_a_step + mine;
     const auto row_of = [&](int step) {
         return first_row + static_cast<int64_t>(step / chunks) * kWarps * rows_a_step;
     };
@@ -386,20 +389,47 @@ __global__ void __launch_bounds__(kProductThreads, 2) products_kernel(Both both)
 constexpr int kHeldColumns = 8;
 constexpr int kHeldWidth = kHeldColumns * kProductThreads;
 
-// grid (blocks of rows over all parts, shares of slots)
-template <DType type, int Tokens, bool Wide>
-__global__ void __launch_bounds__(kProductThreads, 2)
-    float_products_kernel(Products p, int32_t all_rows, int32_t rows) {
+// grid (shares of slots, blocks of rows over all parts): of shares there may be more than a grid is
+// tall
+template <DType type, int Tokens, bool Wide, bool Routes>
+__global__ void __launch_bounds__(kProductThreads, 2) float_products_kernel(
+    Products p, int32_t all_rows, int32_t rows, Route route, unsigned* ticket) {
     SIMT_DYNAMIC_SHARED(bytes);
     SIMT_SHARED(float, sums, [2][Tokens][kWarps]);
     auto* staged = reinterpret_cast<float*>(bytes);  // [Tokens][C], where Wide
+    const bool chosen = p.slots == SlotForm::routed;
     simt::let_next_start();
-    simt::wait_for_before();
-    const Share share = share_of<Tokens>(p, blockIdx.y);
+    if (chosen) {
+        simt::wait_for_before();
+    }
+    const Share share = share_of<Tokens>(p, blockIdx.x);
+    const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
+    const int32_t first = static_cast<int32_t>(blockIdx.y) * rows;
+    const auto weight_of = [&](int32_t of_all) {
+        const auto [part, row] = part_row(p, of_all);
+        const ProductPart& w = p.parts[part];
+        return w.weight + share.expert * w.expert_bytes + row * w.row_bytes;
+    };
+    // Of a narrow row this thread's weights are on their way a row ahead, the first one's before
+    // the launches before have ended.
+    float ahead[kHeldColumns] = {};
+    const auto fetch = [&](int32_t of_all) {
+        if (!Wide && share.count > 0 && of_all < min(all_rows, first + rows)) {
+            const std::byte* weight = weight_of(of_all);
+            SIMT_UNROLL
+            for (int c = 0; c < kHeldColumns; c++) {
+                const int column = c * kProductThreads + t;
+                ahead[c] = column < p.cols ? element<type>(weight, column) : 0;
+            }
+        }
+    };
+    fetch(first);
+    if (!chosen) {
+        simt::wait_for_before();
+    }
     if (share.count == 0) {
         return;
     }
-    const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
     float held[Tokens][kHeldColumns] = {}, factor[Tokens] = {};
     // Calls f(token, column, the number there) for this thread's columns.
     const auto each = [&](auto f) {
@@ -433,15 +463,15 @@ __global__ void __launch_bounds__(kProductThreads, 2)
         each([&](int i, int c, float& v) { v = v * factor[i] * p.norm[c]; });
     }
     for (int k = 0; k < rows; k++) {
-        const int32_t of_all = static_cast<int32_t>(blockIdx.x) * rows + k;
+        const int32_t of_all = first + k;
         if (of_all >= all_rows) {
-            return;
+            break;
         }
         const auto [part, row] = part_row(p, of_all);
         const ProductPart& w = p.parts[part];
-        const std::byte* weight = w.weight + share.expert * w.expert_bytes + row * w.row_bytes;
         float sum[Tokens] = {};
         if constexpr (Wide) {
+            const std::byte* weight = weight_of(of_all);
             SIMT_UNROLL_BY(4)
             for (int c = t; c < p.cols; c += kProductThreads) {
                 const float v = element<type>(weight, c);
@@ -453,13 +483,18 @@ __global__ void __launch_bounds__(kProductThreads, 2)
                 }
             }
         } else {
+            float now[kHeldColumns];
+            SIMT_UNROLL
+            for (int c = 0; c < kHeldColumns; c++) {
+                now[c] = ahead[c];
+            }
+            fetch(of_all + 1);
             SIMT_UNROLL
             for (int c = 0; c < kHeldColumns; c++) {
                 if (c * kProductThreads + t < p.cols) {
-                    const float v = element<type>(weight, c * kProductThreads + t);
                     SIMT_UNROLL
                     for (int i = 0; i < Tokens; i++) {
-                        sum[i] += v * held[i][c];
+                        sum[i] += now[c] * held[i][c];
                     }
                 }
             }
@@ -480,6 +515,11 @@ __global__ void __launch_bounds__(kProductThreads, 2)
             }
             float* out = w.out.row(slot_of(p, share.first, t, share.expert).target) + row;
             *out = p.add ? *out + all : all;
+        }
+    }
+    if constexpr (Routes) {
+        if (simt::last_block(ticket)) {
+            route_few(route, reinterpret_cast<float*>(bytes));
         }
     }
 }
@@ -539,18 +579,26 @@ unsigned blocks_of(int32_t rows, int32_t rows_a_block) {
     return static_cast<unsigned>((rows + rows_a_block - 1) / rows_a_block);
 }
 
+// With a route: few_pairs() of up to kHeldWidth columns.
 template <DType type, int Tokens>
-void launch_floats(const Products& p, simt::Stream stream) {
+void launch_floats(const Products& p,
+                   simt::Stream stream,
+                   const Route* route = nullptr,
+                   unsigned* ticket = nullptr) {
     const bool wide = p.cols > kHeldWidth;
-    const size_t bytes = wide ? static_cast<size_t>(p.cols) * sizeof(float) * Tokens : 0;
+    size_t bytes = wide ? static_cast<size_t>(p.cols) * sizeof(float) * Tokens : 0;
+    if (route != nullptr) {
+        bytes = 2 * sizeof(float) * static_cast<size_t>(route->n_tokens * route->n_experts);
+    }
     ENSURE(bytes <= kMostShared, "rows of ", p.cols, " numbers are too wide");
     const int32_t rows = all_rows(p), shares = shares_of(p, Tokens);
     const int32_t a_block = shared_out(static_cast<int64_t>(rows) * shares, wanted_blocks(), 32);
-    simt::launch({dim3(blocks_of(rows, a_block), static_cast<unsigned>(shares)), kProductThreads,
+    simt::launch({dim3(static_cast<unsigned>(shares), blocks_of(rows, a_block)), kProductThreads,
                   bytes, stream, true},
-                 wide ? float_products_kernel<type, Tokens, true>
-                      : float_products_kernel<type, Tokens, false>,
-                 p, rows, a_block);
+                 route != nullptr ? float_products_kernel<type, Tokens, false, true>
+                 : wide           ? float_products_kernel<type, Tokens, true, false>
+                                  : float_products_kernel<type, Tokens, false, false>,
+                 p, rows, a_block, route != nullptr ? *route : Route{}, ticket);
 }
 
 template <DType type, int Tokens>
@@ -571,7 +619,7 @@ void launch_blocks(std::span<const Products> list, simt::Stream stream) {
     }
     both.first_shares = shares_of(list[0], Tokens);
     ENSURE(bytes <= kMostShared, "rows of ", list[0].cols, " numbers are too wide");
-    simt::launch({dim3(blocks, shares), kProductThreads, bytes, stream, true},
+    simt::launch({dim3(shares, blocks), kProductThreads, bytes, stream, true},
                  products_kernel<type, Tokens>, both);
 }
 
@@ -634,6 +682,19 @@ void launch_products(DType type, const Products& p, simt::Stream stream) {
         return;
     }
     launch_few(type, {&p, 1}, stream);
+}
+
+bool launch_router(
+    DType type, const Products& p, const Route& route, unsigned* ticket, simt::Stream stream) {
+    if (type != DType::f32 || nothing(p) || p.cols > kHeldWidth || !few_pairs(route)) {
+        return false;
+    }
+    if (single(p)) {
+        launch_floats<DType::f32, 1>(p, stream, &route, ticket);
+    } else {
+        launch_floats<DType::f32, kTileTokens>(p, stream, &route, ticket);
+    }
+    return true;
 }
 
 void launch_products(DType type,

@@ -1,7 +1,7 @@
 #include "kernels/check.h"
 #include "kernels/cuda/decode.cuh"
 #include "kernels/cuda/k_row.cuh"
-#include "kernels/cuda/rows.h"
+#include "kernels/cuda/route.cuh"
 
 namespace kernels::cuda {
 namespace {
@@ -9,15 +9,15 @@ namespace {
 constexpr int kThreads = 256;
 constexpr unsigned kAll = 0xFFFFFFFFU;
 
-// grid (32-groups in tiles, ids)
+// grid (ids, 32-groups in tiles): there may be more ids than a grid is tall
 template <DType type>
 __global__ void __launch_bounds__(kThreads) embed_kernel(
     float* out, const std::byte* table, int64_t row_bytes, const int32_t* ids, int32_t cols) {
     simt::let_next_start();
     simt::wait_for_before();
-    const std::byte* row = table + ids[blockIdx.y] * row_bytes;
-    float* to = out + static_cast<int64_t>(blockIdx.y) * cols;
-    const int32_t i = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x);
+    const std::byte* row = table + ids[blockIdx.x] * row_bytes;
+    float* to = out + static_cast<int64_t>(blockIdx.x) * cols;
+    const int32_t i = static_cast<int32_t>(blockIdx.y * kThreads + threadIdx.x);
     if constexpr (kIsFloat<type>) {
         if (i < cols) {
             to[i] = element<type>(row, i);
@@ -40,24 +40,32 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(
     }
 }
 
-// One block a token: sines once, then the rotary part of every head, then the K row.
+// A thread a pair of a token.
+__global__ void __launch_bounds__(kThreads) turns_kernel(
+    float* turns, const TokenPlace* places, int32_t n_tokens, int32_t rotary, float freq_base) {
+    simt::let_next_start();
+    simt::wait_for_before();
+    const int32_t i = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x), pairs = rotary / 2;
+    if (i < n_tokens * pairs) {
+        // In double precision: at position 200,000 a float would leave five bits behind the point.
+        const double angle = places[i / pairs].position *
+                             pow(static_cast<double>(freq_base), -2.0 * (i % pairs) / rotary);
+        turns[2 * i] = static_cast<float>(cos(angle));
+        turns[2 * i + 1] = static_cast<float>(sin(angle));
+    }
+}
+
+// One block a token: the rotary part of every head, then the K row.
 __global__ void __launch_bounds__(kThreads) rotate_and_store_kernel(RotateAndStore w) {
     simt::let_next_start();
     simt::wait_for_before();
     SIMT_DYNAMIC_SHARED(bytes);
     SIMT_SHARED(float, part, [kThreads / 32]);
     const int t = threadIdx.x, token = blockIdx.x, rotary = w.rows.rotary, latent = w.rows.latent;
-    auto* turn = reinterpret_cast<float*>(bytes);  // [R]: cosine, sine of each pair
-    float* row = turn + rotary;                    // [L+R]
+    auto* row = reinterpret_cast<float*>(bytes);  // [L+R]
+    const float* turn = w.turns + static_cast<int64_t>(token) * rotary;
     const TokenPlace place = w.batch.places[token];
     const float* kv = w.kv.row(token);
-    for (int i = t; i < rotary / 2; i += kThreads) {
-        // In double precision: at position 200,000 a float would leave five bits behind the point.
-        const double angle =
-            place.position * pow(static_cast<double>(w.freq_base), -2.0 * i / rotary);
-        turn[2 * i] = static_cast<float>(cos(angle));
-        turn[2 * i + 1] = static_cast<float>(sin(angle));
-    }
     float sum = 0;
     for (int c = t; c < latent; c += kThreads) {
         sum += kv[c] * kv[c];
@@ -104,56 +112,6 @@ __global__ void __launch_bounds__(kThreads) rotate_and_store_kernel(RotateAndSto
     }
 }
 
-// The experts of a token, by one warp: the one with the largest score + bias first; equal ones by
-// their number; NaN last. scores: room for 2 E numbers.
-__device__ __forceinline__ void choose(const Route& r, int token, float* scores) {
-    float* score = scores;               // [E]
-    float* rank = scores + r.n_experts;  // [E]; of one taken: NaN
-    const int lane = threadIdx.x & 31;
-    for (int e = lane; e < r.n_experts; e += 32) {
-        const float s =
-            1.0F / (1.0F + expf(-r.logits[static_cast<int64_t>(token) * r.n_experts + e]));
-        const float v = r.bias != nullptr ? s + r.bias[e] : s;
-        score[e] = s;
-        rank[e] = v != v ? -INFINITY : v;
-    }
-    float total = 0;
-    int32_t* chosen = r.chosen + token * r.n_used;
-    float* weights = r.weights + token * r.n_used;
-    for (int k = 0; k < r.n_used; k++) {
-        int best = r.n_experts;
-        float value = -INFINITY;
-        for (int e = lane; e < r.n_experts; e += 32) {
-            if (rank[e] == rank[e] && (best == r.n_experts || rank[e] > value)) {
-                best = e;
-                value = rank[e];
-            }
-        }
-        SIMT_UNROLL
-        for (int o = 16; o > 0; o >>= 1) {
-            const int other = __shfl_xor_sync(kAll, best, o);
-            const float theirs = __shfl_xor_sync(kAll, value, o);
-            const bool better = theirs > value || (theirs == value && other < best);
-            if (other < r.n_experts && (best == r.n_experts || better)) {
-                best = other;
-                value = theirs;
-            }
-        }
-        if (lane == best % 32) {
-            rank[best] = NAN;
-            chosen[k] = best;
-            weights[k] = score[best];
-        }
-        __syncwarp();
-        total += score[best];
-    }
-    const float divisor =
-        r.normalize ? fmaxf(total, 0x1p-14F) : 1.0F;  // the floor: the smallest normal half
-    for (int k = lane; k < r.n_used; k += 32) {
-        weights[k] = weights[k] / divisor * r.scale;
-    }
-}
-
 // A warp a token.
 __global__ void __launch_bounds__(32) choose_kernel(Route r) {
     simt::let_next_start();
@@ -162,43 +120,12 @@ __global__ void __launch_bounds__(32) choose_kernel(Route r) {
     choose(r, blockIdx.x, reinterpret_cast<float*>(bytes));
 }
 
-// Up to 32 pairs: everything in one block, a warp a token; the first then orders the pairs, one a
-// lane.
+// Up to 32 pairs: everything in one block, a warp a token.
 __global__ void __launch_bounds__(kThreads) route_few_kernel(Route r) {
     simt::let_next_start();
     simt::wait_for_before();
     SIMT_DYNAMIC_SHARED(bytes);
-    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    choose(r, warp, reinterpret_cast<float*>(bytes) + warp * 2 * r.n_experts);
-    __syncthreads();
-    if (warp != 0) {
-        return;
-    }
-    const int n_pairs = r.n_tokens * r.n_used;
-    const int mine = lane < n_pairs ? r.chosen[lane] : r.n_experts;
-    int place = 0, among = 0, count = 0;  // in the order of experts; of the same expert
-    for (int i = 0; i < n_pairs; i++) {
-        const int other = __shfl_sync(kAll, mine, i);
-        place += other < mine || (other == mine && i < lane);
-        among += other == mine && i < lane;
-        count += other == mine;
-    }
-    const bool begins = lane < n_pairs && among % r.item_slots == 0;
-    int item = 0;
-    for (int i = 0; i < n_pairs; i++) {
-        const bool before = __shfl_sync(kAll, place, i) < place;
-        item += __shfl_sync(kAll, static_cast<int>(begins), i) != 0 && before;
-    }
-    if (lane < n_pairs) {
-        r.pairs[place] = lane;
-    }
-    if (begins) {
-        r.items[item] = {mine, place, min(r.item_slots, count - among)};
-    }
-    const unsigned all = __ballot_sync(kAll, begins);
-    if (lane == 0) {
-        *r.n_items = __popc(all);
-    }
+    route_few(r, reinterpret_cast<float*>(bytes));
 }
 
 // A block an expert: where its pairs begin among those of all, its pairs in their order, and its
@@ -275,6 +202,7 @@ __global__ void __launch_bounds__(kThreads) group_kernel(Route r) {
     }
 }
 
+// grid (tokens, columns in tiles)
 __global__ void __launch_bounds__(kThreads) combine_kernel(Rows x,
                                                            const float* routed,
                                                            const float* weights,
@@ -283,7 +211,7 @@ __global__ void __launch_bounds__(kThreads) combine_kernel(Rows x,
                                                            int32_t cols) {
     simt::let_next_start();
     simt::wait_for_before();
-    const int32_t c = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x), t = blockIdx.y;
+    const int32_t c = static_cast<int32_t>(blockIdx.y * kThreads + threadIdx.x), t = blockIdx.x;
     if (c >= cols) {
         return;
     }
@@ -313,7 +241,7 @@ void embed_rows(float* out,
     if constexpr (type != DType::i32) {  // ids are no weights
         const int64_t units = kIsFloat<type> ? cols : cols / 32;
         simt::launch(
-            {dim3(tiles(units, kThreads), static_cast<unsigned>(n)), kThreads, 0, stream, true},
+            {dim3(static_cast<unsigned>(n), tiles(units, kThreads)), kThreads, 0, stream, true},
             embed_kernel<type>, out, table, row_bytes, ids, cols);
     }
 }
@@ -341,11 +269,24 @@ void launch_embed(float* out,
     }
 }
 
+void launch_turns(float* turns,
+                  const TokenPlace* places,
+                  int32_t n_tokens,
+                  int32_t rotary,
+                  float freq_base,
+                  simt::Stream stream) {
+    if (n_tokens > 0) {
+        const int64_t pairs = static_cast<int64_t>(n_tokens) * rotary / 2;
+        simt::launch({tiles(pairs, kThreads), kThreads, 0, stream, true}, turns_kernel, turns,
+                     places, n_tokens, rotary, freq_base);
+    }
+}
+
 void launch_rotate_and_store(const RotateAndStore& w, simt::Stream stream) {
     if (w.n_tokens == 0) {
         return;
     }
-    const size_t shared = static_cast<size_t>(2 * w.rows.rotary + w.rows.latent) * sizeof(float);
+    const size_t shared = static_cast<size_t>(w.rows.rotary + w.rows.latent) * sizeof(float);
     simt::launch({static_cast<unsigned>(w.n_tokens), kThreads, shared, stream, true},
                  rotate_and_store_kernel, w);
 }
@@ -357,7 +298,7 @@ void launch_route(const Route& r, simt::Stream stream) {
     const auto experts = static_cast<size_t>(r.n_experts);
     const auto tokens = static_cast<unsigned>(r.n_tokens);
     const size_t scores = 2 * experts * sizeof(float);
-    if (tokens <= kThreads / 32 && r.n_tokens * r.n_used <= 32 && tokens * scores <= 48 * 1024) {
+    if (few_pairs(r)) {
         simt::launch({1, tokens * 32, tokens * scores, stream, true}, route_few_kernel, r);
         return;
     }
@@ -379,7 +320,7 @@ void launch_combine(const Rows& x,
         return;
     }
     simt::launch(
-        {dim3(tiles(cols, kThreads), static_cast<unsigned>(n_tokens)), kThreads, 0, stream, true},
+        {dim3(static_cast<unsigned>(n_tokens), tiles(cols, kThreads)), kThreads, 0, stream, true},
         combine_kernel, x, routed, weights, shared, n_used, cols);
 }
 

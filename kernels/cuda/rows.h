@@ -41,6 +41,15 @@ void launch_embed(float* out,
                   int32_t cols,
                   simt::Stream stream);
 
+// turns [T, R]: cosine and sine of each pair of a token's rotary numbers. Once for all layers: in
+// double precision they take a while.
+void launch_turns(float* turns,
+                  const TokenPlace* places,
+                  int32_t n_tokens,
+                  int32_t rotary,
+                  float freq_base,
+                  simt::Stream stream);
+
 struct RotateAndStore {
     BatchTables batch;
     KRows rows;
@@ -51,7 +60,7 @@ struct RotateAndStore {
     Rows kv;                      // [T, L+R]
     const float* norm = nullptr;  // [L]
     float eps = 0;
-    float freq_base = 0;
+    const float* turns = nullptr;  // launch_turns()
 };
 void launch_rotate_and_store(const RotateAndStore& work, simt::Stream stream);
 
@@ -71,6 +80,17 @@ struct Route {
     int32_t* pairs = nullptr;  // [T * K], ordered by expert
 };
 void launch_route(const Route& route, simt::Stream stream);
+
+// One block routes them, which so may be the last one of the router's product.
+inline bool few_pairs(const Route& r) {
+    return r.n_tokens <= 8 && r.n_tokens * r.n_used <= 32 &&
+           int64_t{r.n_tokens} * r.n_experts * 2 * static_cast<int64_t>(sizeof(float)) <= 32 * 1024;
+}
+
+// The router's product, to route.logits, with the choice of few_pairs() behind it in one launch.
+// false: not of these weights, and nothing was launched. *ticket: 0, for this alone.
+bool launch_router(
+    DType type, const Products& router, const Route& route, unsigned* ticket, simt::Stream stream);
 
 // x[t] += sum over k, in order, of weights[t, k] * routed[t * K + k], then + shared[t] (or null)
 void launch_combine(const Rows& x,

@@ -7,8 +7,10 @@
 // epoch, __syncwarp joins the vector clocks of a warp's lanes, shuffles and mma order nothing (as
 // CUDA says).
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <tuple>
+#include <unordered_map>
 
 #include <dlfcn.h>
 
@@ -139,6 +141,66 @@ void access(const void* p,
         c.atomic = kind == 2, c.inflight = kind == 3, c.init = c.init || kind != 3;
     }
 }
+// Device memory that launches wrote, a bit for 16 bytes: a launch that starts early must not look
+// at it before it waited, nor write anything.
+struct Page {
+    static constexpr uintptr_t kBytes = 4096;
+    std::atomic<uint64_t> written[kBytes / 16 / 64];
+};
+std::mutex pages_mutex;
+std::unordered_map<uintptr_t, std::unique_ptr<Page>> pages;  // guarded by pages_mutex; none goes
+thread_local uintptr_t last_number = 0;
+thread_local Page* last_page = nullptr;
+
+Page& page_of(uintptr_t address) {
+    const uintptr_t number = address / Page::kBytes;
+    if (last_page == nullptr || last_number != number) {
+        const std::lock_guard lock(pages_mutex);
+        std::unique_ptr<Page>& page = pages[number];
+        if (page == nullptr)
+            page = std::make_unique<Page>();
+        last_number = number, last_page = page.get();
+    }
+    return *last_page;
+}
+void fresh_memory(const void* p, size_t n) {
+    const uintptr_t end = uintptr_t(p) + n;
+    const std::lock_guard lock(pages_mutex);
+    for (uintptr_t at = uintptr_t(p) / 16 * 16; at < end; at += 16) {
+        const auto found = pages.find(at / Page::kBytes);
+        if (found == pages.end()) {
+            at = (at / Page::kBytes + 1) * Page::kBytes - 16;
+            continue;
+        }
+        const uintptr_t line = at % Page::kBytes / 16;
+        found->second->written[line / 64] &= ~(uint64_t{1} << line % 64);
+    }
+}
+void global_access(const void* p, unsigned n, bool write, const void* pc) {
+    const LaneX* l = me();
+    const auto* c = static_cast<const char*>(p);
+    if (c >= l->stack_lo && c < l->stack_lo + kStack)
+        return;  // a variable of the thread
+    const bool too_early = l->block->early && !l->waited;
+    if (!write && !too_early)
+        return;
+    if (write && too_early)
+        fail("launch may start early: thread %u writes device memory before it waited, at %s",
+             l->linear, where(pc).c_str());
+    for (uintptr_t at = uintptr_t(p) / 16 * 16; at < uintptr_t(p) + n; at += 16) {
+        const uintptr_t line = at % Page::kBytes / 16;
+        std::atomic<uint64_t>& word = page_of(at).written[line / 64];
+        const uint64_t bit = uint64_t{1} << line % 64;
+        if (write)
+            word |= bit;
+        else if ((word & bit) != 0)
+            fail(
+                "launch may start early: thread %u reads what an earlier launch wrote before it "
+                "waited, at %s",
+                l->linear, where(pc).c_str());
+    }
+}
+
 // Requests: what the lanes of a warp access at one instruction, each for the n-th time, is one
 // request. A lane's n-th time at an instruction stands for the n-th turn of its loop.
 struct Request {
@@ -218,11 +280,20 @@ void block_sync() {
     sh->ep++;
 }
 const Hooks table = {block_start,
-                     access,
-                     [](const void* p, unsigned n, const void* pc) { access(p, n, 3, pc); },
+                     [](const void* p, unsigned n, int kind, const void* pc) {
+                         if (uintptr_t(p) - t_base < t_cap)
+                             access(p, n, kind, pc);
+                         else if (cur)
+                             global_access(p, n, kind != 0, pc);
+                     },
+                     [](const void* to, const void* from, unsigned n, const void* pc) {
+                         global_access(from, n, false, pc);
+                         access(to, n, 3, pc);
+                     },
                      [](const void* p, unsigned n, const void* pc) { access(p, n, 4, pc); },
                      warp_sync,
-                     block_sync};
+                     block_sync,
+                     fresh_memory};
 struct Install {
     Install() { hooks = &table; }
 } install;
@@ -231,6 +302,8 @@ inline void tsan(void* p, unsigned n, int kind, const void* pc) {
     const bool shared = uintptr_t(p) - t_base < t_cap;
     if (shared)
         access(p, n, kind, pc);
+    else if (cur)
+        global_access(p, n, kind != 0, pc);
     if (cur && mode().count_traffic) [[unlikely]]
         note_traffic(p, n, shared, pc);
 }
@@ -246,6 +319,9 @@ inline void tsan(void* p, unsigned n, int kind, const void* pc) {
 #define UPAIR(n) HOOK(__tsan_unaligned_read##n, n, 0) HOOK(__tsan_unaligned_write##n, n, 1)
 PAIR(1) PAIR(2) PAIR(4) PAIR(8) PAIR(16) UPAIR(2) UPAIR(4) UPAIR(8) UPAIR(16) extern "C" {
     void __tsan_init() {}
+    void __tsan_atomic_thread_fence(int) {
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+    }
     void __tsan_func_entry(void*) {}
     void __tsan_func_exit() {}
     void __tsan_vptr_update(void*, void*) {}

@@ -121,6 +121,8 @@ void* device_alloc(size_t n) {
         fail("out of memory");
     char* u = m + 65536 + body - r;
     std::memset(m + 65536, 0xff, body);
+    if (hooks)
+        hooks->fresh_memory(u, r);
     std::lock_guard g(bufs_mutex);
     bufs.push_back({m, u, len, n});
     return u;
@@ -155,7 +157,7 @@ void cp_async(void* dst, const void* src, unsigned bytes, unsigned src_bytes, Lo
     if (src_bytes < bytes && faulty(Fault::ignore_zero_fill, loc))
         src_bytes = bytes;
     if (hooks)
-        hooks->async_issue(dst, bytes, __builtin_return_address(0));
+        hooks->async_issue(dst, src, bytes, __builtin_return_address(0));
     count(&Counters::async_bytes, bytes);
     if (mode().copies == Copies::eager) {
         land(dst, src, bytes, src_bytes);

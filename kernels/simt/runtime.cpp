@@ -179,7 +179,8 @@ static void arrive(const char* what, Loc loc) {
     if (b.bar_arrived == 0) {
         b.bar_what = what;
         b.bar_loc = loc;
-    } else if (b.bar_loc.line() != loc.line() || std::strcmp(b.bar_what, what)) {
+    } else if (b.bar_loc.line() != loc.line() ||
+               (b.bar_what != what && std::strcmp(b.bar_what, what))) {
         fail(
             "divergent barrier: this thread is at %s, %s:%u, but others of its block wait at %s, "
             "%s:%u",
@@ -354,6 +355,7 @@ struct Worker {
              dim3 bdim,
              dim3 gdim,
              size_t smem,
+             bool early,
              void (*entry)(void*),
              void* arg,
              Schedule pol,
@@ -380,11 +382,12 @@ struct Worker {
             w.index = i, w.exist = w.ready = unsigned((1ull << cnt) - 1), w.exited = 0, w.npend = 0;
         }
         b.ready_warps = unsigned((1ull << b.nw) - 1);
-        b.waited = 0;
+        b.early = early, b.waited = 0;
         for (unsigned i = 0; i < b.n; i++) {
             LaneX& l = lanes[i];
             l.tid = {i % bdim.x, i / bdim.x % bdim.y, i / bdim.x / bdim.y};
             l.block = &b, l.warp = &b.warps[i / 32], l.lane = i % 32, l.linear = i, l.state = READY;
+            l.waited = false;
             l.copies.clear(), l.copy_head = 0, l.groups = 0;
 #ifdef SIMT_UCONTEXT
             getcontext(&l.ctx);
@@ -423,18 +426,30 @@ struct Worker {
 LaunchList* launch_list = nullptr;
 
 void note_wait_for_before() {
-    me()->block->waited++;
+    LaneX* l = me();
+    l->block->waited += l->waited ? 0 : 1;
+    l->waited = true;
+}
+
+// What a card refuses, whatever the kernel does.
+static void check_launch(dim3 grid, dim3 block, size_t smem) {
+    const unsigned n = block.x * block.y * block.z;
+    if (n == 0 || n > 1024 || block.z > 64 || grid.x == 0 || grid.y == 0 || grid.z == 0)
+        fail("launch: bad shape: %u threads a block, %u x %u x %u blocks", n, grid.x, grid.y,
+             grid.z);
+    if (grid.x > 0x7FFFFFFFu || grid.y > 65535 || grid.z > 65535)
+        fail("launch: %u x %u x %u blocks, a grid ends at 2147483647 x 65535 x 65535", grid.x,
+             grid.y, grid.z);
+    if (smem > mode().shared_limit)
+        fail("launch: %zu bytes of dynamic shared memory, the device's limit is %zu", smem,
+             mode().shared_limit);
 }
 
 void run_grid(dim3 grid, dim3 block, size_t smem, bool early, void (*entry)(void*), void* arg) {
     static std::vector<std::unique_ptr<Worker>> workers;
     const unsigned n = block.x * block.y * block.z;
     const uint64_t total = uint64_t(grid.x) * grid.y * grid.z;
-    if (n == 0 || n > 1024 || total == 0)
-        fail("launch: bad shape: %u threads a block, %llu blocks", n, (unsigned long long)total);
-    if (smem > mode().shared_limit)
-        fail("launch: %zu bytes of dynamic shared memory, the device's limit is %zu", smem,
-             mode().shared_limit);
+    check_launch(grid, block, smem);
     count(&Counters::launches, 1);
     launches++;
     const Schedule pol = mode().schedule;
@@ -450,7 +465,7 @@ void run_grid(dim3 grid, dim3 block, size_t smem, bool early, void (*entry)(void
             uint64_t j = pol == Schedule::reverse ? total - 1 - i : i;
             uint3 bid{unsigned(j % grid.x), unsigned(j / grid.x % grid.y),
                       unsigned(j / grid.x / grid.y)};
-            workers[wi]->run(wi, bid, block, grid, smem, entry, arg, pol,
+            workers[wi]->run(wi, bid, block, grid, smem, early, entry, arg, pol,
                              seed ^ (j + 1) * 0xD1B54A32D192ED03ull);
             if (early && workers[wi]->block.waited < n)
                 fail(

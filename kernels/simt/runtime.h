@@ -46,6 +46,7 @@ struct Copy {
 enum State : uint8_t { READY, AT_BARRIER, AT_COLLECTIVE, EXITED };
 struct LaneX : Lane {
     State state;
+    bool waited;  // for the launches before
     unsigned wait_mask;
     const char* what;
     Loc loc;
@@ -69,7 +70,8 @@ struct Static {
 struct Block {
     BlockIds ids;  // first member: see ids() in words.h
     unsigned n, nw, ready_warps, alive, bar_arrived;
-    unsigned waited;  // threads that waited for the launches before
+    bool early;       // the launch may start before those before it have ended
+    unsigned waited;  // threads that waited for them
     const char* bar_what;
     Loc bar_loc;
     int acc[3], result[3];
@@ -111,8 +113,5 @@ bool shared_object(const void* p, size_t n);
 // modes.cpp
 void count(uint64_t Counters::*counter, uint64_t n);
 void hand_in_counters();  // of this OS thread, at the end of a launch
-bool faulty(
-    Fault fault,
-    Loc loc);  // is that fault planted at this place? Notes the place while sites are recorded
 
 }  // namespace simt::cpu

@@ -69,6 +69,9 @@ struct Config {
 // By this process.
 inline std::atomic<int64_t> launches = 0;
 
+// What a launch may hand over as arguments on every driver.
+inline constexpr size_t kArgumentBytes = 4096;
+
 #if SIMT_GPU
 // Called around every launch while they are timed.
 struct LaunchWatch {
@@ -86,6 +89,10 @@ __device__ __forceinline__ void wait_for_before() {
 #    if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     cudaGridDependencySynchronize();
 #    endif
+}
+// In a kernel: a condition that keeps what is out of bounds, or not to be seen, away from results.
+__device__ __forceinline__ bool bound(bool inside) {
+    return inside;
 }
 // In a kernel: blocks of the next launch, if it is an early one, may take the room that is left.
 __device__ __forceinline__ void let_next_start() {
@@ -115,6 +122,7 @@ inline void check_launch(cudaError_t error, const Config& c, const void* kernel)
 }
 template <class... P, class... A>
 void launch(const Config& c, void (*kernel)(P...), A&&... a) {
+    static_assert((sizeof(P) + ... + size_t{0}) <= kArgumentBytes);
     if (c.smem > kUnaskedBytes)
         check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                    cudaFuncAttributeMaxDynamicSharedMemorySize, int(c.smem)),
@@ -158,6 +166,7 @@ inline int multiprocessors() {
 #else
 template <class... P, class... A>
 void launch(const Config& c, void (*kernel)(P...), A&&... a) {
+    static_assert((sizeof(P) + ... + size_t{0}) <= kArgumentBytes);
     std::tuple<P...> args(static_cast<P>(std::forward<A>(a))...);
     struct Call {
         void (*k)(P...);
@@ -183,6 +192,9 @@ inline void wait_for_before() {
     cpu::note_wait_for_before();
 }
 inline void let_next_start() {}
+inline bool bound(bool inside, cpu::Loc loc = cpu::Loc::current()) {
+    return inside || cpu::faulty(cpu::Fault::ignore_bound, loc);
+}
 inline int multiprocessors() {
     return 132;  // as many as an H200 has: work is cut as it is there
 }

@@ -7,26 +7,63 @@ namespace simt::cpu {
 
 typedef float v8 __attribute__((vector_size(32)));
 
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#    define SIMT_WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#    define SIMT_WIDE
+#endif
+
+// The numbers that 16 bits of each kind stand for: of f16 looked up.
+struct Halves {
+    float of[65536];
+    Halves() {
+        for (unsigned i = 0; i < 65536; i++)
+            of[i] = h2f(uint16_t(i));
+    }
+};
+struct FromF16 {
+    const float* table = [] {
+        static const Halves halves;
+        return halves.of;
+    }();
+    float operator()(uint32_t bits) const { return table[bits & 0xffff]; }
+};
+struct FromBf16 {
+    float operator()(uint32_t bits) const { return std::bit_cast<float>(bits << 16); }
+};
+
+// C += A B, in order of k: a product of two of these numbers is exact in a float.
+SIMT_WIDE void multiply(const float (&A)[16][16], const float (&B)[16][8], float (&C)[16][8]) {
+    for (int i = 0; i < 16; i++) {
+        v8 acc = *reinterpret_cast<v8*>(C[i]);
+        for (int k = 0; k < 16; k++)
+            acc += A[i][k] * *reinterpret_cast<const v8*>(B[k]);
+        *reinterpret_cast<v8*>(C[i]) = acc;
+    }
+}
+
 // Fragment element -> matrix position, lane = 4*g + t:
 //   A (16x16): register r holds row g + 8*(r&1), columns 2t + 8*(r>>1) and the next one
 //   B (16x8):  register r holds rows k = 2t + 8*r and the next one, column g
 //   C/D (16x8): register r holds row g + 8*(r>>1), column 2t + (r&1)
-template <float (*Conv)(uint16_t)>
+template <class Number>
 static inline void mma_all(unsigned mask, void* const* args) {
     if (mask != ~0u)
         fail("mma.sync needs all 32 lanes, the mask is %08x", mask);
+    const Number number;
     alignas(32) float A[16][16], B[16][8], C[16][8];
     for (int l = 0; l < 32; l++) {
         auto& x = *static_cast<const MmaArg*>(args[l]);
         const int g = l >> 2, t = l & 3;
         for (int r = 0; r < 4; r++) {
-            A[g + 8 * (r & 1)][2 * t + 8 * (r >> 1)] = Conv(uint16_t(x.a[r]));
-            A[g + 8 * (r & 1)][2 * t + 8 * (r >> 1) + 1] = Conv(uint16_t(x.a[r] >> 16));
+            A[g + 8 * (r & 1)][2 * t + 8 * (r >> 1)] = number(x.a[r]);
+            A[g + 8 * (r & 1)][2 * t + 8 * (r >> 1) + 1] = number(x.a[r] >> 16);
             C[g + 8 * (r >> 1)][2 * t + (r & 1)] = x.d[r];
         }
         for (int r = 0; r < 2; r++) {
-            B[2 * t + 8 * r][g] = Conv(uint16_t(x.b[r]));
-            B[2 * t + 8 * r + 1][g] = Conv(uint16_t(x.b[r] >> 16));
+            B[2 * t + 8 * r][g] = number(x.b[r]);
+            B[2 * t + 8 * r + 1][g] = number(x.b[r] >> 16);
         }
     }
     count(&Counters::mma, 1);
@@ -43,12 +80,7 @@ static inline void mma_all(unsigned mask, void* const* args) {
                 C[i][n] = f;
             }
     } else
-        for (int i = 0; i < 16; i++) {
-            v8 acc = *reinterpret_cast<v8*>(C[i]);
-            for (int k = 0; k < 16; k++)
-                acc += A[i][k] * *reinterpret_cast<v8*>(B[k]);
-            *reinterpret_cast<v8*>(C[i]) = acc;
-        }
+        multiply(A, B, C);
     for (int l = 0; l < 32; l++) {
         auto& x = *static_cast<const MmaArg*>(args[l]);
         const int g = l >> 2, t = l & 3;
@@ -57,10 +89,10 @@ static inline void mma_all(unsigned mask, void* const* args) {
     }
 }
 void mma_f16_all(unsigned m, void* const* a) {
-    mma_all<h2f>(m, a);
+    mma_all<FromF16>(m, a);
 }
 void mma_bf16_all(unsigned m, void* const* a) {
-    mma_all<bf2f>(m, a);
+    mma_all<FromBf16>(m, a);
 }
 
 // m16n8k32, four signed bytes a register: A register r holds row g + 8*(r&1), columns 4t +

@@ -114,7 +114,9 @@ inline const BlockIds& ids(const Lane* l) {
 }
 
 void run_grid(dim3 grid, dim3 block, size_t smem, bool early, void (*entry)(void*), void* arg);
-void note_wait_for_before();  // an early launch of which a block never does is reported
+// An early launch of which a thread never does is reported; so is, in the checker build, one that
+// before it writes device memory or reads there what a launch wrote.
+void note_wait_for_before();
 
 // --- how kernels are run; set between launches, from one thread
 enum class Schedule : uint8_t {
@@ -153,6 +155,7 @@ enum class Fault : uint8_t {
     skip_wait,         // a cp_async_wait leaves one group more than it says
     swap_fragments,    // the two registers of an mma's B operand change places
     ignore_zero_fill,  // a cp_async copies where it should fill with zeros
+    ignore_bound,      // a bound() lets everything through
 };
 struct Site {
     Fault fault = Fault::none;
@@ -161,6 +164,7 @@ struct Site {
     bool operator==(const Site&) const = default;
 };
 void plant(const Site& site);  // Fault::none: nothing planted
+bool faulty(Fault fault, Loc loc);  // is it planted here? Notes the place while sites are recorded
 void record_sites(bool on);    // while on, every place that a fault could be planted at is noted
 std::vector<Site> recorded_sites();
 
@@ -206,10 +210,11 @@ void cp_async_wait(unsigned leave_pending, Loc loc);
 struct Hooks {
     void (*block_start)(unsigned char* base, size_t cap);
     void (*access)(const void* p, unsigned n, int kind, const void* pc);  // 0 read 1 write 2 atomic
-    void (*async_issue)(const void* p, unsigned n, const void* pc);
+    void (*async_issue)(const void* to, const void* from, unsigned n, const void* pc);
     void (*async_done)(const void* p, unsigned n, const void* pc);
     void (*warp_sync)(Warp* w, unsigned mask);
     void (*block_sync)();
+    void (*fresh_memory)(const void* p, size_t n);  // nothing there was written by a launch
 };
 extern const Hooks* hooks;
 inline void note(const void* p, unsigned n, int kind) {
@@ -382,6 +387,10 @@ inline T __ldg(const T* p) {
     return *p;
 }
 template <class T>
+inline T __ldcg(const T* p) {
+    return *p;
+}
+template <class T>
 inline T __ldcs(const T* p) {
     return *p;
 }
@@ -525,6 +534,9 @@ inline float __low2float(__half2 h) {
 }
 inline float __high2float(__half2 h) {
     return __half2float(h.y);
+}
+inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 h) {
+    return h.bits;
 }
 inline float __bfloat162float(__nv_bfloat16 h) {
     return simt::cpu::bf2f(h.bits);

@@ -16,6 +16,7 @@ using kernels::KType;
 constexpr int64_t kSmallPoolBytes = int64_t{1}
                                     << 30;  // what several full contexts of a small model may take
 constexpr int64_t kMinUbatchTokens = 64;
+constexpr int64_t kSpareBytes = int64_t{1} << 30;  // that larger passes leave to others
 
 std::string number(int64_t n) {
     return std::to_string(n);
@@ -40,7 +41,7 @@ public:
     }
 
     MemoryPlan plan() {
-        const Setup setup = choose();
+        const Setup setup = with_larger_passes(choose());
         finish(setup);
         return std::move(plan_);
     }
@@ -192,6 +193,29 @@ private:
         return setup;
     }
 
+    // Fewer passes over a prompt read the weights less often, and long ones take attention's faster
+    // form; but room is better spent on anything else, and some is left to whoever else draws on
+    // the card.
+    Setup with_larger_passes(const Setup& setup) {
+        const int64_t context = std::min(wanted(), largest(setup));
+        Setup larger = setup;
+        for (larger.ubatch = r_.larger_ubatch_tokens; larger.ubatch > setup.ubatch;
+             larger.ubatch /= 2) {
+            const int64_t pages = KvLayout::pages_for(context);
+            const int64_t spare = r_.free_bytes - device_weights(larger.moe_layers) -
+                                  pages * KvLayout(config_, larger.type).page_bytes() -
+                                  compute(larger, context) - rounding(larger, context, pages);
+            if (context > 0 && spare >= kSpareBytes && largest(larger) >= context) {
+                chose("passes of up to " + number(larger.ubatch) + " tokens",
+                      "their working memory, " +
+                          format_bytes(compute(larger, context) - compute(setup, context)) +
+                          " more, fits beside all else (-ub " + number(larger.ubatch) + ")");
+                return larger;
+            }
+        }
+        return setup;
+    }
+
     int64_t routed_layers(int64_t moe_layers) const {
         int64_t count = 0, last = -1;
         for (const WeightBytes::Part& part : weights_.parts) {
@@ -225,6 +249,7 @@ private:
         const KvLayout layout(config_, setup.type);
         plan_.type = setup.type;
         plan_.cache_type = kernels::name(setup.type);
+        plan_.ubatch_tokens = setup.ubatch;
         plan_.cpu_moe_layers = setup.moe_layers;
         plan_.weights_bytes = weights_.total();
         plan_.bytes_per_token = layout.bytes_per_token();

@@ -15,6 +15,7 @@
 //   2. the cache in q8_latent, before anything slower is considered
 //   3. with ctx_size 0: fewer tokens, as long as half of the model's window is left
 //   4. on a card: routed experts of as few layers as possible computed by the CPU
+//   5. larger passes, where none of the above is any different for it
 // What even that cannot fit is refused, with single changes that would fit.
 #pragma once
 
@@ -35,6 +36,8 @@ struct MemoryRequest {
     std::optional<kernels::KType> cache_type;  // nothing: chosen
     std::optional<int64_t> cpu_moe_layers;     // -ncmoe; nothing: chosen. Cards alone
     int64_t ubatch_tokens = 512;               // of one forward pass at most
+    // Taken instead, or a half or quarter of it, where all else stays as it is; 0: never.
+    int64_t larger_ubatch_tokens = 0;
     int parallel = 8;
     std::string device = "CPU";
     int64_t total_bytes = 0;  // of the device, or as --vram pretends
@@ -76,6 +79,7 @@ struct MemoryPlan {
 
     kernels::KType type;
     std::string cache_type;      // its name: "f16"
+    int64_t ubatch_tokens = 0;   // of one forward pass at most
     int64_t cpu_moe_layers = 0;  // routed experts of the first so many layers stay on the CPU
     int64_t weights_bytes = 0;   // on all devices
     int64_t bytes_per_token = 0;

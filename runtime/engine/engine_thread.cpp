@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/check.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/model_instance.h"
 #include "runtime/error.h"
@@ -67,6 +68,7 @@ struct EngineThread::State {
 
     // --- engine thread
     std::optional<ModelInstance> instance;
+    Load last_load;  // what the instance was loaded by
     std::unique_ptr<Engine> engine;                  // uses the instance
     EngineCounters earlier;                          // of engines before this one
     std::vector<std::unique_ptr<Sequence>> orphans;  // of an engine that is gone: ended, not told
@@ -165,6 +167,7 @@ void EngineThread::State::run_load(const Load& load) {
     std::string error;
     try {
         instance = load_model(load.path, load.options, progress);
+        last_load = load;
         if (give_up_load.load(std::memory_order_relaxed)) {
             throw ModelError("loading was cancelled");
         }
@@ -220,14 +223,25 @@ void EngineThread::State::step() {
             engine->tidy();
         }
     } catch (const std::exception& e) {
-        // The device or an invariant is broken: nothing that is cached can be trusted.
-        const std::string error = std::string("the engine stopped: ") + e.what();
+        // The device or an invariant is broken: nothing that is cached can be trusted. Of a card
+        // the CPU can take over: who was reading learns of it, who asks later gets an answer.
+        const bool card = instance->on_card && dynamic_cast<const kernels::DeviceError*>(&e);
+        const std::string error = std::string("the engine stopped: ") + e.what() +
+                                  (card ? "; the CPU takes over" : "");
         log(LogLevel::error, error);
         drop_engine(error);
         const std::lock_guard lock(mutex);
         if (!stopping && !load_request) {
-            status.state = Phase::failed;
-            status.error = error;
+            if (card) {
+                last_load.options.device = "cpu";
+                last_load.options.vram_bytes = 0;
+                load_request = last_load;
+                status.state = Phase::loading;
+                status.load_done_bytes = status.load_total_bytes = 0;
+            } else {
+                status.state = Phase::failed;
+                status.error = error;
+            }
         }
         model.reset();
         worked = true;

@@ -20,7 +20,7 @@ namespace runtime {
 struct EngineOptions {
     int64_t ctx_size = 0;  // tokens a sequence may hold; 0 = what fits, at most the model's own
     int64_t batch_tokens = 2048;  // -b: tokens of one step at most
-    int64_t ubatch_tokens = 512;  // -ub: tokens of one forward pass at most
+    int64_t ubatch_tokens = 0;    // -ub: tokens of one forward pass at most; 0 = chosen by the plan
     int parallel = 8;             // -np: sequences that run at once
     int64_t queue_limit = 256;    // requests that may wait; more are refused (queue_full)
     std::optional<kernels::KType> cache_type;  // -ctk; nothing = chosen by the plan

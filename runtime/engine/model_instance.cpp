@@ -46,10 +46,13 @@ std::unique_ptr<kernels::Backend> open_device(const EngineOptions& options) {
     return backend;
 }
 
-int64_t ubatch_of(const EngineOptions& options) {
+// Tokens of a pass where nobody says otherwise; and, where they fit, on a card.
+constexpr int64_t kUbatchTokens = 512;
+constexpr int64_t kCardUbatchTokens = 2048;
+
+int64_t at_most(int64_t tokens, const EngineOptions& options) {
     // Every running sequence has a place in a pass.
-    return std::max<int64_t>(
-        {1, options.parallel, std::min(options.ubatch_tokens, options.batch_tokens)});
+    return std::max<int64_t>({1, options.parallel, std::min(tokens, options.batch_tokens)});
 }
 
 MemoryPlan plan_on(const kernels::DeviceMemory& memory,
@@ -61,7 +64,11 @@ MemoryPlan plan_on(const kernels::DeviceMemory& memory,
     request.ctx_size = options.ctx_size;
     request.cache_type = options.cache_type;
     request.cpu_moe_layers = options.cpu_moe_layers;
-    request.ubatch_tokens = ubatch_of(options);
+    const bool open = options.ubatch_tokens == 0;
+    request.ubatch_tokens = at_most(open ? kUbatchTokens : options.ubatch_tokens, options);
+    if (open && is_card(options.device)) {
+        request.larger_ubatch_tokens = at_most(kCardUbatchTokens, options);
+    }
     request.parallel = std::max(1, options.parallel);
     request.device = memory.name;
     request.card = is_card(options.device);
@@ -102,7 +109,7 @@ ModelInstance load_model(const std::string& path,
                          const EngineOptions& wanted,
                          const LoadProgress& progress) {
     EngineOptions options = wanted;
-    if (options.ctx_size < 0 || options.parallel < 1 || options.ubatch_tokens < 1 ||
+    if (options.ctx_size < 0 || options.parallel < 1 || options.ubatch_tokens < 0 ||
         options.batch_tokens < 1 || options.threads < 0 || options.threads_batch < 0 ||
         options.vram_bytes < 0 || options.queue_limit < 0) {
         throw ModelError("sizes and counts of the engine's options must be positive");
@@ -128,6 +135,7 @@ ModelInstance load_model(const std::string& path,
         options.vram_bytes = 0;
         instance.backend = open_device(options);
     }
+    instance.on_card = is_card(options.device);
     kernels::Backend& backend = *instance.backend;
     const WeightBytes weights = Weights::bytes(*file, config);
     instance.pretends = options.vram_bytes > 0;
@@ -144,7 +152,7 @@ ModelInstance load_model(const std::string& path,
     for (const std::string& note : plan.notes) {
         log(LogLevel::info, path + ": " + note);
     }
-    instance.ubatch_tokens = ubatch_of(options);
+    instance.ubatch_tokens = plan.ubatch_tokens;
     backend.reserve_weights(plan.devices.at(0).weights_bytes);
     backend.reserve_work(
         Model::work_shape(config, instance.ubatch_tokens, options.parallel, plan.ctx_size));

@@ -22,6 +22,7 @@ struct ModelInstance {
     MemoryPlan plan;
     int64_t ubatch_tokens = 0;  // the largest batch model->forward() takes
     bool pretends = false;      // total_bytes is what --vram says
+    bool on_card = false;       // the CPU could go on where the device fails
 
     // This moment's bytes of the device; weights + K cache reserved + compute + other + free ==
     // total.

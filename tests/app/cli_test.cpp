@@ -207,6 +207,15 @@ TEST_CASE(
     CHECK(plan({"--vram", "24GiB", "-c", "202752", "-ctk", "f16", "-ncmoe", "0"})["fits"] == false);
     CHECK(plan({"--vram", "24GiB", "-c", "202752", "-ctk", "f16"})["cpu_moe_layers"] == 12);
     CHECK(plan({"--vram", "24GiB", "-c", "100000"})["kv_cache"]["type"] == "f16");
+    // Larger passes where there is room for them: nothing else is different for it.
+    const auto roomy = plan({"--vram", "24GiB", "-c", "65536"}),
+               same = plan({"--vram", "24GiB", "-c", "65536", "-ub", "512"});
+    CHECK(roomy["choices"].back()["what"] == "passes of up to 2048 tokens");
+    CHECK(roomy["kv_cache"] == same["kv_cache"]);
+    CHECK(roomy["cpu_moe_layers"] == same["cpu_moe_layers"]);
+    CHECK(roomy["devices"][0]["compute_bytes"] > same["devices"][0]["compute_bytes"]);
+    CHECK(plan({"--vram", "24GiB", "-c", "65536", "-ub", "2048"})["devices"][0] ==
+          roomy["devices"][0]);
     int64_t kept = 0;
     for (const char* card : {"16GiB", "12GiB", "8GiB"}) {
         const auto small = plan({"--vram", card});

@@ -19,6 +19,7 @@
 #include "kernels/quants/quants.h"
 #include "tests/support/catch.h"
 #include "tests/support/check_close.h"
+#include "tests/support/sanitized.h"
 
 namespace tests {
 
@@ -28,15 +29,30 @@ using kernels::TensorView;
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
 
+inline bool emulated(const Backend& backend) {
+    return backend.memory().name.starts_with("emulated");
+}
+
+// Of a card that is the CPU's execution layer the tests are its own: those of the CPU are
+// elsewhere.
 inline std::vector<std::unique_ptr<Backend>> backends() {
     std::vector<std::unique_ptr<Backend>> list;
-    for (int threads : {1, 2, 3}) {
-        list.push_back(kernels::make_cpu_backend({threads, threads}));
+    auto cuda = kernels::make_cuda_backend();
+    if (cuda == nullptr || !emulated(*cuda)) {
+        for (int threads = 1; threads <= 3; threads += kSanitized ? 2 : 1) {
+            list.push_back(kernels::make_cpu_backend({threads, threads}));
+        }
     }
-    if (auto cuda = kernels::make_cuda_backend()) {
+    if (cuda != nullptr) {
         list.push_back(std::move(cuda));
     }
     return list;
+}
+
+// `tokens`, or where that takes long a number that is past the card's largest tile all the same:
+// its kernels run on the CPU, perhaps with a sanitizer's eye on each access.
+inline int64_t many(const Backend& backend, int64_t tokens) {
+    return emulated(backend) ? std::min<int64_t>(tokens, kSanitized ? 40 : 140) : tokens;
 }
 
 class Random {
@@ -202,11 +218,14 @@ inline Doubles glu(const Doubles& x,
 }
 
 // Products whose sums are of order 1 (rows of deviation 1, weights of deviation 1 / sqrt(cols)):
-//   float types:  rounding of the activations and of each sum, well below 1e-5 for up to some thousands of terms
-//   block types:  activations are rounded to steps of 1/127 of the largest in their block. A row times a random norm
-//                 reaches 6 deviations: an error of 6 / 127 / sqrt(12) = 0.014 deviations per element and so per sum;
-//                 among tens of thousands of sums, six of those. Over all of them it shows as a cosine of 1 - 1e-4.
-// `scale`: products in a row. Behind a GLU the errors of gate, up and down add up to some 0.023: scale 2.
+//   float types:  rounding of the activations and of each sum, well below 1e-5 for up to some
+//   thousands of terms block types:  activations are rounded to steps of 1/127 of the largest in
+//   their block. A row times a random norm
+//                 reaches 6 deviations: an error of 6 / 127 / sqrt(12) = 0.014 deviations per
+//                 element and so per sum; among tens of thousands of sums, six of those. Over all
+//                 of them it shows as a cosine of 1 - 1e-4.
+// `scale`: products in a row. Behind a GLU the errors of gate, up and down add up to some 0.023:
+// scale 2.
 inline Tolerance product_tolerance(DType weight, double scale = 1) {
     const bool exact = weight == DType::f32 || weight == DType::f16 || weight == DType::bf16;
     return exact ? Tolerance{2e-5 * scale, 2e-5, 0.999999} : Tolerance{0.085 * scale, 0, 0.9995};

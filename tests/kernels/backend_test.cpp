@@ -115,7 +115,8 @@ TEST_CASE(
                 const Weight b = random_weight(*backend, random, DType::f32, {5, dim});
                 const Floats norm = random.normals(dim);
                 const Array norm_array(*backend, {dim}, norm);
-                for (int64_t tokens : {0, 1, 2, 17, 600}) {
+                for (int64_t tokens :
+                     {int64_t{0}, int64_t{1}, int64_t{2}, int64_t{17}, many(*backend, 600)}) {
                     const Floats x = random.normals(tokens * dim, 3);
                     Array x_array(*backend, {tokens, dim}, x);
                     Array out_a(*backend, DType::f32, {tokens, 33}),
@@ -194,7 +195,8 @@ TEST_CASE("backend: matmul_add adds the product, at any number of rows, bit for 
         for (DType type : kWeightTypes) {
             const int64_t cols = 96, dim = 70;
             const Weight weight = random_weight(*backend, random, type, {dim, cols});
-            for (int64_t tokens : {0, 1, 3, 40, 513}) {
+            for (int64_t tokens :
+                 {int64_t{0}, int64_t{1}, int64_t{3}, int64_t{40}, many(*backend, 513)}) {
                 CAPTURE(backend->description(), name(type), tokens);
                 const Floats x = random.normals(tokens * dim), in = random.normals(tokens * cols);
                 Array x_array(*backend, {tokens, dim}, x), in_array(*backend, {tokens, cols}, in);
@@ -215,8 +217,8 @@ TEST_CASE("backend: matmul_add adds the product, at any number of rows, bit for 
                         Floats(in.begin() + t * cols, in.begin() + (t + 1) * cols));
                     backend->matmul_add(alone.view, in_alone.view, weight.view());
                     REQUIRE(rows_agree(*backend, tokens, alone.floats(),
-                                      std::span(got).subspan(static_cast<size_t>(t * dim),
-                                                             static_cast<size_t>(dim))));
+                                       std::span(got).subspan(static_cast<size_t>(t * dim),
+                                                              static_cast<size_t>(dim))));
                 }
             }
         }

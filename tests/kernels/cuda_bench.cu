@@ -1,7 +1,9 @@
 // Times the products on the card at the shapes of GLM-4.7-Flash in Q4_K_M: GB/s of weights for few
 // tokens, TFLOP/s for many. Random bytes as weights: figures, no results. Built with
 // KEYHOLE_CUDA=ON.
-//   cuda_bench [filter]
+//   cuda_bench peaks     what the card copies and multiplies at the most
+//   cuda_bench few       that, and the products of 1 and 4 tokens
+//   cuda_bench [filter]  all products, or those whose name holds the filter
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -11,6 +13,7 @@
 #include "kernels/cuda/rows.h"
 #include "kernels/cuda/tiles.h"
 #include "kernels/quants/quants.h"
+#include "kernels/simt/warp_matrix.h"
 
 using kernels::DType;
 using namespace kernels::cuda;
@@ -205,14 +208,60 @@ void bench(
 
 __global__ void nothing() {}
 
+// Matrix instructions alone: eight sums of a warp that do not wait for each other.
+__global__ void __launch_bounds__(256) multiply(float* out, int rounds) {
+    const uint32_t a[4] = {threadIdx.x, threadIdx.x + 1, threadIdx.x + 2, threadIdx.x + 3};
+    const uint32_t b[2] = {threadIdx.x, threadIdx.x + 5};
+    float sum[8][4] = {};
+    for (int i = 0; i < rounds; i++) {
+        SIMT_UNROLL
+        for (int k = 0; k < 8; k++) {
+            simt::mma_f16(sum[k], a, b);
+        }
+    }
+    float all = 0;
+    SIMT_UNROLL
+    for (int k = 0; k < 8; k++) {
+        all += sum[k][0] + sum[k][1] + sum[k][2] + sum[k][3];
+    }
+    out[blockIdx.x * 256 + threadIdx.x] = all;
+}
+
+void peaks(int processors, float* out) {
+    constexpr size_t kBytes = size_t{1} << 30;
+    void *from = nullptr, *to = nullptr;
+    simt::check(cudaMalloc(&from, kBytes), "memory");
+    simt::check(cudaMalloc(&to, kBytes), "memory");
+    const double copy = microseconds(8, [&](int) {
+        simt::check(cudaMemcpyAsync(to, from, kBytes, cudaMemcpyDeviceToDevice, stream), "copy");
+    });
+    cudaFree(from);
+    cudaFree(to);
+    constexpr int kRounds = 4096;
+    const int blocks = 4 * processors;
+    const double products =
+        microseconds(4, [&](int) { multiply<<<blocks, 256, 0, stream>>>(out, kRounds); });
+    const double flop = 4096.0 * 8 * kRounds * 8 * blocks;
+    std::printf("copies %.0f GB/s, read and written\n", 2.0 * kBytes / copy / 1e3);
+    std::printf("f16 products %.0f TFLOP/s, mma.sync\n", flop / products / 1e6);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     filter = argc > 1 ? argv[1] : "";
+    const bool few = filter == "few", only_peaks = filter == "peaks";
+    if (few || only_peaks) {
+        filter = "";
+    }
     cudaDeviceProp card{};
     simt::check(cudaGetDeviceProperties(&card, 0), "properties");
     std::printf("%s, %d processors\n", card.name, card.multiProcessorCount);
     simt::check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
+    peaks(card.multiProcessorCount, static_cast<float*>(room(size_t{4} << 20)));
+    if (only_peaks) {
+        return 0;
+    }
     auto* x = static_cast<float*>(room(size_t{4096} * 4 * 10240 * 4, true));
     auto* up = static_cast<float*>(room(size_t{4096} * 4 * 10240 * 4, true));
     auto* out = static_cast<float*>(room(size_t{300000000} * 4));
@@ -224,7 +273,7 @@ int main(int argc, char** argv) {
         std::printf("launches may start early: %s\n", simt::early_starts ? "yes" : "no");
         for (const int tokens : {1, 4, 16, 64, 512, 2048, 4096}) {
             for (const Shape& s : kShapes) {
-                if (tokens <= 4 || !early) {
+                if (tokens <= 4 || (!early && !few)) {
                     bench(s, tokens, kernels::kTileSlots, x, up, out, packed);
                     if (tokens >= kernels::kTilesFrom && has_tiles(s.type)) {
                         bench(s, tokens, kernels::kSmallTileSlots, x, up, out, packed);
@@ -235,6 +284,9 @@ int main(int argc, char** argv) {
     }
     // Routing and the sum.
     for (const int tokens : {1, 512, 2048}) {
+        if (few && tokens > 1) {
+            break;
+        }
         Route r;
         const simt::Buffer<int32_t> chosen(static_cast<size_t>(tokens) * 4),
             pairs(static_cast<size_t>(tokens) * 4), n(1);

@@ -7,6 +7,11 @@
 
 #include "kernels/card_memory.h"
 #include "kernels/check.h"
+#include "kernels/cuda/card_check.h"
+#if !SIMT_GPU
+#    include "kernels/cuda/device_emulated.h"
+#endif
+#include "runtime/engine/engine_thread.h"
 #include "runtime/engine/model_instance.h"
 #include "tests/kernels/cuda_support.h"
 #include "tests/support/catch.h"
@@ -271,4 +276,120 @@ TEST_CASE("cuda model: a card as small as --vram says refuses what does not fit 
     CHECK_THROWS_AS(card->allocate((1 << 19) + 1, kernels::MemoryUse::kv_cache),
                     kernels::DeviceError);
     CHECK_NOTHROW(card->allocate(1 << 19, kernels::MemoryUse::kv_cache));
+}
+
+#if !SIMT_GPU
+
+TEST_CASE("cuda model: where a driver keeps no passes, launches go one by one") {
+    kernels::cuda::emulated_trouble.no_recordings = true;
+    CHECK(unlike_kept("nano-q8_0", 2, 2) == 0);
+    kernels::cuda::emulated_trouble.no_recordings = false;
+}
+
+TEST_CASE("cuda model: of a card that is lost in mid-answer the CPU takes over") {
+    if (simt::cpu::checking()) {
+        return;  // the kernels are those of the tests above
+    }
+    const std::string base = TESTS_DIR "/golden/model/nano-f32";
+    runtime::EngineOptions options;
+    options.device = "cuda";
+    options.vram_bytes = int64_t{700} << 20;
+    options.ctx_size = 256;
+    options.threads = 1;
+    runtime::GenerationRequest request;
+    request.prompt = GoldenVectors(base + ".vec")["prompt"].i32;
+    request.max_tokens = 8;
+    request.parse_reply = false;
+    request.ignore_end_of_turn = true;
+    request.sampling.temperature = 0;
+
+    runtime::EngineThread engine;
+    engine.load(base + ".gguf", options);
+    REQUIRE(engine.wait_ready());
+    CHECK(engine.memory().devices.at(0).name == "emulated CUDA device");
+    struct Answer {
+        std::vector<int32_t> tokens;
+        std::string error;
+    };
+    const auto ask = [&](int64_t most) {
+        request.max_tokens = most;
+        Answer answer;
+        const auto stream = engine.submit(request);
+        for (int i = 0; i < 3000 && !stream->done(); i++) {
+            if (const auto event = stream->next(std::chrono::milliseconds(20))) {
+                answer.tokens.insert(answer.tokens.end(), event->tokens.begin(),
+                                     event->tokens.end());
+                answer.error += event->error;
+                kernels::cuda::emulated_trouble.lost = most > 8;  // with the first words
+            }
+        }
+        return answer;
+    };
+    const Answer before = ask(8);
+    CHECK(before.error.empty());
+    const Answer broken = ask(100);
+    CHECK_THAT(broken.error, ContainsSubstring("the emulated device is lost; the CPU takes over"));
+    CHECK(broken.tokens.size() < 100);
+    REQUIRE(engine.wait_ready());
+    CHECK(engine.memory().devices.at(0).name != "emulated CUDA device");
+    CHECK(ask(8).tokens == before.tokens);
+    kernels::cuda::emulated_trouble.lost = false;
+}
+
+#endif
+
+TEST_CASE("cuda model: a card or driver that cannot be used is refused with what to do") {
+    using kernels::cuda::card_is_usable;
+    kernels::cuda::CardFacts good;
+    good.driver = 12080;
+    good.runtime = 12040;
+    good.cards = 1;
+    good.name = "NVIDIA RTX 4090";
+    good.capability = good.built_for = 89;
+    CHECK(card_is_usable(good));
+    CHECK_FALSE(card_starts_early(good));
+    const auto refusal = [](const kernels::cuda::CardFacts& facts) -> std::string {
+        try {
+            return card_is_usable(facts) ? "usable" : "not there";
+        } catch (const kernels::DeviceError& error) {
+            return error.what();
+        }
+    };
+    kernels::cuda::CardFacts facts = good;
+    facts.driver = 0;
+    CHECK(refusal(facts) == "not there");
+    facts = good;
+    facts.cards = 0;
+    CHECK(refusal(facts) == "not there");
+    facts = good;
+    facts.index = 1;
+    CHECK(refusal(facts) == "not there");
+    facts = good;
+    facts.driver = 11040;
+    facts.old_driver = true;
+    CHECK(
+        refusal(facts) ==
+        "the NVIDIA driver supports CUDA 11.4, this program needs 12.4: update the driver, or use "
+        "--device cpu");
+    facts = good;
+    facts.capability = 75;
+    CHECK(refusal(facts) ==
+          "NVIDIA RTX 4090 has compute capability 7.5, this program needs 8.0 or newer: use "
+          "--device cpu");
+    facts = good;
+    facts.has_kernels = false;
+    CHECK_THAT(refusal(facts),
+               ContainsSubstring("built for other cards") && ContainsSubstring("--device cpu"));
+    // Early starts: a card that can, code that waits, a driver that keeps them.
+    facts = good;
+    facts.capability = facts.built_for = 90;
+    CHECK(card_starts_early(facts));
+    facts.built_for = 80;
+    CHECK_FALSE(card_starts_early(facts));
+    facts.built_for = 90;
+    facts.driver = 12020;
+    CHECK_FALSE(card_starts_early(facts));
+    facts.driver = 13000;
+    facts.capability = 120;
+    CHECK(card_starts_early(facts));
 }

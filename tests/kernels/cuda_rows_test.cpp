@@ -80,7 +80,9 @@ double rotate_and_store(
     work.kv = {device_kv.get(), row, 0, 1};
     work.norm = device_norm.get();
     work.eps = kEps;
-    work.freq_base = kBase;
+    const simt::Buffer<float> turns(static_cast<size_t>(tokens * rotary));
+    kernels::cuda::launch_turns(turns.get(), work.batch.places, tokens, rotary, kBase, nullptr);
+    work.turns = turns.get();
     kernels::cuda::launch_rotate_and_store(work, nullptr);
 
     Doubles want_q = to_doubles(q), want_rows;
@@ -193,6 +195,64 @@ bool routes(int tokens, int experts, int used, bool biased, int most_slots = ker
     return right && at == pairs;
 }
 
+// The router's product with the choice in one launch, against the two launches: the same bits.
+bool routes_at_once(int tokens, int experts, int used, int cols) {
+    Random random(31);
+    const Floats x = random.normals(int64_t{tokens} * cols),
+                 weight = random.normals(int64_t{experts} * cols, 0.1F),
+                 bias = random.normals(experts, 0.3F), norm = random.normals(cols);
+    const simt::Buffer<float> device_x(x), device_weight(weight), device_bias(bias),
+        device_norm(norm);
+    const auto pairs = static_cast<size_t>(tokens * used);
+    kernels::cuda::Products p;
+    p.n_parts = 1;
+    p.cols = cols;
+    p.input = kernels::cuda::InputForm::normed;
+    p.x = {device_x.get(), cols, 0, 1};
+    p.norm = device_norm.get();
+    p.eps = 1e-5F;
+    p.n_slots = tokens;
+    p.parts[0].weight = reinterpret_cast<const std::byte*>(device_weight.get());
+    p.parts[0].end = p.parts[0].weight + weight.size() * sizeof(float);
+    p.parts[0].row_bytes = cols * static_cast<int64_t>(sizeof(float));
+    p.parts[0].rows = experts;
+    struct Outcome {
+        Floats logits, weights;
+        std::vector<int32_t> chosen, order, n_items;
+        std::vector<uint32_t> ticket;
+        bool operator==(const Outcome&) const = default;
+    };
+    const auto run = [&](bool at_once) {
+        const simt::Buffer<float> logits(static_cast<size_t>(tokens * experts)), weights(pairs);
+        const simt::Buffer<int32_t> chosen(pairs), order(pairs), n_items(1);
+        const simt::Buffer<kernels::cuda::WorkItem> items(pairs);
+        const simt::Buffer<uint32_t> ticket(std::vector<uint32_t>{0});
+        p.parts[0].out = {logits.get(), experts, 0, 1};
+        kernels::cuda::Route route;
+        route.logits = logits.get();
+        route.bias = device_bias.get();
+        route.n_tokens = tokens;
+        route.n_experts = experts;
+        route.n_used = used;
+        route.chosen = chosen.get();
+        route.weights = weights.get();
+        route.item_slots = tokens == 1 ? 1 : kernels::kTileTokens;
+        route.items = items.get();
+        route.n_items = n_items.get();
+        route.pairs = order.get();
+        if (at_once) {
+            REQUIRE(launch_router(kernels::DType::f32, p, route, ticket.get(), nullptr));
+        } else {
+            launch_products(kernels::DType::f32, p, nullptr);
+            launch_route(route, nullptr);
+        }
+        return Outcome{logits.download(), weights.download(), chosen.download(),
+                       order.download(),  n_items.download(), ticket.download()};
+    };
+    const Outcome two = run(false);
+    return run(true) == two && run(true) == two;
+}
+
 double combined(int tokens, int used, int cols, bool shared) {
     Random random(29);
     const Floats x = random.normals(int64_t{tokens} * cols),
@@ -244,12 +304,32 @@ TEST_CASE(
             INFO(tokens << " tokens");
             CHECK(routes(tokens, 64, 4, true));
             CHECK(routes(tokens, 6, 2, false));
+            CHECK(routes_at_once(tokens, 64, 4, 256));
             CHECK(combined(tokens, 4, 300, tokens % 2 == 0) < 5e-4);
         }
         CHECK(routes(37, 8, 2, true));
+        CHECK(routes_at_once(8, 300, 2, 96));
         CHECK(routes(300, 5, 2, true, kernels::kTileSlots));
         CHECK(combined(2, 0, 64, true) < 5e-4);
     }
+}
+
+TEST_CASE("cuda rows: more tokens than a grid is tall") {
+    if (small_shapes()) {
+        return;
+    }
+    constexpr int kTokens = 65600, kCols = 32;
+    const simt::Buffer<float> table(Floats(2 * kCols, 1));
+    std::vector<int32_t> rows(kTokens, 0);
+    rows.back() = 1;
+    const simt::Buffer<int32_t> ids(rows);
+    const simt::Buffer<float> out(size_t{kTokens} * kCols);
+    kernels::cuda::launch_embed(out.get(), kernels::DType::f32,
+                                reinterpret_cast<const std::byte*>(table.get()), kCols * 4,
+                                ids.get(), kTokens, kCols, nullptr);
+    kernels::cuda::launch_combine({out.get(), kCols, 0, 1}, nullptr, nullptr, out.get(), kTokens, 0,
+                                  kCols, nullptr);
+    CHECK(out.download() == Floats(size_t{kTokens} * kCols, 2));
 }
 
 #if !SIMT_GPU

@@ -13,6 +13,7 @@
 
 #if !SIMT_GPU
 #    include "tests/support/child.h"
+#    include "tests/support/sanitized.h"
 #    include "tests/support/simt_modes.h"
 #endif
 
@@ -43,15 +44,15 @@ inline bool small_shapes() {
 
 #else
 
-// All modes; in the checker build, whose verdict hangs on no schedule, two.
-inline std::vector<simt::cpu::Mode> test_modes() {
-    const std::vector<simt::cpu::Mode> all = all_modes();
-    return simt::cpu::checking() ? std::vector{all.at(0), all.at(7)} : all;
+// Small shapes must do where each access is looked at: by the access checker, or by a sanitizer.
+inline bool small_shapes() {
+    return simt::cpu::checking() || kSanitized;
 }
 
-// Small shapes must do: the access checker looks at each load.
-inline bool small_shapes() {
-    return simt::cpu::checking();
+// All modes; two where each access is looked at: what is found then hangs on no schedule.
+inline std::vector<simt::cpu::Mode> test_modes() {
+    const std::vector<simt::cpu::Mode> all = all_modes();
+    return small_shapes() ? std::vector{all.at(0), all.at(7)} : all;
 }
 
 // Is the fault noticed (a report, or `right` says no) in at least one mode?

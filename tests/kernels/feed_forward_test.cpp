@@ -125,7 +125,8 @@ TEST_CASE("dense_ffn: equals double loops; a row alone has the bits it has among
             const Floats norm = random.normals(dim);
             const Array norm_array(*backend, {dim}, norm);
             const Glu network{gate.view(), up.view(), down.view()};
-            for (int64_t tokens : {0, 1, 2, 33, 520}) {
+            for (int64_t tokens :
+                 {int64_t{0}, int64_t{1}, int64_t{2}, int64_t{33}, many(*backend, 520)}) {
                 CAPTURE(backend->description(), name(type), tokens);
                 const Floats x = random.normals(tokens * dim);
                 Array array(*backend, {tokens, dim}, x);
@@ -144,8 +145,8 @@ TEST_CASE("dense_ffn: equals double loops; a row alone has the bits it has among
                                 Floats(x.begin() + t * dim, x.begin() + (t + 1) * dim));
                     backend->dense_ffn(alone.view, norm_array.view, network, kEps);
                     REQUIRE(rows_agree(*backend, tokens, alone.floats(),
-                                      std::span(got).subspan(static_cast<size_t>(t * dim),
-                                                             static_cast<size_t>(dim))));
+                                       std::span(got).subspan(static_cast<size_t>(t * dim),
+                                                              static_cast<size_t>(dim))));
                 }
             }
         }
@@ -166,7 +167,8 @@ TEST_CASE(
             Random random(22 + static_cast<uint32_t>(i));
             const Moe moe(*backend, random, cases[i]);
             const int64_t dim = moe.c.dim;
-            for (int64_t tokens : {0, 1, 2, 9, 530}) {
+            for (int64_t tokens :
+                 {int64_t{0}, int64_t{1}, int64_t{2}, int64_t{9}, many(*backend, 530)}) {
                 CAPTURE(backend->description(), i, tokens);
                 const Floats x = random.normals(tokens * dim);
                 Array array(*backend, {tokens, dim}, x);
@@ -188,8 +190,8 @@ TEST_CASE(
                                Floats(x.begin() + t * dim, x.begin() + (t + n) * dim));
                     moe.run(*backend, part.view);
                     REQUIRE(rows_agree(*backend, tokens, part.floats(),
-                                      std::span(got).subspan(static_cast<size_t>(t * dim),
-                                                             static_cast<size_t>(n * dim))));
+                                       std::span(got).subspan(static_cast<size_t>(t * dim),
+                                                              static_cast<size_t>(n * dim))));
                 }
             }
         }

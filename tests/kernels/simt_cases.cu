@@ -413,6 +413,35 @@ __global__ void some_wait_for_before(float*) {
     }
 }
 
+// Of early launches, the wrong ways: `early` was written by a launch before.
+__global__ void reads_before_it_waits(float* y) {
+    const float early = y[threadIdx.x];
+    simt::wait_for_before();
+    y[threadIdx.x] = early + 1;
+}
+__global__ void copies_before_it_waits(float* y) {
+    SIMT_SHARED(float, s, [4 * 32]);
+    simt::cp_async16(s + 4 * threadIdx.x, y + 4 * threadIdx.x);
+    simt::cp_async_commit();
+    simt::wait_for_before();
+    simt::cp_async_wait<0>();
+    y[4 * threadIdx.x] = s[4 * threadIdx.x] + 1;
+}
+__global__ void writes_before_it_waits(float* y) {
+    y[threadIdx.x] = 1;
+    simt::wait_for_before();
+}
+__global__ void counts_up(float* y) {
+    simt::wait_for_before();
+    y[threadIdx.x] = static_cast<float>(threadIdx.x);
+}
+// 40 KiB of static shared memory.
+__global__ void holds_much(float* y) {
+    SIMT_SHARED(float, much, [10 * 1024]);
+    much[threadIdx.x] = 1;
+    y[0] = much[threadIdx.x];
+}
+
 // Every signed byte as a half by permuted bytes and one difference, then a product: wrong ones.
 __global__ void half_pairs(int* wrong) {
     const int l = threadIdx.x;
@@ -455,6 +484,21 @@ template <class Kernel>
 bool runs(Kernel kernel, unsigned threads, size_t shared = 0, bool early = false) {
     const Bytes out(4);
     simt::launch({1, threads, shared, nullptr, early}, kernel, out.get());
+    return true;
+}
+
+// Behind a launch that writes what it looks at.
+template <class Kernel>
+bool runs_behind(Kernel kernel) {
+    const Bytes out(128);
+    simt::launch({1, 128, 0, nullptr, true}, counts_up, out.get());
+    simt::launch({1, 32, 0, nullptr, true}, kernel, out.get());
+    return true;
+}
+
+bool runs_in(dim3 grid, unsigned threads) {
+    const Bytes out(4);
+    simt::launch({grid, threads}, nothing, out.get());
     return true;
 }
 
@@ -545,7 +589,8 @@ double layer_difference(const std::string& name) {
         {"cp.async of words", copied_words_difference},
         {"victim without a bug", [] { return victim_sums_right<Bug::none>() ? 0.0 : 1.0; }},
         {"warp tree", [] { return tree_sums_right<true>() ? 0.0 : 1.0; }},
-        {"early start", [] { return runs(waits_for_before, 32, 0, true) ? 0.0 : 1.0; }},
+        {"early start",
+         [] { return runs(waits_for_before, 32, 0, true) && runs_behind(counts_up) ? 0.0 : 1.0; }},
     };
     return cases.at(name)();
 }
@@ -583,6 +628,13 @@ bool bug_goes_unnoticed(const std::string& name) {
         {"deadlock", [] { return runs(half_waits_for_half, 64); }},
         {"too much shared", [] { return runs(nothing, 32, 101377); }},
         {"early without a wait", [] { return runs(some_wait_for_before, 32, 0, true); }},
+        {"early read", [] { return runs_behind(reads_before_it_waits); }},
+        {"early copy", [] { return runs_behind(copies_before_it_waits); }},
+        {"early write", [] { return runs_behind(writes_before_it_waits); }},
+        {"static beside dynamic shared", [] { return runs(holds_much, 32, 16 * 1024); }},
+        {"tall grid", [] { return runs_in(dim3(1, 65536), 32); }},
+        {"large block", [] { return runs_in(dim3(1), 1025); }},
+        {"no blocks", [] { return runs_in(dim3(1, 0), 32); }},
         {"deep stack", [] { return runs(deep_stack, 32); }},
     };
     return cases.at(name)();

@@ -60,7 +60,14 @@ const PlantedBug kBugs[] = {
     {"barrier after exit", true, "have left the kernel"},
     {"deadlock", true, "deadlock"},
     {"early without a wait", true, "16 of 32 threads of a block never waited"},
+    {"early read", false, "reads what an earlier launch wrote before it waited"},
+    {"early copy", false, "reads what an earlier launch wrote before it waited"},
+    {"early write", false, "writes device memory before it waited"},
     {"too much shared", true, "the device's limit is 101376"},
+    {"static beside dynamic shared", true, "the limit is 49152"},
+    {"tall grid", true, "a grid ends at 2147483647 x 65535 x 65535"},
+    {"large block", true, "bad shape: 1025 threads"},
+    {"no blocks", true, "bad shape"},
 #if !defined(__SANITIZE_ADDRESS__)
     {"deep stack", true, "stack overflow"},
 #endif

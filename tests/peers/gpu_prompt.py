@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 ANSWER = 32
+OVERHEAD_MIB = 466  # kCardOverheadBytes: what a plan takes for driver, context and kernels
 
 
 def driver_mib():
@@ -76,7 +77,9 @@ def main():
         print(f"prompt {usage['prompt_tokens']} tokens: first token after {first - sent:.2f} s "
               f"({usage['prompt_tokens'] / (first - sent):.0f} t/s), then {(written - 1) / max(1e-9, last - first):.1f} t/s, "
               f"{written} tokens")
-        print(f"card: {ours:.0f} MiB in the account, {gone} MiB more used says the driver: {gone - ours:.0f} MiB are its own")
+        forecast = ours + OVERHEAD_MIB
+        print(f"card: {ours:.0f} MiB in the account, with the driver's own {forecast:.0f} MiB forecast, {gone} MiB more used says "
+              f"the driver: {gone - forecast:+.0f} MiB, {100 * abs(gone - forecast) / max(1, gone):.1f} %")
         return 0 if usage["prompt_tokens"] == tokens and written >= 1 else 1
     finally:
         server.terminate()

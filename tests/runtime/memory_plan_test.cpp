@@ -201,6 +201,52 @@ TEST_CASE("what is left open is decided cache first, then experts, each with its
     CHECK_FALSE(plan_memory(glm_flash(), weights, r).fits);
 }
 
+TEST_CASE("passes are larger where nothing else is any different for it") {
+    runtime::WeightBytes weights(int64_t{1254} << 20);
+    for (int64_t layer = 1; layer < 47; layer++) {
+        weights.parts.push_back({int64_t{348} << 20, runtime::WeightBytes::Kind::experts, layer});
+    }
+    MemoryRequest r;
+    r.device = "card";
+    r.card = true;
+    r.work_bytes = [](const kernels::WorkShape& shape) { return shape.n_tokens << 18; };
+    int taken = 0, left = 0;
+    for (int64_t mib = 7 << 10; mib < 34 << 10; mib += 250) {
+        for (const int64_t context : {0, 32768}) {
+            r.total_bytes = r.free_bytes = mib << 20;
+            r.ctx_size = context;
+            r.larger_ubatch_tokens = 0;
+            const MemoryPlan plain = plan_memory(glm_flash(), weights, r);
+            r.larger_ubatch_tokens = 2048;
+            const MemoryPlan plan = plan_memory(glm_flash(), weights, r);
+            INFO(mib << " MiB, context " << context);
+            CHECK(plain.ubatch_tokens == 512);
+            CHECK(plan.fits == plain.fits);
+            CHECK(plan.ctx_size == plain.ctx_size);
+            CHECK(plan.cache_type == plain.cache_type);
+            CHECK(plan.cpu_moe_layers == plain.cpu_moe_layers);
+            if (plan.ubatch_tokens > 512) {
+                CHECK((plan.ubatch_tokens == 2048 || plan.ubatch_tokens == 1024));
+                taken++;
+                CHECK(plan.compute_bytes > plain.compute_bytes);
+                CHECK(plan.devices[0].free_bytes >= kGiB);
+                CHECK(plan.choices.size() == plain.choices.size() + 1);
+            } else {
+                left++;
+                CHECK(plan.ubatch_tokens == 512);
+                CHECK(plan.compute_bytes == plain.compute_bytes);
+            }
+            if (plan.fits) {
+                const MemoryPlan::Device& d = plan.devices[0];
+                CHECK(d.total_bytes == d.weights_bytes + d.kv_bytes + d.compute_bytes +
+                                           d.other_bytes + d.free_bytes);
+            }
+        }
+    }
+    CHECK(taken > 10);
+    CHECK(left > 10);
+}
+
 TEST_CASE("a small model's pool holds several contexts") {
     runtime::ModelConfig small = glm_flash();
     small.n_layers = 4;
