@@ -8,6 +8,12 @@
 // up. The weights are the side that need not be transposed, so unpacking them costs little more
 // than for one activation row; the activations are transposed once for all weight rows of the call.
 // Formats with factors per 16 weights take parts of 16.
+//
+// Up to 8 activation rows (several sequences decoding together) leave half of C empty, so two
+// neighbouring parts share it: A is [16 weight rows, 64 codes], and B has the first part of row r
+// in column 2 r and the second, below it, in column 2 r + 1, zeros elsewhere. The weights of so few
+// rows come from memory as fast as they are used: those of the next 16 rows are asked for
+// meanwhile.
 #include <type_traits>
 
 #include "kernels/cpu/amx.h"
@@ -34,6 +40,21 @@ struct ActivationPart {
     alignas(64) float scale[kSide];
     alignas(64) float weighted_sum[kSide];
     alignas(64) float sum[2][kSide];  // of 16 codes
+};
+
+// Parts 2 p and 2 p + 1 of up to 8 activation rows: those of row r in columns 2 r and 2 r + 1.
+struct ActivationPair {
+    alignas(64) int32_t codes[2][16][kSide];  // with factors per 16: the first halves, the second
+    alignas(64) float scale[kSide];
+    alignas(64) float weighted_sum[kSide];
+    alignas(64) float sum[2][kSide];  // of 16 codes
+};
+
+struct PairBuffers {
+    Weights weights;
+    ActivationPair x[kMaxParts / 2];
+    alignas(64) float lanes[4][kSide][kSide];      // [b % 8 / 2][weight row][column]
+    alignas(64) int32_t dots[2][2][kSide][kSide];  // [pair][half of each part]
 };
 
 struct Buffers {
@@ -79,20 +100,29 @@ inline void transpose_part(ActivationPart& dst, const PackedRow* x, int rows, in
     }
 }
 
-// Weight rows [m, m + kSide). Rows past the last repeat it.
-template <typename Block>
+// Weight rows [m, m + kSide). Rows past the last repeat it. For `pairs` of parts the factors per 16
+// weights are in the order first halves, second halves.
+template <typename Block, bool pairs>
 void unpack(Weights& w, const MatmulJob& job, int64_t m, int parts) {
     constexpr int64_t kGroupBlocks = 256 / Block::kElements;
     constexpr int64_t kGroupBytes = kGroupBlocks * static_cast<int64_t>(sizeof(Block));
     constexpr int kOffset = Codes<Block>::kOffset;
     const __m512i offset = bytes_of(kOffset);
+    const auto factors = [](__m128i bytes) {
+        if constexpr (pairs) {
+            bytes = _mm_shuffle_epi8(
+                bytes, _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
+        }
+        return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+    };
+    const bool first = m == job.m_begin;  // later ones have been asked for
     for (int r = 0; r < kSide; r++) {
         const int64_t row = m + r < job.m_end ? m + r : job.m_end - 1;
         const std::byte* src = job.weight + row * job.weight_stride_bytes;
         for (int g = 0; 8 * g < parts; g++, src += kGroupBytes) {
             WideGroup group;
             if (8 * g + 8 <= parts) {
-                for (int64_t line = 0; line < kGroupBytes; line += 64) {
+                for (int64_t line = 0; first && line < kGroupBytes; line += 64) {
                     _mm_prefetch(reinterpret_cast<const char*>(src) + kAhead + line, _MM_HINT_T0);
                 }
                 WideCodes<Block>::load(src, group);
@@ -109,16 +139,37 @@ void unpack(Weights& w, const MatmulJob& job, int64_t m, int parts) {
                 _mm256_store_ps(&w.minimum[r][8 * g], group.minimum);
             }
             if constexpr (Block::kSubScales) {
-                _mm512_store_ps(&w.sub_scale[r][16 * g],
-                                _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(group.sub_scale)));
+                _mm512_store_ps(&w.sub_scale[r][16 * g], factors(group.sub_scale));
                 if constexpr (Block::kMinimum) {
-                    _mm512_store_ps(&w.sub_minimum[r][16 * g],
-                                    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(group.sub_minimum)));
+                    _mm512_store_ps(&w.sub_minimum[r][16 * g], factors(group.sub_minimum));
                 }
             }
         }
     }
 }
+
+// Weight rows [m, m + kSide) on their way while the ones before are multiplied, in about `steps`
+// steps.
+struct Ahead {
+    const char* at = nullptr;
+    int64_t lines = 0, per_step = 0;
+
+    Ahead(const MatmulJob& job, int64_t m, int steps) {
+        if (m < job.m_end && steps > 0) {
+            const int64_t rows = job.m_end - m < kSide ? job.m_end - m : kSide;
+            at = reinterpret_cast<const char*>(job.weight + m * job.weight_stride_bytes);
+            lines = rows * job.weight_stride_bytes / 64 + 1;
+            per_step = (lines + steps - 1) / steps;
+        }
+    }
+    void step() {
+        const int64_t n = lines < per_step ? lines : per_step;
+        for (int64_t i = 0; i < n; i++, at += 64) {
+            _mm_prefetch(at, _MM_HINT_T1);
+        }
+        lines -= n;
+    }
+};
 
 // The intrinsics paste their operands into tile names, so these must be literal numbers.
 #define KERNELS_DOT_PART(c, a, b)    \
@@ -191,7 +242,7 @@ void take_part(__m512* lanes, const Buffers& buffers, const ActivationPart& x, i
 // lanes = 16 activation rows against the unpacked weights. The dots of a part are asked for before
 // the part before it is taken up, so that the two, each of about 50 cycles, go on side by side.
 template <typename Block>
-void fill_lanes(Buffers& buffers, const ActivationPart* x, int parts) {
+void fill_lanes(Buffers& buffers, const ActivationPart* x, int parts, Ahead& ahead) {
     for (int j = 0; j < 8; j++) {
         __m512 lanes[kSide];
         for (int m = 0; m < kSide; m++) {
@@ -204,11 +255,13 @@ void fill_lanes(Buffers& buffers, const ActivationPart* x, int parts) {
             if (p + 8 < parts) {
                 dot_part_of<Block, 1>(buffers, x[p + 8], p + 8);
             }
+            ahead.step();
             take_part<Block, 0>(lanes, buffers, x[p], p);
             if (p + 16 < parts) {
                 dot_part_of<Block, 0>(buffers, x[p + 16], p + 16);
             }
             if (p + 8 < parts) {
+                ahead.step();
                 take_part<Block, 1>(lanes, buffers, x[p + 8], p + 8);
             }
         }
@@ -234,12 +287,13 @@ void amx_tiles(const MatmulJob& job, int64_t first_row, int rows, Buffers& buffe
     }
     const auto parts = static_cast<int>(all_parts);
     for (int64_t m = job.m_begin; m < job.m_end; m += kSide) {
-        unpack<Block>(buffers.weights, job, m, parts);
+        unpack<Block, false>(buffers.weights, job, m, parts);
         finish_writing();
         const int64_t count = job.m_end - m < kSide ? job.m_end - m : kSide;
         const auto there = static_cast<__mmask16>((1U << count) - 1);
+        Ahead ahead(job, m + kSide, parts);
         for (int b = 0; b < blocks; b++) {
-            fill_lanes<Block>(buffers, buffers.x + b * parts, parts);
+            fill_lanes<Block>(buffers, buffers.x + b * parts, parts, ahead);
             __m512i result[kSide];
             for (int i = 0; i < kSide; i++) {
                 const auto lane = [&](int j) { return _mm512_load_ps(buffers.lanes[j][i]); };
@@ -271,11 +325,169 @@ __attribute__((noinline)) void many_rows_amx(const MatmulJob& job) {
     _tile_release();
 }
 
+// --- up to 8 activation rows
+
+// Parts 2 p and 2 p + 1 of `rows` rows; absent ones become zeros, as does what a row of an odd
+// number of parts lacks.
+template <typename Block>
+inline void transpose_pair(ActivationPair& dst, const PackedRow* x, int rows, int64_t p) {
+    alignas(64) int32_t words[2][8][8];
+    for (int h = 0; h < 2; h++) {
+        __m256i v[8];
+        for (int r = 0; r < 8; r++) {
+            v[r] = r < rows ? load_32(x[r].q + 64 * p + 32 * h) : _mm256_setzero_si256();
+        }
+        store_transposed(v, words[h], 8);
+    }
+    for (int i = 0; i < 16; i++) {
+        const __m512i spread = _mm512_cvtepu32_epi64(load_32(words[i / 8][i % 8]));
+        const __m512i row = i < 8 ? spread : _mm512_slli_epi64(spread, 32);
+        if constexpr (Block::kSubScales) {
+            const bool second = i % 8 >= 4;
+            _mm512_store_si512(dst.codes[0][i], second ? _mm512_setzero_si512() : row);
+            _mm512_store_si512(dst.codes[1][i], second ? row : _mm512_setzero_si512());
+        } else {
+            _mm512_store_si512(dst.codes[0][i], row);
+        }
+    }
+    for (int r = 0; r < 8; r++) {
+        for (int64_t h = 0; h < 2; h++) {
+            const bool there = r < rows;
+            dst.scale[2 * r + h] = there ? x[r].scale[2 * p + h] : 0.0F;
+            dst.weighted_sum[2 * r + h] = there ? x[r].weighted_sum[2 * p + h] : 0.0F;
+            for (int64_t i = 0; i < 2; i++) {
+                dst.sum[i][2 * r + h] =
+                    there ? static_cast<float>(x[r].sum[4 * p + 2 * h + i]) : 0.0F;
+            }
+        }
+    }
+}
+
+// The dots of pair p into slot `slot`.
+template <typename Block, int slot>
+void dot_pair(PairBuffers& buffers, const ActivationPair& x, int p) {
+    const uint8_t* weights = buffers.weights.codes[p][0];
+    dot_part<2 * slot>(buffers.dots[slot][0], weights, x.codes[0][0]);
+    if constexpr (Block::kSubScales) {
+        dot_part<2 * slot + 1>(buffers.dots[slot][1], weights, x.codes[1][0]);
+    }
+}
+
+// Two neighbouring floats, again and again.
+inline __m512 two_of(const float* src) {
+    double both;
+    std::memcpy(&both, src, sizeof(both));
+    return _mm512_castpd_ps(_mm512_set1_pd(both));
+}
+
+// lanes[m] += what the parts of pair p give for weight row m: take_part, two parts at a time.
+template <typename Block, int slot>
+void take_pair(__m512* lanes, const PairBuffers& buffers, const ActivationPair& x, int p) {
+    const Weights& w = buffers.weights;
+    const __m512 x_scale = _mm512_load_ps(x.scale);
+    const auto dots = [&](int half, int m) {
+        return _mm512_cvtepi32_ps(_mm512_load_si512(buffers.dots[slot][half][m]));
+    };
+#pragma GCC unroll 16
+    for (int m = 0; m < kSide; m++) {
+        __m512 integer;
+        if constexpr (Block::kSubScales) {
+            integer = _mm512_mul_ps(dots(0, m), two_of(&w.sub_scale[m][4 * p]));
+            integer = _mm512_fmadd_ps(dots(1, m), two_of(&w.sub_scale[m][4 * p + 2]), integer);
+        } else {
+            integer = dots(0, m);
+        }
+        const __m512 scale = _mm512_mul_ps(two_of(&w.scale[m][2 * p]), x_scale);
+        lanes[m] = _mm512_fmadd_ps(integer, scale, lanes[m]);
+        if constexpr (Block::kMinimum && Block::kSubScales) {
+            __m512 least =
+                _mm512_mul_ps(_mm512_load_ps(x.sum[0]), two_of(&w.sub_minimum[m][4 * p]));
+            least = _mm512_fmadd_ps(_mm512_load_ps(x.sum[1]), two_of(&w.sub_minimum[m][4 * p + 2]),
+                                    least);
+            const __m512 minimum = _mm512_mul_ps(two_of(&w.minimum[m][2 * p]), x_scale);
+            lanes[m] = _mm512_fmadd_ps(least, minimum, lanes[m]);
+        } else if constexpr (Block::kMinimum) {
+            lanes[m] = _mm512_fmadd_ps(two_of(&w.minimum[m][2 * p]), _mm512_load_ps(x.weighted_sum),
+                                       lanes[m]);
+        }
+    }
+}
+
+// lanes = the activation rows against the unpacked weights, as fill_lanes.
+template <typename Block>
+void fill_pair_lanes(PairBuffers& buffers, int pairs, Ahead ahead) {
+    const ActivationPair* x = buffers.x;
+    for (int j = 0; j < 4; j++) {
+        __m512 lanes[kSide];
+        for (int m = 0; m < kSide; m++) {
+            lanes[m] = _mm512_setzero_ps();
+        }
+        if (j < pairs) {
+            dot_pair<Block, 0>(buffers, x[j], j);
+        }
+        for (int p = j; p < pairs; p += 8) {
+            if (p + 4 < pairs) {
+                dot_pair<Block, 1>(buffers, x[p + 4], p + 4);
+            }
+            ahead.step();
+            take_pair<Block, 0>(lanes, buffers, x[p], p);
+            if (p + 8 < pairs) {
+                dot_pair<Block, 0>(buffers, x[p + 8], p + 8);
+            }
+            if (p + 4 < pairs) {
+                ahead.step();
+                take_pair<Block, 1>(lanes, buffers, x[p + 4], p + 4);
+            }
+        }
+        for (int m = 0; m < kSide; m++) {
+            _mm512_store_ps(buffers.lanes[j][m], lanes[m]);
+        }
+    }
+}
+
+template <typename Block>
+__attribute__((noinline)) void up_to_8_rows_amx(const MatmulJob& job) {
+    PairBuffers buffers;  // about 0.7 MB
+    configure(64);
+    const auto parts = static_cast<int>(job.cols / 32), rows = static_cast<int>(job.n_rows);
+    const int pairs = (parts + 1) / 2;
+    PackedRow x[8];
+    for (int r = 0; r < rows; r++) {
+        x[r] = packed_row(job.x[r], job.cols);
+    }
+    for (int p = 0; p < pairs; p++) {
+        transpose_pair<Block>(buffers.x[p], x, rows, p);
+    }
+    for (int64_t m = job.m_begin; m < job.m_end; m += kSide) {
+        unpack<Block, true>(buffers.weights, job, m, parts);
+        finish_writing();
+        const int64_t count = job.m_end - m < kSide ? job.m_end - m : kSide;
+        const auto there = static_cast<__mmask16>((1U << count) - 1);
+        fill_pair_lanes<Block>(buffers, pairs, Ahead(job, m + kSide, pairs));
+        __m512i result[kSide];
+        for (int i = 0; i < kSide; i++) {
+            // columns of even parts: (l0 + l4) + (l2 + l6); of odd ones: (l1 + l5) + (l3 + l7)
+            const auto lane = [&](int j) { return _mm512_load_ps(buffers.lanes[j][i]); };
+            const __m512 both =
+                _mm512_add_ps(_mm512_add_ps(lane(0), lane(2)), _mm512_add_ps(lane(1), lane(3)));
+            result[i] = _mm512_castps_si512(_mm512_add_ps(both, _mm512_permute_ps(both, 0xB1)));
+        }
+        transpose(result);
+        float* out = job.out + m - job.m_begin;
+        for (int t = 0; t < rows; t++, out += job.out_stride) {
+            _mm512_mask_storeu_epi32(out, there, result[2 * t]);
+        }
+    }
+    _tile_release();
+}
+
 struct Amx : Avx512 {
     static constexpr int kFewRows = 2;
     template <typename Block>
     static void many_rows(const MatmulJob& job) {
-        if (job.cols / 32 <= kMaxParts) {
+        if (job.cols / 32 <= kMaxParts && job.n_rows <= 8) {
+            up_to_8_rows_amx<Block>(job);
+        } else if (job.cols / 32 <= kMaxParts) {
             many_rows_amx<Block>(job);
         } else {
             Avx512::many_rows<Block>(job);

@@ -257,6 +257,45 @@ void fill_tile(Tile<Simd>& tile, const MatmulJob& job, int64_t m, int64_t begin,
     }
 }
 
+// The weights of the tile after the one at (m, begin), on their way while that one is multiplied:
+// with few activation rows they are needed soon, and from 8 or 16 places at once.
+template <typename Simd, typename Block>
+class NextTile {
+public:
+    NextTile(const MatmulJob& job, int64_t m, int64_t begin) {
+        constexpr int64_t kParts = 8 * kTileGroups;
+        const int64_t all_parts = job.cols / 32;
+        begin += kParts;
+        if (begin >= all_parts) {
+            begin = 0;
+            m += Simd::kLanes;
+        }
+        const int64_t parts = all_parts - begin < kParts ? all_parts - begin : kParts;
+        const int64_t rows = job.m_end - m < Simd::kLanes ? job.m_end - m : Simd::kLanes;
+        constexpr int64_t kBlockParts = Block::kElements / 32;
+        constexpr auto kBytes = static_cast<int64_t>(sizeof(Block));
+        at_ = job.weight + m * job.weight_stride_bytes + begin / kBlockParts * kBytes;
+        stride_ = job.weight_stride_bytes;
+        lines_ = parts / kBlockParts * kBytes / 64 + 1;
+        rows_ = rows > 0 ? rows : 0;
+        per_step_ = (rows_ * lines_ + kParts - 1) / kParts;
+    }
+    void step() {
+        for (int64_t i = 0; i < per_step_ && rows_ > 0; i++) {
+            _mm_prefetch(reinterpret_cast<const char*>(at_ + 64 * line_), _MM_HINT_T1);
+            if (++line_ == lines_) {
+                line_ = 0;
+                at_ += stride_;
+                rows_--;
+            }
+        }
+    }
+
+private:
+    const std::byte* at_;
+    int64_t stride_, lines_, rows_, per_step_, line_ = 0;
+};
+
 // lanes[t][b % 8] of `rows` activation rows, over the parts of a tile.
 template <typename Simd, typename Block, int rows>
 void add_tile(float (*lanes)[8][Simd::kLanes],
@@ -264,7 +303,8 @@ void add_tile(float (*lanes)[8][Simd::kLanes],
               const MatmulJob& job,
               int64_t first_row,
               int64_t begin,
-              int parts) {
+              int parts,
+              NextTile<Simd, Block>& next) {
     using Int = typename Simd::Int;
     using Float = typename Simd::Float;
     PackedRow x[rows];
@@ -274,6 +314,7 @@ void add_tile(float (*lanes)[8][Simd::kLanes],
     for (int p = 0; p < parts; p++) {
         const int g = p / 8, j = p % 8;
         const int64_t at = begin + p;
+        next.step();
         Int dots[rows];
         const auto half_dots = [&](int half, int words, Int* sums) {
             constexpr int kOffset = kCorrection<Simd, Block>;
@@ -339,16 +380,19 @@ void tiles(const MatmulJob& job, int64_t first_row, int rows) {
             const auto parts =
                 static_cast<int>(all_parts - begin < kParts ? all_parts - begin : kParts);
             fill_tile<Simd, Block>(tile, job, m, begin, parts);
+            NextTile<Simd, Block> next(job, m, begin);
             int t = 0;
             for (; t + kStep <= rows; t += kStep) {
-                add_tile<Simd, Block, kStep>(lanes + t, tile, job, first_row + t, begin, parts);
+                add_tile<Simd, Block, kStep>(lanes + t, tile, job, first_row + t, begin, parts,
+                                             next);
             }
             if (t + kStep / 2 <= rows) {
-                add_tile<Simd, Block, kStep / 2>(lanes + t, tile, job, first_row + t, begin, parts);
+                add_tile<Simd, Block, kStep / 2>(lanes + t, tile, job, first_row + t, begin, parts,
+                                                 next);
                 t += kStep / 2;
             }
             for (; t < rows; t++) {
-                add_tile<Simd, Block, 1>(lanes + t, tile, job, first_row + t, begin, parts);
+                add_tile<Simd, Block, 1>(lanes + t, tile, job, first_row + t, begin, parts, next);
             }
         }
         const int64_t left = job.m_end - m;
