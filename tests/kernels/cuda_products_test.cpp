@@ -325,15 +325,12 @@ TEST_CASE("cuda products: shared memory is enough at the widths of GLM-4.7-Flash
     CHECK(head_products(DType::q5_0, 4, 20, 192, 0) < 5e-4);
 }
 
-TEST_CASE("cuda products: tiles of every element type, in every schedule") {
-    for (const DType type : kTypes) {
-        if (type == DType::i32) {
-            continue;
-        }
+TEST_CASE("cuda products: tiles, in every schedule") {  // of every type: see every combination
+    for (const DType type : {DType::q4_k, DType::q6_k, DType::q8_0, DType::q2_k, DType::mxfp4}) {
         INFO(kernels::name(type));
         CHECK(normed_products(type, 33, 256, kLarge) < 1e-4);
         if (!small_shapes() || type == DType::q4_k || type == DType::q6_k) {
-            CHECK(routed_products(type, 40, kernels::cuda::has_tiles(type) ? kSmall : 0) < 1e-4);
+            CHECK(routed_products(type, 40, kSmall) < 1e-4);
         }
     }
     int mode_tile = kLarge;

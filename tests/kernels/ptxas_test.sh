@@ -4,8 +4,8 @@
 # than the threads of a block leave, no more static shared memory than a block may have. (Dynamic shared memory is checked
 # where it is laid out: static_asserts beside the launches, and every launch on the CPU's execution layer.) Kernels of a
 # decode step are built for 8.0 and for 9.0, where their launches wait for the ones before; the others for 8.0 alone.
-# Exits 77 (skipped) where there is no nvcc. What is found of a source is kept in the user's cache and stands while it, the
-# headers and the compiler are the same.
+# Exits 77 (skipped) where there is no nvcc. What is found of a source is kept in the user's cache and stands while it, what it
+# includes and the compiler are the same.
 set -euo pipefail
 root=$1
 nvcc=${2:-nvcc}
@@ -74,24 +74,31 @@ check_source() (
 )
 
 # The host's side of the backend, as one source, for one architecture.
+host_files=()
+for file in "$root"/kernels/cuda/*.cpp; do
+    case $file in
+        */no_cuda.cpp | */device_emulated.cpp) ;;
+        *) host_files+=("$file") ;;
+    esac
+done
 check_host() (
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    for file in "$root"/kernels/cuda/*.cpp "$root/kernels/cuda/device_cuda.cu"; do
-        case $file in
-            */no_cuda.cpp | */device_emulated.cpp) ;;
-            *) echo "#include \"$file\"" ;;
-        esac
-    done >"$work/host.cu"
+    printf '#include "%s"\n' "${host_files[@]}" "$root/kernels/cuda/device_cuda.cu" >"$work/host.cu"
     "$nvcc" -std=c++20 -I "$root" -arch=sm_80 -c "$work/host.cu" -o "$work/host.o" 2>&1 ||
         { echo "the backend does not compile"; exit 1; }
     echo "the backend: $(grep -c include "$work/host.cu") sources compile"
 )
 
-# check NAME FILES... -- COMMAND...: runs it, or says what is known of the same files.
+# check NAME FILES... -- COMMAND...: runs it, or says what is known of the same files with the headers they include.
 cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/keyhole/ptxas
 mkdir -p "$cache"
-common=$({ cat "$0" "$root"/kernels/*.h "$root"/kernels/{cuda,simt,quants}/*.h "$root"/kernels/cuda/*.cuh && "$nvcc" --version; } | sha256sum)
+common=$({ cat "$0" && "$nvcc" --version; } | sha256sum)
+with_headers() {
+    # What a C++ compiler takes in place of CUDA's own headers is not what nvcc sees.
+    "${CXX:-g++}" -MM -x c++ -std=c++20 -I "$root" "$@" | sed -e 's/\\$//' -e 's/\\ /\x01/g' | tr ' ' '\n' | tr '\001' ' ' |
+        grep -v -e ':$' -e 'simt/words\.h$' -e '^$' | sort -u
+}
 check() {
     local name=$1 known files=()
     shift
@@ -100,7 +107,7 @@ check() {
         shift
     done
     shift
-    known=$cache/$name-$({ echo "$common" && cat "${files[@]}"; } | sha256sum | cut -c1-16)
+    known=$cache/$name-$({ echo "$common" && with_headers "${files[@]}" | tr '\n' '\0' | xargs -0 cat; } | sha256sum | cut -c1-16)
     if [ ! -e "$known" ]; then
         "$@" >"$known.$$" || { cat "$known.$$"; rm -f "$known.$$"; return 1; }
         find "$cache" -type f -mtime +7 -delete
@@ -117,7 +124,7 @@ for entry in "tiles" "products" "mla_expand" "mla_decode" "rows" "host" "mla_lat
         running=$((running - 1))
     fi
     if [ "$entry" = host ]; then
-        check host "$root"/kernels/cuda/*.cpp "$root/kernels/cuda/device_cuda.cu" -- check_host &
+        check host "${host_files[@]}" "$root/kernels/cuda/device_cuda.cu" -- check_host &
     else
         # shellcheck disable=SC2046 # words
         check "$entry" "$root/kernels/cuda/$entry.cu" -- check_source $(printf '%s\n' "${sources[@]}" | grep "^$entry ") &
