@@ -300,6 +300,8 @@ const Flag kFlags[] = {
      SET { o.weight_type = one_of(flag, value, {"f32", "f16", "q8_0", "q4_k_m", "iq4_xs", "mxfp4"}); }},
     {"-s --seed", "N", of(synth), "same seed, same file (1)",
      SET { o.synth_seed = static_cast<uint64_t>(integer(flag, value, 0, kAnyNumber)); }},
+    {"--words", nullptr, of(synth), "every token of the vocabulary says something, as in the real one",
+     SET { o.synth_words = true; }},
 
     {"--json", nullptr, of(plan, pack), "machine-readable output", SET { o.json = true; }},
     {"--list", nullptr, of(pack), "the paths of what is included, one a line", SET { o.list = true; }},

@@ -86,6 +86,7 @@ struct Options {
     std::string preset = "small";
     std::string weight_type = "q4_k_m";
     uint64_t synth_seed = 1;
+    bool synth_words = false;
 
     // pack, plan
     bool json = false;

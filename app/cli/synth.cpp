@@ -10,6 +10,7 @@ int run_synth(const Options& options) {
     synth.preset = options.preset;
     synth.type = options.weight_type;
     synth.seed = options.synth_seed;
+    synth.words = options.synth_words;
     ProgressBar bar("writing");
     runtime::write_synthetic_model(options.output, synth, [&bar](int64_t done, int64_t total) {
         bar.update(done, total);

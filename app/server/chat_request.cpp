@@ -240,13 +240,12 @@ void parse_tools(const Fields& body, ChatRequest& request) {
         const bool strict = fields.flag("strict").value_or(false);
         const Json* parameters = fields.object("parameters");
         if (may_call) {
-            request.strict_tools = request.strict_tools || strict;
-            request.callable.emplace_back(name, parameters != nullptr ? *parameters : Json());
+            request.callable.push_back({name, parameters != nullptr ? *parameters : Json(), strict});
             request.tools.push_back(python_json((*tools)[i]));
             request.schemas.add(name, parameters);
         }
     }
-    const auto is_forced = [&](const auto& tool) { return tool.first == request.forced_tool; };
+    const auto is_forced = [&](const auto& tool) { return tool.name == request.forced_tool; };
     if (!request.forced_tool.empty() &&
         std::none_of(request.callable.begin(), request.callable.end(), is_forced)) {
         throw ApiError::invalid("'tool_choice' names a function that is not among the 'tools'.",
@@ -467,6 +466,7 @@ ChatRequest ChatRequest::parse(const Json& value, int64_t vocab_size) {
     request.choices = static_cast<int>(body.integer("n", 1, kMaxChoices).value_or(1));
     request.parallel_tool_calls = body.flag("parallel_tool_calls").value_or(true);
     request.stream = body.flag("stream").value_or(false);
+    request.timings_per_token = body.flag("timings_per_token").value_or(false);
     if (const Json* options = body.object("stream_options")) {
         request.include_usage =
             Fields(*options, "stream_options").flag("include_usage").value_or(false);

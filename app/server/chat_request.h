@@ -37,14 +37,18 @@ struct ChatRequest {
     enum class ToolChoice { automatic, none, required };
     ToolChoice tool_choice = ToolChoice::automatic;
     std::string forced_tool;  // required: this one; empty: any
-    std::vector<std::pair<std::string, Json>>
-        callable;                     // name and parameters (null: none) of the declared tools
-    bool strict_tools = false;        // a tool asks for it: calls are held to the schemas
+    struct Callable {
+        std::string name;
+        Json parameters;      // null: none
+        bool strict = false;  // what its schema says beyond names and types must be honoured, or refused
+    };
+    std::vector<Callable> callable;   // the declared tools
     std::optional<Json> json_schema;  // response_format; true: any object
     std::string gbnf;                 // empty: none
 
     bool stream = false;
     bool include_usage = false;
+    bool timings_per_token = false;
 
     // Throws ApiError (400). `vocab_size` bounds the ids of logit_bias.
     static ChatRequest parse(const Json& body, int64_t vocab_size);

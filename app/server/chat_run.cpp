@@ -62,6 +62,9 @@ void ChatRun::take(int index,
     }
     for (Json& delta : choice.answer.add(event.deltas)) {
         out.push_back({"", chunk(index, std::move(delta))});
+        if (request_.timings_per_token) {
+            out.back().data["timings"] = timings_json(event.usage, event.timings);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 #include "app/server/constraint.h"
 
+#include <algorithm>
 #include <functional>
 #include <list>
 #include <mutex>
@@ -59,7 +60,7 @@ std::shared_ptr<const runtime::Constraint> constraint_of(const ChatRequest& requ
     const bool tools = !request.callable.empty();
     const bool forced = request.tool_choice == Choice::required;
     const bool shaped = request.json_schema.has_value() || !request.gbnf.empty();
-    const bool may_call = tools && request.strict_tools && !shaped;
+    const bool may_call = tools && !shaped;
     if (!forced && !shaped && !may_call) {
         return nullptr;
     }
@@ -68,11 +69,11 @@ std::shared_ptr<const runtime::Constraint> constraint_of(const ChatRequest& requ
     std::string key;
     if (forced || may_call || (tools && request.json_schema)) {
         for (size_t i = 0; i < request.callable.size(); i++) {
-            const auto& [name, parameters] = request.callable[i];
+            const auto& [name, parameters, strict] = request.callable[i];
             if (request.forced_tool.empty() || name == request.forced_tool) {
                 callable.push_back({name, parameters.is_object() ? &parameters : nullptr,
-                                    "tools[" + std::to_string(i) + "].function.parameters"});
-                key += name + " " + to_text(parameters) + "\n";
+                                    "tools[" + std::to_string(i) + "].function.parameters", forced || strict});
+                key += name + (forced || strict ? " ! " : " ") + to_text(parameters) + "\n";
             }
         }
     }
@@ -82,19 +83,35 @@ std::shared_ptr<const runtime::Constraint> constraint_of(const ChatRequest& requ
     }
     const bool opened = may_call && !forced;  // the model's own choice: held to from its <tool_call> on
     const bool thought = request.format.enable_thinking && !opened;
+    const bool strict = std::any_of(callable.begin(), callable.end(), [](const CallableTool& tool) { return tool.strict; });
+    const auto call = tokenizer.find("<tool_call>");
+    if (opened && !call) {
+        if (strict) {
+            throw ApiError::invalid("This model's vocabulary has no token <tool_call>, so 'strict' cannot be honoured.", "tools", "unsupported_value");
+        }
+        return nullptr;
+    }
     if (!forced && !request.gbnf.empty()) {
         constraint.grammar = gbnf(request.gbnf, thought, tokenizer);
     } else {
         const Json* schema = forced || !request.json_schema ? nullptr : &*request.json_schema;
         const bool several = request.parallel_tool_calls;
         key += std::to_string(several) + std::to_string(opened) + std::to_string(thought) + (schema != nullptr ? to_text(*schema) : "");
-        constraint.grammar = remembered(key, [&] { return reply_grammar({schema, callable, several, opened, thought}, tokenizer); });
+        constraint.grammar = remembered(key, [&]() -> GrammarPointer {
+            try {
+                return reply_grammar({schema, callable, several, opened, thought}, tokenizer);
+            } catch (const ApiError&) {
+                if (!opened || strict) {
+                    throw;
+                }
+                return nullptr;  // too many tools, too large: calls are as free as the rest
+            }
+        });
+        if (!constraint.grammar) {
+            return nullptr;
+        }
     }
     if (opened) {
-        const auto call = tokenizer.find("<tool_call>");
-        if (!call) {
-            throw ApiError::invalid("This model's vocabulary has no token <tool_call>, so 'strict' cannot be honoured.", "tools", "unsupported_value");
-        }
         constraint.begins_after = *call;
     }
     return std::make_shared<const runtime::Constraint>(std::move(constraint));

@@ -1,5 +1,8 @@
-// What a chat request asks its reply to be held to: a JSON format, a grammar, or tool calls that
-// must be made or must satisfy their schemas.
+// What a chat request asks its reply to be held to: a JSON format, a grammar, or tool calls.
+// Calls that the model may make are held to the declared tools from their <tool_call> on: a tool's
+// name, its arguments' names, each once, and values of their types; the rest of the reply is free.
+// Of what a schema says beyond that, what cannot be honoured is refused for calls that are forced or
+// whose tool says 'strict', and let go for others.
 #pragma once
 
 #include <memory>

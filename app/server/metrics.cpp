@@ -14,17 +14,16 @@ std::string number(double value) {
     return text;
 }
 
-void add_metric(std::string& out,
-                std::string_view name,
-                std::string_view kind,
-                std::string_view help,
-                double value) {
-    out += "# HELP keyhole_" + std::string(name) + " " + std::string(help) + "\n";
-    out += "# TYPE keyhole_" + std::string(name) + " " + std::string(kind) + "\n";
-    out += "keyhole_" + std::string(name) + " " + number(value) + "\n";
-}
-
 }  // namespace
+
+std::string metric_text(std::string_view name,
+                        std::string_view kind,
+                        std::string_view help,
+                        double value) {
+    const std::string full = "keyhole_" + std::string(name);
+    return "# HELP " + full + " " + std::string(help) + "\n# TYPE " + full + " " +
+           std::string(kind) + "\n" + full + " " + number(value) + "\n";
+}
 
 void Histogram::observe(double value) {
     const std::lock_guard lock(mutex_);
@@ -55,10 +54,10 @@ void add_metrics(Router& router, ServerContext& context) {
         const runtime::MemorySnapshot memory = context.engine.memory();
         std::string out;
         const auto gauge = [&out](const char* name, const char* help, double value) {
-            add_metric(out, name, "gauge", help, value);
+            out += metric_text(name, "gauge", help, value);
         };
         const auto counter = [&out](const char* name, const char* help, uint64_t value) {
-            add_metric(out, name, "counter", help, static_cast<double>(value));
+            out += metric_text(name, "counter", help, static_cast<double>(value));
         };
         gauge("num_requests_running", "Requests being computed.", status.running);
         gauge("num_requests_waiting", "Requests in the queue.", status.waiting);

@@ -168,7 +168,10 @@ std::optional<Expr> multiples_between(GrammarBuilder& builder,
     if (std::abs(std::fma(std::stod(factor), scale, -first)) > first * 0x1p-54) {
         return std::nullopt;
     }
-    int64_t step = std::lcm(given->first, power_of(5, decimals));
+    int64_t step = given->first;
+    if (!whole && step % power_of(5, decimals) != 0) {
+        return std::nullopt;  // no fraction of a power of two: of its multiples some do not come out right
+    }
     if (whole) {
         step = std::lcm(given->first, power_of(10, decimals)) / power_of(10, decimals);
         decimals = 0;

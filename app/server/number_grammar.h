@@ -29,10 +29,9 @@ runtime::GrammarBuilder::Expr number_between(runtime::GrammarBuilder& builder,
                                              const std::optional<Bound>& least,
                                              const std::optional<Bound>& most,
                                              int32_t fraction_digits);
-// Multiples of `factor`, a plain decimal above 0, between the bounds. Validators divide in floating
-// point, so of multiples that are no whole numbers only those are written whose division comes out
-// right: all of 0.25, say, and of 0.01 those of 0.25. Nothing: the factor or a bound has too many
-// digits.
+// Multiples of `factor`, a plain decimal above 0, between the bounds, all of them. Nothing: the factor
+// or a bound has too many digits, or validators, which divide in floating point, would not accept
+// every multiple (19.99 of 0.01); all of 0.25 they do.
 inline constexpr int64_t kMostFactor = 1000;
 std::optional<runtime::GrammarBuilder::Expr> multiples_between(runtime::GrammarBuilder& builder,
                                                                const std::string& factor,

@@ -82,6 +82,7 @@ constexpr const char* kSchemas = R"json({
       "max_completion_tokens": {"type": ["integer", "null"], "minimum": -1},
       "parallel_tool_calls": {"type": ["boolean", "null"]},
       "response_format": {"type": ["object", "null"]},
+      "timings_per_token": {"type": ["boolean", "null"]},
       "logprobs": {"type": ["boolean", "null"]},
       "top_logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 20}}},
   "Completion": {"allOf": [{"$ref": "#/components/schemas/Sampling"}], "required": ["prompt"], "properties": {

@@ -72,20 +72,71 @@ std::string failed_event(const std::string& path, const ApiError& error) {
     return sse_event(to_text(error.body()));
 }
 
-void pass_stream(ServerContext& context, const std::string& path, HttpCall& call, SseWriter& out) {
+// Of the requests that were sent on. Each ends in one of the three ways.
+struct PassedOn {
+    std::atomic<int> running{0};
+    std::atomic<uint64_t> finished{0}, cancelled{0}, failed{0};
+};
+
+// One request, from where it is sent on to its end, whoever ends it.
+class PassedRequest {
+public:
+    PassedRequest(ServerContext& context, PassedOn& counts) : context_(context), counts_(counts) {
+        counts_.running++;
+    }
+    ~PassedRequest() {
+        counts_.running--;
+        (how_ == End::finished    ? counts_.finished
+         : how_ == End::cancelled ? counts_.cancelled
+                                  : counts_.failed)++;
+    }
+    PassedRequest(const PassedRequest&) = delete;
+    PassedRequest& operator=(const PassedRequest&) = delete;
+
+    void first_bytes() {
+        if (!seen_) {
+            seen_ = true;
+            context_.time_to_first_token.observe(age());
+        }
+    }
+    void finished() {
+        how_ = End::finished;
+        context_.request_latency.observe(age());
+    }
+    void cancelled() { how_ = End::cancelled; }
+
+private:
+    double age() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
+
+    enum class End { failed, finished, cancelled };
+    ServerContext& context_;
+    PassedOn& counts_;
+    const Clock::time_point began_ = Clock::now();
+    End how_ = End::failed;
+    bool seen_ = false;
+};
+
+void pass_stream(ServerContext& context,
+                 const std::string& path,
+                 HttpCall& call,
+                 PassedRequest& passed,
+                 SseWriter& out) {
     SseReader reader;  // to know where events end, so that what is said in between stands alone
     auto last_write = Clock::now();
     while (!call.ended()) {
         const auto bytes = call.read(kRemoteGlance);
         if (bytes) {
             last_write = Clock::now();
+            passed.first_bytes();
             if (!out.raw(*bytes)) {
                 give_up(call, nullptr);
+                passed.cancelled();
                 return;
             }
             reader.add(*bytes);
         } else if (gone()) {
             give_up(call, nullptr);
+            passed.cancelled();
             return;
         } else if (reader.between_events() &&
                    Clock::now() - last_write >= context.options.ping_interval) {
@@ -106,7 +157,9 @@ void pass_stream(ServerContext& context, const std::string& path, HttpCall& call
         if (Connection* connection = Connection::current()) {
             connection->close_after_answer();
         }
+        return;
     }
+    passed.finished();
 }
 
 // The path with its "/v1" and whatever was asked for behind it ("?beta=true").
@@ -116,6 +169,7 @@ std::string remote_path(const httplib::Request& request, const std::string& path
 }
 
 void pass_on(ServerContext& context,
+             PassedOn& counts,
              const std::string& path,
              const httplib::Request& request,
              httplib::Response& response) {
@@ -136,6 +190,7 @@ void pass_on(ServerContext& context,
     if (model != wanted) {
         body["model"] = model;
     }
+    const auto passed = std::make_shared<PassedRequest>(context, counts);
     HttpCall::Headers headers;
     for (const char* name : {"Accept", "anthropic-version", "anthropic-beta", "X-Request-Id"}) {
         if (request.has_header(name)) {
@@ -149,6 +204,7 @@ void pass_on(ServerContext& context,
     while (!call->wait_head(kRemoteGlance)) {
         if (gone()) {
             give_up(*call, &response);
+            passed->cancelled();
             return;
         }
     }
@@ -163,21 +219,25 @@ void pass_on(ServerContext& context,
             throw RemoteError::from_answer(head, text);
         }
         give_up(*call, &response);
+        passed->cancelled();
         return;
     }
     if (!head.content_type.starts_with("text/event-stream")) {
         if (!read_rest(*call, kMaxAnswerBytes, text)) {
             give_up(*call, &response);
+            passed->cancelled();
             return;
         }
+        passed->first_bytes();
+        passed->finished();
         response.set_content(
             text, head.content_type.empty() ? "application/json" : head.content_type.c_str());
         return;
     }
     ServerContext::open_row().row.streamed = true;
-    send_event_stream(request, response, [&context, path, call, ticket](SseWriter& out) {
+    send_event_stream(request, response, [&context, path, call, ticket, passed](SseWriter& out) {
         try {
-            pass_stream(context, path, *call, out);
+            pass_stream(context, path, *call, *passed, out);
         } catch (const std::exception& error) {
             call->cancel();
             runtime::log(runtime::LogLevel::error,
@@ -223,10 +283,11 @@ httplib::Server::Handler guarded(httplib::Server::Handler handler) {
 }  // namespace
 
 void add_remote(Router& router, ServerContext& context) {
+    const auto counts = std::make_shared<PassedOn>();
     for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/responses",
                              "/v1/messages", "/v1/messages/count_tokens"}) {
-        router.post(path, guarded([&context, path](const auto& request, auto& response) {
-                        pass_on(context, path, request, response);
+        router.post(path, guarded([&context, counts, path](const auto& request, auto& response) {
+                        pass_on(context, *counts, path, request, response);
                     }));
     }
     router.get("/v1/models", guarded([&context](const auto&, auto& response) {
@@ -260,6 +321,41 @@ void add_remote(Router& router, ServerContext& context) {
         response.set_header("Retry-After", "1");
         send_json(response, body, 503);
     });
+    // What this side knows: requests and times. Tokens and memory are the other engine's to count.
+    router.get("/metrics", [&context, counts](const auto&, auto& response) {
+        std::string out =
+            metric_text("num_requests_running", "gauge", "Requests that the remote engine answers.",
+                        counts->running);
+        out +=
+            "# HELP keyhole_request_total Requests that ended, by how.\n# TYPE "
+            "keyhole_request_total counter\n";
+        const std::pair<const char*, uint64_t> ends[] = {{"finished", counts->finished},
+                                                         {"cancelled", counts->cancelled},
+                                                         {"failed", counts->failed}};
+        for (const auto& [how, count] : ends) {
+            out += "keyhole_request_total{outcome=\"" + std::string(how) + "\"} " +
+                   std::to_string(count) + "\n";
+        }
+        out += context.time_to_first_token.text("time_to_first_token_seconds",
+                                                "From arrival to the answer's first bytes.");
+        out += context.request_latency.text("e2e_request_latency_seconds",
+                                            "From arrival to the answer's last byte.");
+        response.set_content(out, "text/plain; version=0.0.4; charset=utf-8");
+    });
+    router.get("/props", guarded([&context](const auto&, auto& response) {
+                   RemoteEngine& remote = *context.options.remote;
+                   const std::string id = remote.model_for("");
+                   Json out;
+                   for (const RemoteModel& model : remote.models()) {
+                       if (model.id == id && model.context_tokens > 0) {
+                           out["default_generation_settings"]["n_ctx"] = model.context_tokens;
+                       }
+                   }
+                   out["model_alias"] = context.options.alias.empty() ? id : context.options.alias;
+                   out["build_info"] = "keyhole " KEYHOLE_VERSION;
+                   out["modalities"] = {{"vision", false}, {"audio", false}};
+                   send_json(response, out);
+               }));
     router.get("/", [](const auto&, auto& response) {
         response.set_content(
             "Keyhole " KEYHOLE_VERSION

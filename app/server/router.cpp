@@ -54,12 +54,14 @@ bool Router::matches(const Route& route, std::string_view path) {
         const auto folder = std::string_view(route.path).substr(0, route.path.size() - 1);
         return path.starts_with(folder) && path.size() > folder.size();
     }
-    return path == route.path;
+    return path == route.path ||
+           (path.size() == route.path.size() + 1 && path.starts_with(route.path) &&
+            path.ends_with('/'));
 }
 
 // Our paths hold letters, '/', '-' and '_' only, so nothing needs escaping.
 std::string Router::pattern(const std::string& path) {
-    return path.ends_with("/*") ? path.substr(0, path.size() - 1) + "(.+)" : path;
+    return path.ends_with("/*") ? path.substr(0, path.size() - 1) + "(.+)" : path + "/?";
 }
 
 }  // namespace app

@@ -16,7 +16,7 @@ public:
     explicit Router(httplib::Server& server) : server_(server) {}
 
     // A path ending in "/*" stands for that folder with anything behind it. What is promised at
-    // /v1/x is answered at /x too, as llama-server does.
+    // /v1/x is answered at /x too, as llama-server does, and with one '/' behind it.
     void get(const std::string& path, httplib::Server::Handler handler);
     void post(const std::string& path, httplib::Server::Handler handler);
 

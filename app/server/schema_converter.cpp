@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/server/number_grammar.h"
+#include "app/server/tool_schema.h"
 #include "app/server/word_tree.h"
 
 namespace app {
@@ -16,6 +17,15 @@ using runtime::GrammarBuilder;
 
 // What a bare argument must not hold, whole tags included.
 constexpr const char* kMarkerText = "arg_value>";
+
+bool parses(const std::string& text) {
+    try {
+        parse_json(text);
+        return true;
+    } catch (const JsonError&) {
+        return false;
+    }
+}
 
 bool impossible(const std::pair<int32_t, int32_t>& counts) {
     return counts.second >= 0 && counts.second < counts.first;
@@ -58,9 +68,88 @@ SchemaConverter::Expr SchemaConverter::bare_string(const Json& given, const std:
         return patterned(*format, path + ".format", character, {least, most});
     }
     if (least == 0 && most < 0) {
-        return b_.text_without({std::string(kMarkerText)});
+        return free_text();
     }
     return b_.repeat(character({{0, 0x10FFFF}}), least, most);
+}
+
+SchemaConverter::Expr SchemaConverter::free_text() {
+    return text_.shared("argument", [this] { return b_.text_without({std::string(kMarkerText)}); });
+}
+
+// Of a schema that allows strings and other types, whatever their order. Nothing: it is for convert().
+std::optional<SchemaConverter::Expr> SchemaConverter::bare_or_json(const Json& schema, const std::string& path) {
+    if (schema.is_boolean() ? schema.get<bool>() : read_.only_annotations_beside(schema, "")) {
+        return free_text();  // what is no JSON is a string
+    }
+    std::vector<Json> ways;
+    if (const auto given = read_.choices(schema, path)) {
+        for (const Json& way : *given) {
+            ways.push_back(read_.flattened(way, path));
+        }
+    } else if (const Json* type = schema_member(schema, "type"); type != nullptr && type->is_array()) {
+        for (const std::string& one : read_.types(schema, path)) {
+            ways.push_back(schema);
+            ways.back()["type"] = one;
+        }
+    } else {
+        ways = {schema};
+    }
+    std::vector<Expr> each;
+    bool bare = false, any_text = false, fixed = false;  // `fixed`: of a type whose other values are not allowed
+    for (const Json& way : ways) {
+        if (!way.is_object() || schema_member(way, "anyOf") != nullptr || schema_member(way, "oneOf") != nullptr) {
+            return std::nullopt;
+        }
+        if (const auto values = read_.constants(way, path)) {
+            std::vector<std::string> words;
+            for (const Json& value : *values) {
+                if (!value.is_string()) {
+                    fixed = fixed || !value.is_null();
+                    words.push_back(text_.constant_text(value));
+                    continue;
+                }
+                const std::string& word = value.get_ref<const std::string&>();
+                if (parses(word) || word.find(kMarkerText) != std::string::npos) {
+                    return std::nullopt;
+                }
+                bare = true;
+                words.push_back(word);
+            }
+            each.push_back(one_of_words(b_, std::move(words)));
+            continue;
+        }
+        const Json* type = schema_member(way, "type");
+        const bool simple = type != nullptr && type->is_string() && read_.only_annotations_beside(way, "type");
+        if (simple && *type == Json("string")) {
+            bare = any_text = true;
+            each.push_back(free_text());
+        } else if (simple && *type != Json("object") && *type != Json("array")) {
+            each.push_back(convert(way, path, 1));
+        } else {
+            return std::nullopt;
+        }
+    }
+    return bare && !(any_text && fixed) ? std::optional(b_.choice(std::move(each))) : std::nullopt;
+}
+
+SchemaConverter::Expr SchemaConverter::argument(const Json& given, const std::string& path) {
+    if (types_of(given, read_.root()).only_string()) {
+        const Expr text = bare_string(given, path);
+        const Expr rule = b_.declare(path);
+        b_.define(rule, text);
+        return rule;
+    }
+    const Json schema = read_.flattened(given, path);
+    if (schema.is_object()) {
+        read_.refuse_unknown(schema, path);
+    }
+    if (const auto text = bare_or_json(schema, path)) {
+        const Expr rule = b_.declare(path);
+        b_.define(rule, *text);
+        return rule;
+    }
+    return convert(given, path, 0);
 }
 
 SchemaConverter::Expr SchemaConverter::convert(const Json& schema, const std::string& path, int depth) {
@@ -145,9 +234,10 @@ SchemaConverter::Expr SchemaConverter::number(const Json& schema, const std::str
         const auto multiples = multiples_between(b_, *plain, least, most, whole);
         if (!multiples) {
             read_.refuse(path + ".multipleOf",
-                         "whole numbers up to 1000 are supported, others of up to 4 digits behind the "
-                         "point where division in floating point is sure to come out right (0.25, "
-                         "0.1, 0.01, not 0.7), and bounds beside them of up to 15 digits");
+                         "whole numbers up to 1000 are supported, fractions of up to 4 digits whose "
+                         "multiples divide without a rest in floating point too (0.5, 0.25, not 0.01: "
+                         "19.99 / 0.01 is no whole number there), and bounds of up to 15 digits "
+                         "beside them; leave it out, or count in the smaller unit");
         }
         return *multiples;
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -29,12 +30,19 @@ public:
     Expr any_object();
     // A string's own characters, unquoted: an argument whose type is string and nothing else.
     Expr bare_string(const Json& given, const std::string& path);
+    // A tool's argument as GLM writes it: a string bare, anything else as JSON. Where the schema allows strings beside other
+    // types the text is read as JSON if it can be (tool_schema.h), so a string stands bare only if it cannot be misread. A rule
+    // of its own, the same wherever in a call it stands (inner_masks.h).
+    Expr argument(const Json& given, const std::string& path);
+    // Any text that an argument can be.
+    Expr free_text();
     SchemaReader& reader() { return read_; }
 
 private:
     Expr convert(const Json& schema, const std::string& path, int depth);
     Expr converted(const Json& schema, const std::string& path, int depth);
     Expr of_type(const std::string& type, const Json& schema, const std::string& path, int depth);
+    std::optional<Expr> bare_or_json(const Json& schema, const std::string& path);
     Expr number(const Json& schema, const std::string& path, bool whole);
     Expr patterned(const std::string& pattern,
                    const std::string& place,

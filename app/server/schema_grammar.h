@@ -7,7 +7,6 @@
 //   - white space: at most one space behind ':' and ','
 //   - numbers: at most 16 digits before and 15 behind the point where no bound has more, exponents
 //   up to 99
-//   - of multiples of 0.01 and the like those that floating point divides without a rest (0.25)
 //   - a schema that constrains one type and names none is read as of that type
 //   - keys that no schema names may repeat: JSON's readers take the last
 //   - format is an annotation; date, time, date-time, uuid, ipv4, email and hostname are honoured,
@@ -19,17 +18,12 @@
 #include <vector>
 
 #include "app/json/json.h"
+#include "app/server/tool_grammar.h"
 #include "runtime/text/grammar/matcher.h"
 #include "runtime/text/tokenizer.h"
 
 namespace app {
 
-// A function that the model may be made to call; `parameters` null: none are declared.
-struct CallableTool {
-    std::string name;
-    const Json* parameters = nullptr;
-    std::string path;  // of the parameters, for errors
-};
 
 // What a reply may be: a JSON text that satisfies `schema` (true: any JSON object), or calls of
 // these tools in GLM's own format, one or, with `several`, more. `opened`: one call, from behind

@@ -33,6 +33,7 @@ public:
 
     [[noreturn]] static void refuse(const std::string& path, const std::string& why);
 
+    const Json& root() const { return root_; }
     // $ref followed and allOf merged, until neither is left.
     Json flattened(const Json& given, const std::string& path);
     const Json& resolve(const Json& reference, const std::string& path);

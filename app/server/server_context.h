@@ -39,6 +39,12 @@ private:
     double sum_ = 0;                // guarded by mutex_
 };
 
+// One figure in the exposition format, with its lines of help and type. `kind`: gauge or counter.
+std::string metric_text(std::string_view name,
+                        std::string_view kind,
+                        std::string_view help,
+                        double value);
+
 struct ServerContext {
     ServerContext(runtime::EngineThread& the_engine, const ServerOptions& the_options, int64_t now);
 

@@ -13,6 +13,9 @@ Engine::Engine(Setup setup)
     : setup_(std::move(setup)), scheduler_(setup_.limits, setup_.cache, setup_.copy_rows, setup_.hash_seed) {
     ENSURE(setup_.ctx_size > 0 && setup_.limits.pool_pages >= KvLayout::pages_for(setup_.ctx_size),
            "a context of ", setup_.ctx_size, " tokens in ", setup_.limits.pool_pages, " pages");
+    if (!setup_.trie) {
+        setup_.trie = std::make_shared<SharedTokenTrie>(setup_.tokenizer);
+    }
 }
 
 Engine::~Engine() {
@@ -230,8 +233,7 @@ std::shared_ptr<GrammarStates> Engine::states_of(const std::shared_ptr<const Gra
         return known->second;
     }
     if (!inner_masks_) {
-        inner_masks_ =
-            std::make_shared<InnerMasks>(std::make_shared<const TokenTrie>(*setup_.tokenizer));
+        inner_masks_ = std::make_shared<InnerMasks>(setup_.trie->get());
     }
     const std::span<const TokenId> ends = setup_.tokenizer->end_of_turn();
     auto states = std::make_shared<GrammarStates>(grammar, inner_masks_,

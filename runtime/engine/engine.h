@@ -27,6 +27,7 @@ public:
         Forward forward;
         CopyRows copy_rows;
         std::shared_ptr<const Tokenizer> tokenizer;
+        std::shared_ptr<SharedTokenTrie> trie;  // null: the engine makes its own
         std::shared_ptr<const SampledVocabulary> vocabulary;
         KvCache* cache = nullptr;  // null: pages have no memory (tests)
         KvLayout layout;           // for the snapshot
@@ -81,8 +82,7 @@ private:
     Scheduler scheduler_;
     std::vector<std::unique_ptr<Sequence>> ended_;
     Batch batch_;
-    // Of constrained replies: the vocabulary as a tree with what is known of it, made with the
-    // first of them, and what is known of the last grammars.
+    // Of constrained replies: what is known of the vocabulary, and of the last grammars.
     std::shared_ptr<InnerMasks> inner_masks_;
     std::deque<std::pair<std::shared_ptr<const Grammar>, std::shared_ptr<GrammarStates>>> grammars_;
     MaskAhead mask_ahead_;

@@ -182,6 +182,7 @@ void EngineThread::State::run_load(const Load& load) {
             loaded.cache->copy_rows(from, to, rows);
         };
         setup.tokenizer = loaded.info->tokenizer;
+        setup.trie = loaded.info->trie;
         setup.vocabulary = sampled;
         setup.cache = loaded.cache.get();
         setup.layout = loaded.cache->layout();
@@ -402,6 +403,9 @@ std::unique_ptr<GenerationStream> EngineThread::submit(GenerationRequest request
         take_ready_model();
     }
     Engine::check(request, model->config.vocab, model->ctx_size);
+    if (request.constraint) {
+        model->trie->get();  // here rather than in a step
+    }
     const auto channel = std::make_shared<Channel>(state_->next_id.fetch_add(1));
     auto sequence =
         std::make_unique<Sequence>(channel, std::move(request), model->tokenizer, vocabulary);

@@ -13,6 +13,7 @@
 #include "runtime/cache/memory_snapshot.h"
 #include "runtime/engine/generation.h"
 #include "runtime/model/model_config.h"
+#include "runtime/text/grammar/token_trie.h"
 #include "runtime/text/tokenizer.h"
 
 namespace runtime {
@@ -38,6 +39,7 @@ struct LoadedModel {
     std::string path;
     ModelConfig config;
     std::shared_ptr<const Tokenizer> tokenizer;
+    std::shared_ptr<SharedTokenTrie> trie;  // of constrained replies
     int64_t ctx_size = 0;
     int64_t file_bytes = 0;
     int parallel = 0;      // sequences that run at once

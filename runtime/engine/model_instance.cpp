@@ -125,6 +125,7 @@ ModelInstance load_model(const std::string& path,
     info->is_demo = config.description.find("demo") != std::string::npos ||
                     config.description.find("Demo") != std::string::npos;
     info->tokenizer = std::make_shared<const Tokenizer>(vocabulary_of(*file));
+    info->trie = std::make_shared<SharedTokenTrie>(info->tokenizer);
 
     try {
         instance.backend = open_device(options);

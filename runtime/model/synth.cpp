@@ -289,7 +289,7 @@ void add_metadata(Header& h, const Sizes& s, const SynthOptions& options) {
     h.boolean(p + "expert_weights_norm", true);
     h.u32(p + "vocab_size", s.vocab);
 
-    const Vocabulary v = synthetic_vocabulary(s.vocab);
+    const Vocabulary v = options.words ? worded_vocabulary(s.vocab) : synthetic_vocabulary(s.vocab);
     h.string("tokenizer.ggml.model", v.model);
     h.string("tokenizer.ggml.pre", v.pre);
     h.strings("tokenizer.ggml.tokens", v.tokens);

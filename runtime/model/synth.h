@@ -15,6 +15,7 @@ struct SynthOptions {
                                    // full: 30 G weights
     std::string type = "q4_k_m";   // f32 f16 q8_0 q4_k_m iq4_xs mxfp4
     uint64_t seed = 1;             // the same options give the same file
+    bool words = false;            // see worded_vocabulary()
 };
 
 // Writes the file in one pass with a few MB of memory for each of up to 16 threads; `progress` is

@@ -1,7 +1,10 @@
 #include "runtime/model/synth_vocabulary.h"
 
 #include <algorithm>
+#include <random>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "kernels/check.h"
@@ -63,7 +66,20 @@ constexpr std::pair<const char*, const char*> kMerges[] = {
     {"_", "d"},  {"l", "e"},  {"_", "is"}, {"_th", "at"}, {"a", "s"},  {"_w", "as"}, {"_f", "or"},
 };
 
-std::string utf8(int code) {
+// GPT-2's byte alphabet: printable Latin-1 characters stand for themselves, the others for U+0100
+// and up.
+bool prints(int byte) {
+    return (byte > 0x20 && byte < 0x7F) || (byte > 0xA0 && byte != 0xAD);
+}
+
+std::string alphabet(int byte) {
+    int code = byte;
+    if (!prints(byte)) {
+        code = 0x100;
+        for (int b = 0; b < byte; b++) {
+            code += prints(b) ? 0 : 1;
+        }
+    }
     return code < 0x80 ? std::string(1, static_cast<char>(code))
                        : std::string{static_cast<char>(0xC0 | code >> 6),
                                      static_cast<char>(0x80 | (code & 0x3F))};
@@ -87,22 +103,17 @@ Vocabulary synthetic_vocabulary(int64_t size) {
         v.tokens.push_back(text);
         v.types.push_back(type);
     };
-    // GPT-2's byte alphabet: printable Latin-1 characters stand for themselves, the others for
-    // U+0100 and up.
-    const auto prints = [](int b) { return (b > 0x20 && b < 0x7F) || (b > 0xA0 && b != 0xAD); };
     for (int b = 0; b < 256; b++) {
         if (prints(b)) {
-            add(utf8(b), kNormal);
+            add(alphabet(b), kNormal);
         }
     }
-    std::string blank;
-    int next = 0x100;
     for (int b = 0; b < 256; b++) {
         if (!prints(b)) {
-            blank = b == ' ' ? utf8(next) : blank;
-            add(utf8(next++), kNormal);
+            add(alphabet(b), kNormal);
         }
     }
+    const std::string blank = alphabet(' ');
     const auto spelled = [&](std::string text) {
         return text[0] == '_' ? blank + text.substr(1) : text;
     };
@@ -127,6 +138,56 @@ Vocabulary synthetic_vocabulary(int64_t size) {
     v.eot = ids.at("<|user|>");
     v.eom = ids.at("<|observation|>");
     return v;
+}
+
+Vocabulary worded_vocabulary(int64_t size) {
+    Vocabulary vocabulary = synthetic_vocabulary(size);
+    std::unordered_set<std::string> known(vocabulary.tokens.begin(), vocabulary.tokens.end());
+    std::mt19937 random(7);
+    const auto below = [&random](size_t n) {
+        return std::uniform_int_distribution<size_t>(0, n - 1)(random);
+    };
+    constexpr std::string_view kLetters = "eeeeettttaaaooinnsshhrrddlluccmmffyywwggppbbvkxqjzAEST";
+    constexpr std::string_view kSigns = "\"\"\"{}[]:,.;()<>=+-*/_#!?&|\n\t ";
+    const auto make = [&] {
+        std::string text;
+        const size_t kind = below(100);
+        if (kind < 75) {
+            text.assign(kind < 45 ? 1 : 0, ' ');
+            for (size_t n = 2 + below(9); n > 0; n--) {
+                text += kLetters[below(kLetters.size())];
+            }
+        } else if (kind < 92) {
+            for (size_t n = 1 + below(3); n > 0; n--) {
+                text += {static_cast<char>(0xE4 + below(5)), static_cast<char>(0x80 + below(64)),
+                         static_cast<char>(0x80 + below(64))};
+            }
+        } else if (kind < 94) {
+            text = std::to_string(below(1000));
+        } else if (kind < 95) {
+            text.assign(1 + below(100), ' ');
+        } else {
+            for (size_t n = 1 + below(5); n > 0; n--) {
+                text += kSigns[below(kSigns.size())];
+            }
+        }
+        std::string token;
+        for (const char c : text) {
+            token += alphabet(static_cast<unsigned char>(c));
+        }
+        return token;
+    };
+    for (size_t i = 0; i < vocabulary.tokens.size(); i++) {
+        if (vocabulary.types[i] == kUnused) {
+            std::string token = make();
+            while (!known.insert(token).second) {
+                token = make();
+            }
+            vocabulary.tokens[i] = token;
+            vocabulary.types[i] = kNormal;
+        }
+    }
+    return vocabulary;
 }
 
 }  // namespace runtime

@@ -242,6 +242,79 @@ def tally(what, one, count, most_cut=0):
     assert cut <= most_cut, "replies are not whole"
 
 
+def stream(base, body):
+    """The calls of a streamed answer, put together as clients do, and its finish_reason."""
+    request = urllib.request.Request(base + "/v1/chat/completions", json.dumps({**body, "stream": True}).encode(), {"Content-Type": "application/json"})
+    calls, finish, content = {}, None, ""
+    with urllib.request.urlopen(request, timeout=300) as response:
+        for line in response:
+            if not line.startswith(b"data: {"):
+                continue
+            choice = json.loads(line[6:])["choices"][0]
+            content += choice["delta"].get("content") or ""
+            finish = choice["finish_reason"] or finish
+            for piece in choice["delta"].get("tool_calls") or []:
+                call = calls.setdefault(piece["index"], {"name": "", "arguments": ""})
+                call["name"] += piece["function"].get("name") or ""
+                call["arguments"] += piece["function"].get("arguments") or ""
+    return list(calls.values()), finish, content
+
+
+def run_chosen_calls(base, count):
+    """tool_choice auto: once a reply has begun a call, which a bias makes it do, that call is of a declared tool, its arguments are
+    declared ones, each once, of their types, and the required ones are there. Streamed and whole are the same."""
+    token = {}
+    for marker in ("<tool_call>", "</arg_value>", "<|user|>", "<|observation|>", "<|endoftext|>"):
+        request = urllib.request.Request(base + "/tokenize", json.dumps({"content": marker, "parse_special": True}).encode(),
+                                         {"Content-Type": "application/json"})
+        token[marker] = json.load(urllib.request.urlopen(request))["tokens"][0]
+    bias = {str(i): -100 for i in token.values()} | {str(token["<tool_call>"]): 100, str(token["</arg_value>"]): 12}
+    r = random.Random(11)
+    make = Schemas(r)
+    jobs = []
+    for i in range(count):
+        tools = []
+        for name in r.sample(["get_weather", "get", "search.files", "f", "set-alarm"], r.randint(1, 4)):
+            names = [n for n in make.names(r.randint(0, 4)) if n == n.strip()]
+            parameters = {"type": "object", "properties": {n: make.schema(1) for n in names}, "required": [n for n in names if r.random() < 0.6]}
+            if i % 7 == 0 and names:
+                parameters["properties"][names[0]] = {"type": "array", "uniqueItems": True, "items": {"type": "boolean"}}  # cannot be honoured
+            tools.append({"type": "function", "function": {"name": name, "parameters": parameters}})
+        jobs.append(tools)
+
+    def one(i):
+        tools = {t["function"]["name"]: t["function"]["parameters"] for t in jobs[i]}
+        body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "temperature": 1.5, "top_p": 1, "seed": i, "max_tokens": 250,
+                "tools": jobs[i], "logit_bias": bias, "chat_template_kwargs": {"enable_thinking": False}}
+        status, reply = post(base, body)
+        assert status == 200, (status, reply)
+        answer = reply["choices"][0]
+        calls = [c["function"] for c in answer["message"].get("tool_calls") or []]
+        streamed, finish, content = stream(base, body)
+        assert (streamed, finish, content) == (calls, answer["finish_reason"], answer["message"].get("content") or ""), (streamed, calls)
+        assert not content or finish == "length" and content.startswith("<tool_call>"), content  # cut in a name
+        assert calls, answer
+        cut = answer["finish_reason"] == "length"
+        for call in calls[:-1] if cut else calls:
+            pairs = json.loads(call["arguments"], object_pairs_hook=list)
+            assert len({k for k, _ in pairs}) == len(pairs), call
+            arguments = json.loads(call["arguments"])
+            parameters = {**tools[call["name"]], "additionalProperties": False}
+            for name, schema in list(parameters["properties"].items()):
+                if schema.get("uniqueItems"):
+                    parameters = {**parameters, "properties": {**parameters["properties"], name: {"type": "array"}}}
+            jsonschema.Draft202012Validator(parameters, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER).validate(arguments)
+        return len(calls) - cut, [list(json.loads(c["arguments"])) for c in (calls[:-1] if cut else calls)], tools
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(one, range(count)))
+    whole = sum(n for n, _, _ in results)
+    orders = sum(keys != [k for k in keys_of if k in keys] for _, calls, tools in results for keys in calls
+                 for keys_of in [next((list(t["properties"]) for t in tools.values() if set(keys) <= set(t["properties"])), [])] if len(keys) > 1)
+    print(f"calls that the model chose: {count} replies, {whole} whole calls, all of declared tools with arguments that fit; {orders} in another order")
+    assert whole > count and orders > 0
+
+
 REFUSED = [
     ({"type": "string", "pattern": "(?=a)b"}, "pattern"), ({"not": {}}, "not"), ({"type": "array", "uniqueItems": True}, "uniqueItems"),
     ({"$ref": "#/nowhere"}, "$ref"), ({"$ref": "http://example.com/s"}, "$ref"), ({"type": "strnig"}, "type"),
@@ -291,6 +364,7 @@ def main():
         run_schemas(base, schemas)
         run_schemas(base, schemas // 2, limits=(12, 25, 50, 100))
         run_calls(base, calls)
+        run_chosen_calls(base, max(20, calls // 5))
         health = json.load(urllib.request.urlopen(base + "/health"))
         assert health["status"] == "ok", health
     finally:

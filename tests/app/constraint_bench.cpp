@@ -8,14 +8,13 @@
 #include <ctime>
 #include <random>
 #include <string>
-#include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "app/server/schema_grammar.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/model/synth_vocabulary.h"
+#include "tests/support/schema_cases.h"
 
 namespace {
 
@@ -30,109 +29,12 @@ double micros(double from) {
     return now() - from;
 }
 
-struct Case {
-    const char* name;
-    const char* schema;
-};
-
-constexpr Case kCases[] = {
-    {"a flat object",
-     R"({"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0, "maximum": 150},
-         "email": {"type": "string", "format": "email"}, "active": {"type": "boolean"}},
-         "required": ["name", "age", "email", "active"], "additionalProperties": false})"},
-    {"lists of objects",
-     R"({"type": "object", "properties": {"items": {"type": "array", "items": {"type": "object", "properties": {
-         "id": {"type": "integer"}, "title": {"type": "string", "maxLength": 80}, "kind": {"enum": ["bug", "feature", "question"]},
-         "tags": {"type": "array", "items": {"type": "string"}}}, "required": ["id", "title", "kind"],
-         "additionalProperties": false}}}, "required": ["items"], "additionalProperties": false})"},
-    {"a tree",
-     R"({"$ref": "#/$defs/node", "$defs": {"node": {"type": "object", "properties": {"value": {"type": "string"},
-         "children": {"type": "array", "items": {"$ref": "#/$defs/node"}}}, "required": ["value", "children"],
-         "additionalProperties": false}}})"},
-    {"short texts and lists",
-     R"({"type": "object", "properties": {"code": {"type": "string", "minLength": 3, "maxLength": 12},
-         "name": {"type": "string", "maxLength": 40}, "tags": {"type": "array", "minItems": 2, "maxItems": 5,
-         "items": {"type": "string", "maxLength": 20}}, "plate": {"type": "string", "pattern": "^[A-Z]{1,3}-[A-Z]{1,2} [0-9]{1,4}$"},
-         "price": {"type": "number", "minimum": 0, "maximum": 9999.99}, "on": {"type": "string", "format": "date"}},
-         "required": ["code", "name", "tags", "plate", "price", "on"], "additionalProperties": false})"},
-    {"any JSON", "true"},
-};
-
-// A byte in GPT-2's alphabet: printable Latin-1 characters stand for themselves, others for U+0100
-// and up.
-std::string alphabet(unsigned char byte) {
-    const auto prints = [](int b) { return (b > 0x20 && b < 0x7F) || (b > 0xA0 && b != 0xAD); };
-    int code = byte;
-    if (!prints(byte)) {
-        code = 0x100;
-        for (int b = 0; b < byte; b++) {
-            code += prints(b) ? 0 : 1;
-        }
-    }
-    return code < 0x80 ? std::string(1, static_cast<char>(code))
-                       : std::string{static_cast<char>(0xC0 | code >> 6),
-                                     static_cast<char>(0x80 | (code & 0x3F))};
-}
-
-// The real model's number of tokens, all in use: words with and without a blank before them,
-// Chinese, numbers, punctuation of code and JSON, runs of blanks.
-runtime::Vocabulary full_vocabulary(int64_t size) {
-    runtime::Vocabulary vocabulary = runtime::synthetic_vocabulary(size);
-    std::unordered_set<std::string> known(vocabulary.tokens.begin(), vocabulary.tokens.end());
-    std::mt19937 random(7);
-    const auto below = [&random](size_t n) {
-        return std::uniform_int_distribution<size_t>(0, n - 1)(random);
-    };
-    constexpr std::string_view kLetters = "eeeeettttaaaooinnsshhrrddlluccmmffyywwggppbbvkxqjzAEST";
-    constexpr std::string_view kSigns = "\"\"\"{}[]:,.;()<>=+-*/_#!?&|\n\t ";
-    const auto make = [&] {
-        std::string text;
-        const size_t kind = below(100);
-        if (kind < 75) {
-            text.assign(kind < 45 ? 1 : 0, ' ');
-            for (size_t n = 2 + below(9); n > 0; n--) {
-                text += kLetters[below(kLetters.size())];
-            }
-        } else if (kind < 92) {
-            for (size_t n = 1 + below(3); n > 0; n--) {
-                text += {static_cast<char>(0xE4 + below(5)), static_cast<char>(0x80 + below(64)),
-                         static_cast<char>(0x80 + below(64))};
-            }
-        } else if (kind < 94) {
-            text = std::to_string(below(1000));
-        } else if (kind < 95) {
-            text.assign(1 + below(100), ' ');
-        } else {
-            for (size_t n = 1 + below(5); n > 0; n--) {
-                text += kSigns[below(kSigns.size())];
-            }
-        }
-        std::string token;
-        for (const char c : text) {
-            token += alphabet(static_cast<unsigned char>(c));
-        }
-        return token;
-    };
-    constexpr int32_t kNormal = 1, kUnused = 5;
-    for (size_t i = 0; i < vocabulary.tokens.size(); i++) {
-        if (vocabulary.types[i] == kUnused) {
-            std::string token = make();
-            while (!known.insert(token).second) {
-                token = make();
-            }
-            vocabulary.tokens[i] = token;
-            vocabulary.types[i] = kNormal;
-        }
-    }
-    return vocabulary;
-}
-
 }  // namespace
 
 int main() {
     constexpr int64_t kVocabulary = 154'880;
     constexpr int kReplies = 20, kTokens = 300;
-    const auto tokenizer = std::make_shared<const runtime::Tokenizer>(full_vocabulary(kVocabulary));
+    const auto tokenizer = std::make_shared<const runtime::Tokenizer>(runtime::worded_vocabulary(kVocabulary));
     auto began = now();
     const auto inner = std::make_shared<runtime::InnerMasks>(
         std::make_shared<const runtime::TokenTrie>(*tokenizer));
@@ -158,7 +60,7 @@ int main() {
     }
     const auto ends = tokenizer->end_of_turn();
     std::mt19937 random(1);
-    for (const Case& c : kCases) {
+    for (const tests::SchemaCase& c : tests::kSchemaCases) {
         const app::Json schema = app::parse_json(c.schema);
         began = now();
         app::ReplyShape shape;

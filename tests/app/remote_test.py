@@ -35,7 +35,9 @@ def check_keyhole(program, model):
                            environment={"KEYHOLE_REMOTE_KEY": "inner"}) as near:
             assert [m["id"] for m in json.loads(near.call("GET", "/v1/models")[2])["data"]] == ["near", "far"]
             assert json.loads(near.call("GET", "/v1/models/far")[2])["id"] == "far" and near.call("GET", "/models/x")[0] == 404
-            assert near.call("GET", "/health")[0] == 200 and near.call("GET", "/props")[0] == 404
+            assert near.call("GET", "/health")[0] == 200 and near.call("GET", "/slots")[0] == 404
+            assert json.loads(near.call("GET", "/props")[2])["model_alias"] == "near"
+            assert near.metric("num_requests_running") == 0
             assert near.call("GET", CHAT)[0] == 405
             for headers, status in (({"Authorization": "Bearer inner"}, 401), ({"Host": "evil.example"}, 403),
                                     ({"Origin": "https://evil.example"}, 403)):
@@ -79,6 +81,9 @@ def check_keyhole(program, model):
             asked = subprocess.run(ask, capture_output=True, text=True, env={**os.environ, "KEYHOLE_REMOTE_KEY": "inner"})
             itself = subprocess.run([program, "chat", "-m", model, *ask[4:]], capture_output=True, text=True)
             assert asked.returncode == 0 and asked.stdout == itself.stdout, (asked, itself)
+            ends = {line.split('"')[1]: int(line.split()[-1]) for line in near.call("GET", "/metrics")[2].split("\n")
+                    if line.startswith("keyhole_request_total")}
+            assert ends["finished"] >= 9 and ends["failed"] >= 6 and ends["cancelled"] == 2, ends
             status = far.call("POST", CHAT, {"messages": USER, "max_tokens": 1})[0]
             assert status == 200
         # The other one is gone now, or its key was changed.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "app/server/api_error.h"
+#include "app/server/tool_schema.h"
 #include "runtime/model/synth_vocabulary.h"
 #include "runtime/text/grammar/matcher.h"
 #include "tests/support/catch.h"
@@ -125,7 +126,7 @@ TEST_CASE("a schema's grammar accepts what satisfies it and refuses what does no
         {R"({"type":"integer","multipleOf":5,"minimum":0,"maximum":100})",
          {"0", "5", "95", "100"},
          {"-5", "105", "7", "00", "05"}},
-        {R"({"type":"number","multipleOf":0.01,"minimum":0.5,"exclusiveMaximum":20})",
+        {R"({"type":"number","multipleOf":0.25,"minimum":0.5,"exclusiveMaximum":20})",
          {"0.50", "0.75", "19", "19.25", "19.00", "19.75"},
          {"0.25", "20", "19.755", "0", "19.7"}},
         {R"({"type":"string","pattern":"a","maxLength":3})", {R"("a")", R"("bab")"}, {R"("baab")", R"("b")"}},
@@ -193,6 +194,7 @@ TEST_CASE("a schema that cannot be honoured is refused, and the place is named")
         {R"({"type":"string","pattern":"^(a{1,900}b){1,900}$","maxLength":30000})", ".pattern"},
         {R"({"type":"string","format":"email","maxLength":5})", "nothing can satisfy"},
         {R"({"type":"number","multipleOf":0.7})", ".multipleOf"},
+        {R"({"type":"number","multipleOf":0.01})", ".multipleOf"},
         {R"({"type":"number","multipleOf":0.00001})", ".multipleOf"},
         {R"({"type":"integer","multipleOf":1001})", ".multipleOf"},
         {R"({"type":"string","format":"date","pattern":"^2"})", ".pattern"},
@@ -261,12 +263,11 @@ TEST_CASE("numbers between bounds are exactly those") {
     }
 }
 
-// Against the division that validators make: a text that is accepted must come out whole, and every
-// whole multiple in the range must be accepted.
-TEST_CASE("multiples between bounds divide without a rest, and none that is whole is missing") {
+// Against the division that validators make: accepted is what comes out whole, and all of it.
+TEST_CASE("multiples between bounds are all those that divide without a rest, or refused") {
     std::mt19937 random(5);
     int honoured = 0;
-    for (int round = 0; round < 80; round++) {
+    for (int round = 0; round < 150; round++) {
         const int places = static_cast<int>(random() % 4);
         const double scale = std::pow(10, places);
         const double factor = static_cast<double>(1 + random() % 60) / scale;
@@ -294,20 +295,22 @@ TEST_CASE("multiples between bounds divide without a rest, and none that is whol
         honoured++;
         for (int hundredth = -12'000; hundredth <= 12'000; hundredth += hundredth % 25 == 0 ? 1 : 4) {
             const double value = hundredth / 100.0;
-            char text[32];
-            std::snprintf(text, sizeof text, hundredth % 100 == 0 ? "%.0f" : "%.2f", value);
-            if (std::string(text) == "-0") {
+            bool accepted = false;  // with as many zeros behind the point as it takes
+            std::string text;
+            for (int shown = 0; shown <= 3 && !accepted; shown++) {
+                char written[32];
+                std::snprintf(written, sizeof written, "%.*f", shown, value);
+                text = written;
+                accepted = std::stod(text) == value && text != "-0" && language->accepts(text);
+            }
+            if (hundredth == 0) {
                 continue;
             }
             const double quotient = value / factor;
             const bool inside = (!has_low || (open_low ? value > low : value >= low)) &&
                                 (!has_high || (open_high ? value < high : value <= high));
             const bool good = quotient == std::trunc(quotient) && inside;
-            const bool accepted = language->accepts(text);
-            const bool right = accepted ? good && (!whole || hundredth % 100 == 0)
-                                        : !good || factor != std::trunc(factor) ||
-                                              hundredth % 100 != 0;
-            if (!right) {
+            if (accepted != (good && (!whole || hundredth % 100 == 0))) {
                 FAIL(schema.dump() << " and " << text);
             }
         }
@@ -456,7 +459,11 @@ TEST_CASE("forced calls have GLM's form, with arguments that satisfy their schem
     CHECK(one.accepts(start + argument("note", R"("x")") + "</tool_call>"));
     CHECK(one.accepts(start + argument("note", "null") + "</tool_call>"));
     CHECK_FALSE(one.accepts(start + argument("unit", "K") + "</tool_call>"));
-    CHECK_FALSE(one.accepts(start + argument("note", "bare") + "</tool_call>"));
+    CHECK(one.accepts(start + argument("note", "bare") + "</tool_call>"));  // what is no JSON is a string
+    CHECK(one.accepts("<tool_call>weather" + argument("note", "x") + argument("days", "3") + argument("city", "x") +
+                      "</tool_call>"));  // in any order
+    CHECK_FALSE(one.accepts(start + argument("days", "3") + "</tool_call>"));
+    CHECK_FALSE(one.accepts(start + argument("other", "3") + "</tool_call>"));
     CHECK_FALSE(one.accepts(start + argument("tags", R"(["<b"])") + "</tool_call>"));
     CHECK_FALSE(one.accepts("<tool_call>weather" + argument("city", "x") + "</tool_call>"));
     CHECK_FALSE(one.accepts("<tool_call>weather" + argument("city", "x") + argument("days", "0") +
@@ -468,4 +475,70 @@ TEST_CASE("forced calls have GLM's form, with arguments that satisfy their schem
     CHECK(many.accepts("<tool_call>now</tool_call><tool_call>now</tool_call>"));
     Language opened({nullptr, {{"now", nullptr, "p"}}, true, true});
     CHECK(opened.accepts("now</tool_call>"));
+}
+
+TEST_CASE("arguments stand bare where text cannot be misread") {
+    const auto argument = [](const std::string& schema, const std::string& value) {
+        const Json parameters = app::parse_json(R"({"type":"object","properties":{"a":)" + schema +
+                                                R"(},"required":["a"],"$defs":{"word":{"type":"string"}}})");
+        app::ToolSchemas tools;
+        tools.add("f", &parameters);
+        Language language({nullptr, {{"f", &parameters, "p"}}, false, true});
+        return language.accepts("f<arg_key>a</arg_key><arg_value>" + value + "</arg_value></tool_call>")
+                   ? tools.value("f", "a", value, false)
+                   : "no";
+    };
+    const std::string optional = R"({"anyOf":[{"$ref":"#/$defs/word"},{"type":"null"}],"default":null})";
+    CHECK(argument(optional, "Paris, <France>") == R"("Paris, <France>")");
+    CHECK(argument(optional, "null") == "null");
+    CHECK(argument(optional, "12") == R"("12")");
+    CHECK(argument(R"({"type":["string","integer"]})", "12") == "12");
+    CHECK(argument(R"({"type":["integer","string"]})", "1.5") == R"("1.5")");
+    CHECK(argument(R"({"enum":["a b",null]})", "a b") == R"("a b")");
+    CHECK(argument(R"({"enum":["a b",null]})", "null") == "null");
+    CHECK(argument(R"({"enum":["a b",null]})", "c") == "no");
+    CHECK(argument("{}", "a b") == R"("a b")");
+    CHECK(argument("{}", R"({"k":[1]})") == R"({"k":[1]})");
+    CHECK(argument("true", "1") == "1");
+    // Bare these would be read as something else.
+    CHECK(argument(R"({"enum":["1",2]})", "1") == "no");
+    CHECK(argument(R"({"enum":["1",2]})", R"("1")") == R"("1")");
+    CHECK(argument(R"({"anyOf":[{"type":"string"},{"const":7}]})", "8") == "no");
+    CHECK(argument(R"({"anyOf":[{"type":"string"},{"const":true}]})", "false") == "no");
+    CHECK(argument(R"({"anyOf":[{"type":"string","minLength":4},{"type":"null"}]})", R"("a")") == "no");
+    CHECK(argument(R"({"anyOf":[{"type":"string"},{"type":"integer","minimum":5}]})", "3") == "no");
+    CHECK(argument(R"({"anyOf":[{"type":"string"},{"type":"array","items":{"type":"integer"}}]})", R"(["a"])") == "no");
+    CHECK(argument(R"({"anyOf":[{"type":"string"},{"type":"array","items":{"type":"integer"}}]})", "[1]") == "[1]");
+}
+
+TEST_CASE("of a tool that is not strict, what cannot be honoured is let go, and nothing else") {
+    const auto argument = [](const std::string& key, const std::string& value) {
+        return "<arg_key>" + key + "</arg_key><arg_value>" + value + "</arg_value>";
+    };
+    const Json parameters = app::parse_json(
+        R"({"type":"object","minProperties":1,"properties":{"tags":{"type":"array","uniqueItems":true,"items":{"type":"string"}},
+            "count":{"type":"integer"},"code":{"type":"string","pattern":"(?=a)b"},"deep":{"$ref":"#/nowhere"}},"required":["count"]})");
+    Language loose({nullptr, {{"f", &parameters, "p", false}}, false, true});
+    CHECK(loose.accepts("f" + argument("tags", R"(["a","a"])") + argument("count", "1") + "</tool_call>"));
+    CHECK(loose.accepts("f" + argument("count", "1") + argument("code", "what") + argument("deep", "x y") + "</tool_call>"));
+    CHECK_FALSE(loose.accepts("f" + argument("tags", "a") + argument("count", "1") + "</tool_call>"));
+    CHECK_FALSE(loose.accepts("f" + argument("count", "one") + "</tool_call>"));
+    CHECK_FALSE(loose.accepts("f" + argument("tags", "[]") + "</tool_call>"));
+    CHECK_FALSE(loose.accepts("f" + argument("count", "1") + argument("other", "1") + "</tool_call>"));
+    CHECK_FALSE(loose.accepts("g</tool_call>"));
+    CHECK_THROWS_AS(Language({nullptr, {{"f", &parameters, "p", true}}, false, true}), app::ApiError);
+    // Arguments that no schema names: any, where the schema allows them.
+    for (const char* text : {R"({"type":"object"})", "{}", R"({"$ref":"http://elsewhere"})",
+                             R"({"type":"object","properties":{"a ":{}},"required":[]})", R"({"properties":{},"required":["x"]})"}) {
+        const Json open = app::parse_json(text);
+        Language any({nullptr, {{"f", &open, "p", false}}, false, true});
+        CHECK(any.accepts("f" + argument("anything", "1") + argument("b", "x") + "</tool_call>"));
+        CHECK(any.accepts("f</tool_call>"));
+    }
+    const Json none = app::parse_json(R"({"type":"object","properties":{}})");
+    for (const Json* given : {&none, static_cast<const Json*>(nullptr)}) {
+        Language nothing({nullptr, {{"f", given, "p", false}}, false, true});
+        CHECK(nothing.accepts("f</tool_call>"));
+        CHECK_FALSE(nothing.accepts("f" + argument("a", "1") + "</tool_call>"));
+    }
 }

@@ -22,7 +22,12 @@ size_t Automaton::FrameHash::operator()(const Frame& f) const {
 Automaton::Automaton(std::shared_ptr<const Grammar> grammar,
                      Bottom bottom,
                      const CompletionCosts* costs)
-    : grammar_(std::move(grammar)), bottom_(bottom), costs_(costs), seen_(64), marks_(64, 0) {
+    : grammar_(std::move(grammar)),
+      bottom_(bottom),
+      costs_(costs),
+      classes_(grammar_->byte_class.data()),
+      seen_(64),
+      marks_(64, 0) {
     forget();
 }
 
@@ -41,13 +46,21 @@ uint32_t Automaton::push(uint32_t below, int32_t at, int32_t count) {
     if (is_new) {
         frames_.push_back(frame);
         if (costs_ != nullptr) {
-            // A rule returns to `at`; a loop's turn, once done, is one more than `count`.
-            const int64_t cost =
-                count < 0 ? costs_->of(at) : costs_->after_turn(at, count + int64_t{1});
+            // A rule returns to `at`.
+            const int64_t cost = count < 0 ? costs_->of(at) : costs_->after_turn(at, count);
             frame_costs_.push_back(std::min(CompletionCosts::kNever, cost + frame_costs_[below]));
         }
     }
     return found->second;
+}
+
+void Automaton::count_above(uint32_t stack, int32_t loop) {
+    base_ = stack;
+    counted_ = loop;
+    lower_.clear();
+    for (; stack != 0; stack = frames_[stack].below) {
+        lower_.insert(lower_.begin(), frames_[stack]);
+    }
 }
 
 // Whether it was followed in this round; from now on it was.
@@ -94,15 +107,37 @@ void Automaton::drop_followed() {
     }
 }
 
+// Things in any order, some of which there have been.
+void Automaton::next_way(uint32_t below, int32_t index, int32_t taken) {
+    const Grammar::Loop& loop = grammar_->loops[static_cast<size_t>(index)];
+    if ((loop.needed & ~taken) == 0) {
+        todo_.push_back({loop.after, below});
+    }
+    for (size_t i = 0; i < loop.ways.size(); i++) {
+        if ((taken >> i & 1) == 0) {
+            todo_.push_back({loop.ways[i], push(below, index, taken | 1 << i)});
+        }
+    }
+}
+
 // The end of a loop's turn: on, or once more.
 void Automaton::leave_turn(const Place& p) {
     const Frame frame = frames_[p.stack];
     const Grammar::Instruction& i = grammar_->program[static_cast<size_t>(p.at)];
     const Grammar::Loop& loop = grammar_->loops[static_cast<size_t>(i.a)];
+    if (loop.after != 0) {
+        next_way(frame.below, i.a, frame.count);
+        return;
+    }
     const int32_t turns = frame.count + 1;
-    const bool free = bottom_ == Bottom::counting_edge && frame.below == 0;
+    const bool free = counted_ == i.a && frame.below == base_;
     if (free) {
-        todo_.push_back({p.at + 1, push(0, turns, kLeft)});
+        // What it stood on now stands on how many turns it took.
+        uint32_t stack = push(0, turns, kLeft);
+        for (const Frame& f : lower_) {
+            stack = push(stack, f.at, f.count);
+        }
+        todo_.push_back({p.at + 1, stack});
     } else if (turns >= loop.least) {
         todo_.push_back({p.at + 1, frame.below});
     }
@@ -159,6 +194,10 @@ void Automaton::follow(Place from) {
                 break;
             }
             case Op::loop_begin: {
+                if (const Grammar::Loop& loop = grammar_->loops[static_cast<size_t>(i.a)]; loop.after != 0) {
+                    next_way(p.stack, i.a, 0);
+                    break;
+                }
                 // On a counting edge the loop that is counted is entered already; another one, or
                 // that one again, stands on what it left.
                 const uint32_t frame = push(p.stack, i.a, 0);
@@ -225,15 +264,14 @@ int32_t Automaton::state_of(const std::vector<Place>& from) {
     return state_of_followed();
 }
 
-int32_t Automaton::after_byte(int32_t id, uint8_t byte) {
+int32_t Automaton::find_after(int32_t id, uint8_t byte) {
+    found_out_++;
     {
         State& s = states_[static_cast<size_t>(id)];
         if (!s.next) {
-            s.next = std::make_unique<int32_t[]>(256);
-            std::fill_n(s.next.get(), 256, kUnknown);
-        }
-        if (s.next[byte] != kUnknown) {
-            return s.next[byte];
+            const auto classes = static_cast<size_t>(grammar_->byte_classes);
+            s.next = std::make_unique<int32_t[]>(classes);
+            std::fill_n(s.next.get(), classes, kUnknown);
         }
         for (const Place& p : s.places) {
             const Grammar::Instruction& i = grammar_->program[static_cast<size_t>(p.at)];
@@ -243,7 +281,7 @@ int32_t Automaton::after_byte(int32_t id, uint8_t byte) {
         }
     }
     const int32_t next = state_of_followed();  // may move the states
-    states_[static_cast<size_t>(id)].next[byte] = next;
+    states_[static_cast<size_t>(id)].next[classes_[byte]] = next;
     return next;
 }
 

@@ -19,23 +19,40 @@ CompletionCosts::CompletionCosts(const Grammar& grammar)
             loop_ends_[static_cast<size_t>(program[static_cast<size_t>(i)].a)] = i + 1;
         }
     }
-    // What an instruction's cost is made of: one or two others; -1: none.
-    const auto parts_of = [&](int32_t at) -> std::pair<int32_t, int32_t> {
+    // What an instruction's cost is made of.
+    const auto each_part = [&](int32_t at, const auto& use) {
         const Grammar::Instruction& i = program[static_cast<size_t>(at)];
         switch (i.op) {
             case Op::bytes:
             case Op::token:
-                return {at + 1, -1};
+                use(at + 1);
+                break;
             case Op::split:
-                return {i.a, i.b};
+                use(i.a);
+                use(i.b);
+                break;
             case Op::jump:
-                return {i.a, -1};
+                use(i.a);
+                break;
             case Op::call:
-                return {i.a, at + 1};
-            case Op::loop_begin:
-                return {at + 1, loop_ends_[static_cast<size_t>(i.a)]};
+                use(i.a);
+                use(at + 1);
+                break;
+            case Op::loop_begin: {
+                const Grammar::Loop& loop = loops_[static_cast<size_t>(i.a)];
+                if (loop.after == 0) {
+                    use(at + 1);
+                }
+                for (size_t way = 0; way < loop.ways.size(); way++) {
+                    if ((loop.needed >> way & 1) != 0) {
+                        use(loop.ways[way]);
+                    }
+                }
+                use(loop_ends_[static_cast<size_t>(i.a)]);
+                break;
+            }
             default:
-                return {-1, -1};
+                break;
         }
     };
     std::vector<std::vector<int32_t>> users(program.size());
@@ -43,14 +60,13 @@ CompletionCosts::CompletionCosts(const Grammar& grammar)
     using Entry = std::pair<int64_t, int32_t>;
     std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue;
     for (int32_t i = 0; i < count; i++) {
-        const auto [first, second] = parts_of(i);
-        for (const int32_t part : {first, second}) {
-            if (part >= 0) {
-                users[static_cast<size_t>(part)].push_back(i);
-            }
-        }
-        if (first < 0) {
-            queue.emplace(0, i);  // the end of something
+        bool end = true;  // of something
+        each_part(i, [&](int32_t part) {
+            users[static_cast<size_t>(part)].push_back(i);
+            end = false;
+        });
+        if (end) {
+            queue.emplace(0, i);
         }
     }
     const auto cost = [&](int32_t at) { return costs_[static_cast<size_t>(at)]; };
@@ -64,9 +80,12 @@ CompletionCosts::CompletionCosts(const Grammar& grammar)
         costs_[static_cast<size_t>(at)] = value;
         for (const int32_t user : users[static_cast<size_t>(at)]) {
             const Grammar::Instruction& i = program[static_cast<size_t>(user)];
-            const auto [first, second] = parts_of(user);
-            const bool all = settled[static_cast<size_t>(first)] != 0 &&
-                             (second < 0 || settled[static_cast<size_t>(second)] != 0);
+            bool all = true;
+            int64_t parts = 0;
+            each_part(user, [&](int32_t part) {
+                all = all && settled[static_cast<size_t>(part)] != 0;
+                parts += cost(part);
+            });
             if (settled[static_cast<size_t>(user)] != 0 || (!all && i.op != Op::split)) {
                 continue;
             }
@@ -76,12 +95,13 @@ CompletionCosts::CompletionCosts(const Grammar& grammar)
                     sum = value;
                     break;
                 case Op::call:
-                    sum = cost(first) + cost(second);
+                    sum = parts;
                     break;
                 case Op::loop_begin: {
-                    const int64_t least = std::max(1, loops_[static_cast<size_t>(i.a)].least);
-                    sum = cost(first) > kNever / least ? kNever : cost(first) * least;
-                    sum += cost(second);
+                    const Grammar::Loop& loop = loops_[static_cast<size_t>(i.a)];
+                    const int64_t more = std::max(1, loop.least) - 1;
+                    const int64_t turn = loop.after == 0 ? cost(user + 1) : 0;
+                    sum = parts + (more > 0 && turn > kNever / more ? kNever : turn * more);
                     break;
                 }
                 default:
@@ -92,9 +112,16 @@ CompletionCosts::CompletionCosts(const Grammar& grammar)
     }
 }
 
-int64_t CompletionCosts::after_turn(int32_t loop, int64_t turns) const {
+int64_t CompletionCosts::after_turn(int32_t loop, int32_t count) const {
     const Grammar::Loop& l = loops_[static_cast<size_t>(loop)];
-    const int64_t left = std::max<int64_t>(0, l.least - turns), turn = of(l.begin);
+    if (l.after != 0) {
+        int64_t sum = of(l.after);
+        for (size_t way = 0; way < l.ways.size(); way++) {
+            sum += (l.needed & ~count) >> way & 1 ? of(l.ways[way]) : 0;
+        }
+        return std::min(kNever, sum);
+    }
+    const int64_t left = std::max<int64_t>(0, l.least - (count + int64_t{1})), turn = of(l.begin);
     const int64_t more = left > 0 && turn > kNever / left ? kNever : left * turn;
     return std::min(kNever, more + of(loop_ends_[static_cast<size_t>(loop)]));
 }

@@ -20,8 +20,9 @@ public:
 
     // From an instruction to the end of the rule or of the loop's turn that it stands in.
     int64_t of(int32_t at) const { return costs_[static_cast<size_t>(at)]; }
-    // From the end of a loop's turn, `turns` of them done, to the end of what the loop stands in.
-    int64_t after_turn(int32_t loop, int64_t turns) const;
+    // From the end of a loop's turn to the end of what the loop stands in; `count` as in the frame of that turn: how many were
+    // done before it, or which ways were taken.
+    int64_t after_turn(int32_t loop, int32_t count) const;
 
 private:
     const std::vector<Grammar::Loop> loops_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 namespace runtime {
 
@@ -43,6 +44,9 @@ struct GrammarBuilder::Emitter {
                 break;
             case Kind::repeat:
                 emit_repeat(node);
+                break;
+            case Kind::unordered:
+                emit_unordered(node);
                 break;
             case Kind::rule:
                 pending.push_back(node.a);
@@ -106,8 +110,53 @@ struct GrammarBuilder::Emitter {
         }
     }
 
+    void emit_unordered(const Node& node) {
+        std::vector<int32_t> ways, ends;
+        int32_t needed = 0;
+        const auto loop = static_cast<int32_t>(out.loops.size());
+        out.loops.emplace_back();
+        put(Grammar::Op::loop_begin, loop);
+        for (size_t i = 0; i < node.parts.size(); i++) {
+            if (builder.productive(node.parts[i])) {
+                needed |= (node.a >> i & 1) << ways.size();
+                ways.push_back(here());
+                emit(node.parts[i], false);
+                ends.push_back(put(Grammar::Op::jump));
+            }
+        }
+        for (const int32_t end : ends) {
+            out.program[static_cast<size_t>(end)].a = here();
+        }
+        put(Grammar::Op::loop_end, loop);
+        Grammar::Loop& made = out.loops[static_cast<size_t>(loop)];
+        made.begin = ways.empty() ? here() : ways.front();
+        made.ways = std::move(ways);
+        made.needed = needed;
+        made.after = here();
+    }
+
     std::vector<int32_t> marks;  // calls and jumps whose target is still the number of a rule
 };
+
+namespace {
+
+void classify_bytes(Grammar& grammar) {
+    for (const std::bitset<256>& set : grammar.sets) {
+        std::array<std::array<int32_t, 2>, 256> parts;
+        for (auto& part : parts) {
+            part = {-1, -1};
+        }
+        int32_t count = 0;
+        for (size_t byte = 0; byte < 256; byte++) {
+            int32_t& part = parts[grammar.byte_class[byte]][set.test(byte) ? 1 : 0];
+            part = part < 0 ? count++ : part;
+            grammar.byte_class[byte] = static_cast<uint8_t>(part);
+        }
+        grammar.byte_classes = count;
+    }
+}
+
+}  // namespace
 
 GrammarBuilder::GrammarBuilder() : empty_(add({Kind::empty})) {}
 
@@ -182,6 +231,22 @@ GrammarBuilder::Expr GrammarBuilder::repeat(Expr part, int32_t least, int32_t mo
         return part;
     }
     return add({Kind::repeat, {part}, least, most});
+}
+
+GrammarBuilder::Expr GrammarBuilder::in_any_order(const std::vector<Item>& items) {
+    if (items.size() > kMostUnordered) {
+        throw GrammarError("too many things in any order");
+    }
+    if (items.empty()) {
+        return empty_;
+    }
+    std::vector<Expr> parts;
+    int32_t needed = 0;
+    for (size_t i = 0; i < items.size(); i++) {
+        parts.push_back(items[i].what);
+        needed |= items[i].needed ? 1 << i : 0;
+    }
+    return add({Kind::unordered, std::move(parts), needed});
 }
 
 // Characters of one length share their lead bytes; a range is cut where the number of bytes, or of
@@ -377,12 +442,33 @@ void GrammarBuilder::check_left_of(Expr e) {
     }
 }
 
-std::shared_ptr<const Grammar> GrammarBuilder::build(Expr start) {
-    for (const Rule& rule : rules_) {
-        if (rule.body < 0) {
-            throw GrammarError("rule '" + rule.name + "' is used and not defined");
+// All rules that `start` leads to are. Others may not be, where somebody gave up half-way.
+void GrammarBuilder::check_defined(Expr start) {
+    std::vector<char> reached(nodes_.size(), 0);
+    std::vector<Expr> todo = {start};
+    while (!todo.empty()) {
+        const Expr e = todo.back();
+        todo.pop_back();
+        if (std::exchange(reached[static_cast<size_t>(e)], 1) != 0) {
+            continue;
+        }
+        const Node& node = nodes_[static_cast<size_t>(e)];
+        todo.insert(todo.end(), node.parts.begin(), node.parts.end());
+        if (node.kind == Kind::rule) {
+            const Rule& rule = rules_[static_cast<size_t>(node.a)];
+            if (rule.body < 0) {
+                throw GrammarError("rule '" + rule.name + "' is used and not defined");
+            }
+            todo.push_back(rule.body);
         }
     }
+    for (Rule& rule : rules_) {
+        rule.body = rule.body < 0 ? empty_ : rule.body;
+    }
+}
+
+std::shared_ptr<const Grammar> GrammarBuilder::build(Expr start) {
+    check_defined(start);
     // Least fixed points: what can end, and what can be empty. What became true makes those that
     // hold it worth another look, so the work is linear in the grammar, in whatever order its rules
     // stand.
@@ -447,6 +533,15 @@ std::shared_ptr<const Grammar> GrammarBuilder::build(Expr start) {
                 can_end = node.a == 0 || unproductive[i] == 0;
                 can_be_empty = node.a == 0 || not_nullable[i] == 0;
                 break;
+            case Kind::unordered:
+                can_end = can_be_empty = true;
+                for (size_t part = 0; part < parts; part++) {
+                    if ((node.a >> part & 1) != 0) {
+                        can_end = can_end && productive(node.parts[part]);
+                        can_be_empty = can_be_empty && nullable(node.parts[part]);
+                    }
+                }
+                break;
             case Kind::rule: {
                 const auto body = static_cast<size_t>(rules_[static_cast<size_t>(node.a)].body);
                 can_end = productive_[body] != 0;
@@ -489,6 +584,7 @@ std::shared_ptr<const Grammar> GrammarBuilder::build(Expr start) {
         instruction.a = rules_[static_cast<size_t>(instruction.a)].at;
     }
     grammar->sets = sets_;
+    classify_bytes(*grammar);
     return grammar;
 }
 

@@ -3,8 +3,9 @@
 // into sets of tokens.
 //
 // The program is that of a recursive automaton. A place in it is (instruction, stack); a stack's
-// frames are return addresses of rules and counts of repetitions, so that x{0,9999} takes as much
-// room as x{0,2}.
+// frames are return addresses of rules, counts of repetitions, so that x{0,9999} takes as much
+// room as x{0,2}, and which of things in any order there have been, so that ten of them take no
+// more room than in one order.
 #pragma once
 
 #include <array>
@@ -48,19 +49,26 @@ public:
         int32_t begin = 0;  // first instruction of the body
         int32_t least = 0;
         int32_t most = 0;  // -1: any number
+        // Where it is of things in any order, each a turn, instead of the same thing again: where
+        // they begin, those that must come as bits, and what follows them all.
+        std::vector<int32_t> ways = {};
+        int32_t needed = 0, after = 0;  // `after` 0: it is of turns
     };
 
     std::vector<Instruction> program;
     std::vector<std::bitset<256>> sets;
     std::vector<Loop> loops;
     int32_t start = 0;
+    // Bytes that no set tells apart: what follows from one of a class follows from all of it.
+    std::array<uint8_t, 256> byte_class{};
+    int32_t byte_classes = 1;
 };
 
 // Builds a grammar from expressions. Expressions are numbers, valid for this builder alone, and may
 // be used many times.
 //
 // build() removes alternatives that can never end, and throws GrammarError where nothing is left,
-// where a rule begins with itself (left recursion), where a rule was declared and not defined, or
+// where a rule begins with itself (left recursion), where a rule is used and not defined, or
 // where it gets too large.
 class GrammarBuilder {
 public:
@@ -83,6 +91,13 @@ public:
     Expr choice(std::vector<Expr> parts);
     Expr optional(Expr part) { return repeat(part, 0, 1); }
     Expr repeat(Expr part, int32_t least, int32_t most = kAnyNumber);
+    // Each of these at most once, and the needed ones once, in any order; at most kMostUnordered.
+    struct Item {
+        Expr what;
+        bool needed;
+    };
+    static constexpr size_t kMostUnordered = 31;
+    Expr in_any_order(const std::vector<Item>& items);
     // Any text, of whole UTF-8 characters, that holds none of the markers (ASCII).
     Expr text_without(const std::vector<std::string>& markers);
 
@@ -93,11 +108,11 @@ public:
     std::shared_ptr<const Grammar> build(Expr start);
 
 private:
-    enum class Kind : uint8_t { empty, nothing, bytes, token, sequence, choice, repeat, rule };
+    enum class Kind : uint8_t { empty, nothing, bytes, token, sequence, choice, repeat, unordered, rule };
     struct Node {
         Kind kind;
         std::vector<Expr> parts = {};
-        int32_t a = 0, b = 0;  // set, token id, bounds or rule
+        int32_t a = 0, b = 0;  // set, token id, bounds, the needed parts as bits, or rule
     };
     struct Rule {
         std::string name;
@@ -112,6 +127,7 @@ private:
     void utf8_range(uint32_t low, uint32_t high, std::vector<Expr>& out);
     bool productive(Expr e) const;
     bool nullable(Expr e) const;
+    void check_defined(Expr start);
     void check_left(int32_t rule);
     void check_left_of(Expr e);
 

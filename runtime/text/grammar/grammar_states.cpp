@@ -152,12 +152,21 @@ GrammarStates::Around GrammarStates::around(uint32_t stack) {
         result.inner.frames.push_back(f);
     }
     result.rule = at;
-    if (!result.inner.frames.empty() && result.inner.frames.back().count >= 0) {
-        const Automaton::Frame& f = result.inner.frames.back();
+    // The loop with the most counts: those of the others are part of the question.
+    int32_t counts = 0;
+    for (size_t i = 0; i < result.inner.frames.size(); i++) {
+        const Automaton::Frame& f = result.inner.frames[i];
+        if (f.count < 0) {
+            continue;
+        }
         const Grammar::Loop& loop = grammar_->loops[static_cast<size_t>(f.at)];
-        result.inner.counting = loop.most >= 0 || f.count < loop.least;
-        result.least = loop.least - f.count;
-        result.most = loop.most < 0 ? std::numeric_limits<int32_t>::max() : loop.most - f.count;
+        const int32_t bound = std::max(loop.most, loop.least);
+        if (loop.after == 0 && (loop.most >= 0 || f.count < loop.least) && bound >= counts) {
+            counts = bound;
+            result.inner.counted = static_cast<int32_t>(i);
+            result.least = loop.least - f.count;
+            result.most = loop.most < 0 ? std::numeric_limits<int32_t>::max() : loop.most - f.count;
+        }
     }
     return result;
 }
@@ -173,7 +182,7 @@ InnerMask& GrammarStates::inner_of(const InnerPlaces& places) {
     }
     for (const Automaton::Frame& f : places.frames) {
         put(f.at);
-        put(places.counting && &f == &places.frames.back() ? Automaton::kUnknown : f.count);
+        put(places.counted >= 0 && &f == &places.frames[static_cast<size_t>(places.counted)] ? Automaton::kUnknown : f.count);
     }
     std::shared_ptr<InnerMask>& known = by_places_[key];
     if (!known) {
@@ -198,13 +207,9 @@ void GrammarStates::walk(int32_t state, size_t begin, size_t end, TokenMask& mas
     const std::vector<TokenTrie::Node>& nodes = trie.nodes();
     path_[nodes[begin].depth] = state;
     for (size_t n = begin; n < end;) {
+        inner_->work.nodes++;
         const TokenTrie::Node& node = nodes[n];
-        const int32_t from = path_[node.depth];
-        const Automaton::State& s = automaton_.state(from);
-        int32_t next = s.next ? s.next[node.byte] : Automaton::kUnknown;
-        if (next == Automaton::kUnknown) {
-            next = automaton_.after_byte(from, node.byte);
-        }
+        const int32_t next = automaton_.after_byte(path_[node.depth], node.byte);
         if (next == kDead) {
             n = static_cast<size_t>(node.skip);
             continue;

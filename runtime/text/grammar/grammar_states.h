@@ -44,6 +44,13 @@ public:
                masks_[static_cast<size_t>(state)] != nullptr;
     }
 
+    // Of all grammars of this vocabulary, and this one's own transitions.
+    GrammarWork work() const {
+        GrammarWork all = inner_->work;
+        all.transitions += automaton_.found_out();
+        return all;
+    }
+
     // Bytes and special tokens of the shortest text that finishes the grammar from here.
     int64_t shortest(int32_t state) const { return automaton_.state(state).shortest; }
     // That text as tokens, at most `most` of them, as few as reading it from the left with the

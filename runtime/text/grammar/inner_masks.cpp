@@ -1,6 +1,7 @@
 #include "runtime/text/grammar/inner_masks.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 
@@ -30,12 +31,15 @@ public:
                 continue;
             }
             const Grammar::Loop& loop = grammar.loops[static_cast<size_t>(f.at)];
-            const bool counted = places.counting && i + 1 == places.frames.size();
+            const bool counted = static_cast<int32_t>(i) == places.counted;
             // Past what an endless loop must do, its bounds say nothing.
-            const bool free = loop.most < 0 && f.count >= loop.least;
-            text_ += counted ? 'c' : free ? 'e' : 'l';
+            const bool ways = loop.after != 0;
+            const bool free = !ways && loop.most < 0 && f.count >= loop.least;
+            text_ += counted ? 'c' : free ? 'e' : ways ? 'w' : 'l';
             put_loop(f.at);
-            if (!counted && !free) {
+            if (ways) {
+                put(f.count);
+            } else if (!counted && !free) {
                 put(f.count);
                 put(loop.least);
                 put(loop.most);
@@ -66,6 +70,20 @@ private:
     }
     void put_loop(int32_t loop) {
         put(loops_.try_emplace(loop, static_cast<int32_t>(loops_.size())).first->second);
+    }
+
+    bool put_ways(int32_t index) {
+        const Grammar::Loop& loop = grammar_.loops[static_cast<size_t>(index)];
+        if (loop.after == 0) {
+            return false;
+        }
+        put(static_cast<int32_t>(loop.ways.size()));
+        put(loop.needed);
+        for (const int32_t way : loop.ways) {
+            put_place(way);
+        }
+        put_place(loop.after);
+        return true;
     }
 
     void put_instruction(int32_t at) {
@@ -99,12 +117,18 @@ private:
                 break;
             case Op::loop_begin:
                 put_loop(i.a);
+                if (put_ways(i.a)) {
+                    break;
+                }
                 put(grammar_.loops[static_cast<size_t>(i.a)].least);
                 put(grammar_.loops[static_cast<size_t>(i.a)].most);
                 put_place(at + 1);
                 break;
             case Op::loop_end:
                 put_loop(i.a);
+                if (put_ways(i.a)) {
+                    break;
+                }
                 put_place(grammar_.loops[static_cast<size_t>(i.a)].begin);
                 put_place(at + 1);
                 break;
@@ -122,6 +146,25 @@ private:
 };
 
 }  // namespace
+
+// In two passes: turns are few.
+void InnerMask::sort_by_turns(Counted& counted) {
+    std::vector<size_t> places;
+    for (const auto& [turns, unused] : counted) {
+        if (static_cast<size_t>(turns) + 1 >= places.size()) {
+            places.resize(static_cast<size_t>(turns) + 2, 0);
+        }
+        places[static_cast<size_t>(turns) + 1]++;
+    }
+    for (size_t i = 1; i < places.size(); i++) {
+        places[i] += places[i - 1];
+    }
+    Counted sorted(counted.size());
+    for (const auto& one : counted) {
+        sorted[places[static_cast<size_t>(one.first)]++] = one;
+    }
+    counted = std::move(sorted);
+}
 
 TokenSet::TokenSet(std::vector<TokenId> tokens, int64_t vocab_size) {
     if (tokens.size() <= kFew) {
@@ -152,24 +195,30 @@ struct InnerMask::Reach {
 
 InnerMask::InnerMask(const std::shared_ptr<const Grammar>& grammar,
                      const TokenTrie& trie,
-                     const InnerPlaces& places)
-    : counting_(places.counting), vocab_size_(trie.vocab_size()) {
+                     const InnerPlaces& places,
+                     GrammarWork& work)
+    : counting_(places.counted >= 0), vocab_size_(trie.vocab_size()) {
     Automaton automaton(
         grammar, counting_ ? Automaton::Bottom::counting_edge : Automaton::Bottom::edge, nullptr);
     uint32_t stack = 0;
     for (size_t i = places.frames.size(); i-- > 0;) {
         const Automaton::Frame& f = places.frames[i];
-        stack = automaton.push(stack, f.at, counting_ && stack == 0 ? 0 : f.count);
+        const bool counted = static_cast<int32_t>(i) == places.counted;
+        if (counted) {
+            automaton.count_above(stack, f.at);
+        }
+        stack = automaton.push(stack, f.at, counted ? 0 : f.count);
     }
     std::vector<Automaton::Place> from;
     for (const int32_t at : places.at) {
         from.push_back({at, stack});
     }
     try {
-        read(automaton, automaton.state_of(from), trie);
+        read(automaton, automaton.state_of(from), trie, work);
     } catch (const GrammarError&) {  // more ways than with known counts, it may be
         give_up();
     }
+    work.transitions += automaton.found_out();
 }
 
 void InnerMask::give_up() {
@@ -179,7 +228,7 @@ void InnerMask::give_up() {
     beyond_ = {};
 }
 
-void InnerMask::read(Automaton& automaton, int32_t start, const TokenTrie& trie) {
+void InnerMask::read(Automaton& automaton, int32_t start, const TokenTrie& trie, GrammarWork& work) {
     std::vector<std::optional<Reach>> known;
     const auto reach_of = [&](int32_t id) -> const Reach& {
         if (known.size() <= static_cast<size_t>(id)) {
@@ -193,15 +242,27 @@ void InnerMask::read(Automaton& automaton, int32_t start, const TokenTrie& trie)
         const Automaton::State& s = automaton.state(id);
         r->exits = r->left = s.exits;
         for (const Automaton::Place& p : s.places) {
-            uint32_t stack = p.stack;
-            while (stack != 0 && automaton.frame(stack).below != 0) {
-                stack = automaton.frame(stack).below;
+            if (!counting_) {
+                r->inside = 0;
+                continue;
             }
-            const Automaton::Frame& lowest = automaton.frame(stack);
-            if (lowest.count == Automaton::kLeft) {
+            // The lowest frame says that the counted loop was left; else that loop is among them.
+            uint32_t stack = p.stack;
+            int32_t turns = 0;
+            for (;;) {
+                const Automaton::Frame& f = automaton.frame(stack);
+                if (f.count >= 0 && f.below == automaton.counted_above()) {
+                    turns = f.count;
+                }
+                if (f.below == 0) {
+                    break;
+                }
+                stack = f.below;
+            }
+            if (const Automaton::Frame& lowest = automaton.frame(stack); lowest.count == Automaton::kLeft) {
                 r->left.push_back(lowest.at);
             } else {
-                r->inside = std::min(r->inside, counting_ ? lowest.count + 1 : 0);
+                r->inside = std::min(r->inside, turns + 1);
             }
         }
         std::sort(r->left.begin(), r->left.end());
@@ -224,14 +285,10 @@ void InnerMask::read(Automaton& automaton, int32_t start, const TokenTrie& trie)
     size_t outside = 0;  // nodes to be looked at from elsewhere
     first_left_ = kNoTurns;
     for (size_t n = 0; n < trie.size();) {
+        work.nodes++;
         const TokenTrie::Node& node = nodes[n];
         const auto end = static_cast<size_t>(node.skip);
-        const int32_t from = path[node.depth];
-        const Automaton::State& s = automaton.state(from);
-        int32_t next = s.next ? s.next[node.byte] : Automaton::kUnknown;
-        if (next == Automaton::kUnknown) {
-            next = automaton.after_byte(from, node.byte);
-        }
+        const int32_t next = automaton.after_byte(path[node.depth], node.byte);
         if (next == Automaton::kDead) {
             n = end;
             continue;
@@ -263,7 +320,8 @@ void InnerMask::read(Automaton& automaton, int32_t start, const TokenTrie& trie)
         n = automaton.state(next).places.empty() ? end : n + 1;
     }
     if (counting_) {
-        std::sort(inside_.begin(), inside_.end());
+        sort_by_turns(inside_);
+        sort_by_turns(left_);
         for (const Counted* counted : {&inside_, &left_}) {
             for (const auto& [turns, unused] : *counted) {
                 most_turns_ = std::max(most_turns_, turns);
@@ -286,25 +344,47 @@ void InnerMask::add_to(TokenMask& mask, int32_t least, int32_t most) {
         all_.add_to(mask);
         return;
     }
-    const int32_t turns = std::min(most, most_turns_);
-    auto known = std::find_if(up_to_.begin(), up_to_.end(),
-                              [&](const auto& entry) { return entry.first == turns; });
-    if (known == up_to_.end()) {
-        std::vector<TokenId> ids;
-        for (const auto& [needed, id] : inside_) {
-            if (needed > turns) {
-                break;
-            }
-            ids.push_back(id);
-        }
-        up_to_.emplace_back(turns, TokenSet(std::move(ids), vocab_size_));
-        known = up_to_.end() - 1;
+    add_inside(mask, std::min(most, most_turns_));
+    const auto by_turns = [](const Counted::value_type& one, int32_t turns) { return one.first < turns; };
+    const auto first = std::lower_bound(left_.begin(), left_.end(), least, by_turns);
+    for (auto at = first; at != left_.end() && at->first <= most; ++at) {
+        allow(mask, at->second);
     }
-    known->second.add_to(mask);
-    for (const auto& [taken, id] : left_) {
-        if (holds(taken, least, most)) {
-            allow(mask, id);
+}
+
+// The tokens of inside_ that need at most so many turns. A large set is made of the one with the nearest number.
+void InnerMask::add_inside(TokenMask& mask, int32_t turns) {
+    const auto end_of = [&](int32_t most) {
+        return std::upper_bound(inside_.begin(), inside_.end(), most,
+                                [](int32_t value, const auto& one) { return value < one.first; });
+    };
+    if (inside_.size() <= kFew) {
+        for (auto at = inside_.begin(); at != end_of(turns); ++at) {
+            allow(mask, at->second);
         }
+        return;
+    }
+    if (up_to_.empty()) {
+        up_to_.emplace_back(most_turns_, TokenMask(mask.size(), 0));
+        for (const auto& [unused, id] : inside_) {
+            allow(up_to_.back().second, id);
+        }
+    }
+    const auto nearest = std::min_element(up_to_.begin(), up_to_.end(), [&](const auto& a, const auto& b) {
+        return std::abs(a.first - turns) < std::abs(b.first - turns);
+    });
+    const TokenMask* found = &nearest->second;
+    if (nearest->first != turns) {
+        TokenMask made = nearest->second;
+        const auto from = end_of(std::min(turns, nearest->first)), to = end_of(std::max(turns, nearest->first));
+        for (auto at = from; at != to; ++at) {
+            made[static_cast<size_t>(at->second) / 64] ^= uint64_t{1} << (static_cast<size_t>(at->second) % 64);
+        }
+        up_to_.emplace_back(turns, std::move(made));
+        found = &up_to_.back().second;
+    }
+    for (size_t i = 0; i < mask.size(); i++) {
+        mask[i] |= (*found)[i];
     }
 }
 
@@ -312,8 +392,7 @@ void InnerMask::add_to(TokenMask& mask, int32_t least, int32_t most) {
 size_t InnerMask::bytes() const {
     return all_.bytes() + (inside_.size() + left_.size()) * sizeof(Counted::value_type) +
            beyond_.size() * sizeof(Beyond) +
-           static_cast<size_t>(most_turns_) *
-               std::min(inside_.size() * sizeof(TokenId), static_cast<size_t>(vocab_size_) / 8);
+           (inside_.size() <= kFew ? 0 : (static_cast<size_t>(most_turns_) + 1) * static_cast<size_t>(vocab_size_) / 8);
 }
 
 std::shared_ptr<InnerMask> InnerMasks::of(const std::shared_ptr<const Grammar>& grammar,
@@ -324,7 +403,7 @@ std::shared_ptr<InnerMask> InnerMasks::of(const std::shared_ptr<const Grammar>& 
             return found->second;
         }
     }
-    auto made = std::make_shared<InnerMask>(grammar, *trie_, places);
+    auto made = std::make_shared<InnerMask>(grammar, *trie_, places, work);
     if (content) {
         bytes_ += made->bytes() + content->size();
         if (bytes_ > kMaxBytes) {

@@ -28,6 +28,12 @@ inline void allow(TokenMask& mask, TokenId id) {
     mask[static_cast<size_t>(id) / 64] |= uint64_t{1} << (static_cast<size_t>(id) % 64);
 }
 
+// What masks cost, whatever the machine: looks at nodes of the trie, and transitions of automata that
+// were not known yet.
+struct GrammarWork {
+    uint64_t nodes = 0, transitions = 0;
+};
+
 // Some tokens, as numbers while they are few.
 class TokenSet {
 public:
@@ -42,19 +48,20 @@ private:
 };
 
 // Where in a rule: places that stand on the same stack, and the stack's frames down to the one that
-// returns from the rule. `counting`: the lowest of these is of a loop whose bounds are known to the
-// caller, and its count is not part of the question.
+// returns from the rule. `counted`: the bounds of that loop are known to the caller, and its count is not
+// part of the question.
 struct InnerPlaces {
     std::vector<int32_t> at;               // sorted
     std::vector<Automaton::Frame> frames;  // from the top down; `below` says nothing
-    bool counting = false;
+    int32_t counted = -1;                  // of frames; -1: none
 };
 
 class InnerMask {
 public:
     InnerMask(const std::shared_ptr<const Grammar>& grammar,
               const TokenTrie& trie,
-              const InnerPlaces& places);
+              const InnerPlaces& places,
+              GrammarWork& work);
 
     // So much goes on outside that it is less work to look at all at once.
     bool diffuse() const { return diffuse_; }
@@ -79,8 +86,10 @@ private:
     using Counted = std::vector<std::pair<int32_t, TokenId>>;  // turns, token
 
     struct Reach;
-    void read(Automaton& automaton, int32_t start, const TokenTrie& trie);
+    void read(Automaton& automaton, int32_t start, const TokenTrie& trie, GrammarWork& work);
     void give_up();
+    static void sort_by_turns(Counted& counted);
+    void add_inside(TokenMask& mask, int32_t turns);
 
     bool diffuse_ = false;
     const bool counting_;
@@ -89,9 +98,9 @@ private:
     int32_t most_turns_ = 0;   // that a token takes
     int32_t first_left_ = 0;   // the fewest turns with which a token leaves the loop
     Counted inside_;           // tokens that stay in the loop, by the turns they begin
-    Counted left_;             // that leave it, the rule or not
+    Counted left_;             // that leave it, the rule or not, by the turns it took
     std::vector<Beyond> beyond_;
-    std::vector<std::pair<int32_t, TokenSet>> up_to_;  // of inside_, as needed: by most turns
+    std::vector<std::pair<int32_t, TokenMask>> up_to_;  // of inside_, if it is large, as needed: by most turns
 };
 
 class InnerMasks {
@@ -101,6 +110,7 @@ public:
     const TokenTrie& trie() const { return *trie_; }
     std::shared_ptr<InnerMask> of(const std::shared_ptr<const Grammar>& grammar,
                                   const InnerPlaces& places);
+    GrammarWork work;  // since the beginning
 
 private:
     std::shared_ptr<const TokenTrie> trie_;

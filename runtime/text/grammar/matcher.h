@@ -33,7 +33,8 @@ public:
     bool needs_mask() const { return constrained_ && !states_->has_mask(state_); }
     // The sampled token, or another one where after it the reply could no longer be finished with
     // `left` tokens, this one included: then the next one of the shortest way to the end. Where
-    // even that does not fit, and where the reply is free, the sampled token.
+    // even that does not fit, where the reply is free, and of what the model began by itself (begins_after), the sampled token:
+    // a call with made-up arguments would be worse than one that was cut.
     TokenId within(TokenId id, int64_t left);
     // within() took another token: the reply ends where it does because of a limit.
     bool shortened() const { return shortened_; }

@@ -49,6 +49,14 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) : vocab_size_(tokenizer.vocab_s
     nodes_.push_back({0, static_cast<int32_t>(tokens_.size()), 0, 0});
 }
 
+std::shared_ptr<const TokenTrie> SharedTokenTrie::get() {
+    const std::lock_guard lock(mutex_);
+    if (!trie_) {
+        trie_ = std::make_shared<const TokenTrie>(*tokenizer_);
+    }
+    return trie_;
+}
+
 TokenTrie::Match TokenTrie::longest(std::string_view text) const {
     Match best;
     size_t n = 0, end = size(), depth = 0;

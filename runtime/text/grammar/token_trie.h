@@ -4,8 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/text/tokenizer.h"
@@ -48,6 +51,19 @@ private:
     int64_t vocab_size_;
     size_t deepest_ = 0;
     bool has_all_bytes_ = false;
+};
+
+// The tree of a model's vocabulary, made by whoever needs it first: it takes half a second, which no
+// step of the engine should wait for. Any thread.
+class SharedTokenTrie {
+public:
+    explicit SharedTokenTrie(std::shared_ptr<const Tokenizer> tokenizer) : tokenizer_(std::move(tokenizer)) {}
+    std::shared_ptr<const TokenTrie> get();
+
+private:
+    const std::shared_ptr<const Tokenizer> tokenizer_;
+    std::mutex mutex_;
+    std::shared_ptr<const TokenTrie> trie_;  // guarded by mutex_
 };
 
 }  // namespace runtime
