@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,9 @@ public:
     virtual void cancel_load() = 0;
 
     virtual void copy(const std::string& text) = 0;
+    // As copy(), of a text that takes long to put together: `make` touches nothing that changes and
+    // may run elsewhere; the clipboard has the text when it is done.
+    virtual void copy_made(std::function<std::string()> make) { copy(make()); }
     virtual void open_link(const std::string& address) = 0;
     virtual void dismiss_banner(uint64_t id) = 0;
     virtual void toggle_sidebar() = 0;

@@ -16,8 +16,6 @@ namespace app::window {
 namespace {
 
 constexpr float kTopRim = 20, kBottomRim = 8, kBar = 12;
-// Of a frame: with the rest of the window it stays below what the watchdog allows.
-constexpr std::chrono::microseconds kLayoutTime{1800};
 
 class Scroller {
 public:
@@ -29,7 +27,7 @@ public:
     }
 
     void run() {
-        chat_.until = std::chrono::steady_clock::now() + kLayoutTime;
+        chat_.until = std::chrono::steady_clock::now() + chat_.layout_time;
         place();
         if (chat_.shown_generation != state_.conversation_generation) {
             chat_.shown_generation = state_.conversation_generation;

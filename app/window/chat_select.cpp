@@ -1,6 +1,8 @@
 // Selecting text across messages, and taking it along.
 #include <algorithm>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "app/window/chat_parts.h"
 #include "app/window/compat.h"
@@ -49,16 +51,40 @@ void for_selected(const AppState& state, Take take) {
     }
 }
 
-std::string joined(const AppState& state,
-                   std::string (*copy)(std::string_view text, SourceRange range)) {
+using CopyOf = std::string (*)(std::string_view text, SourceRange range);
+
+using Selected = std::vector<std::pair<std::string, SourceRange>>;
+
+std::string joined(const Selected& texts, CopyOf copy) {
     std::string out;
-    for_selected(state, [&](std::string_view text, SourceRange range) {
+    for (const auto& [text, range] : texts) {
         const std::string piece = copy(text, range);
-        if (!piece.empty()) {
-            out += (out.empty() ? "" : "\n\n") + piece;
-        }
-    });
+        out += (out.empty() || piece.empty() ? "" : "\n\n") + piece;
+    }
     return out;
+}
+
+// With texts of their own: nothing that happens to the conversation changes them.
+Selected selected_of(const AppState& state) {
+    Selected texts;
+    for_selected(
+        state, [&](std::string_view text, SourceRange range) { texts.emplace_back(text, range); });
+    return texts;
+}
+
+// Megabytes take longer to be read as Markdown than a frame may take: they are taken along as they
+// are, and put together elsewhere.
+void copy_selection(AppState& state, CopyOf copy) {
+    constexpr size_t kAtOnce = 64 << 10;
+    size_t bytes = 0;
+    for_selected(state, [&](std::string_view text, SourceRange) { bytes += text.size(); });
+    if (bytes <= kAtOnce) {
+        state.actions->copy(joined(selected_of(state), copy));
+    } else {
+        state.actions->copy_made(
+            [texts = selected_of(state), copy] { return joined(texts, copy); });
+    }
+    note_copy(state, "selection");
 }
 
 // The text under, or nearest to, the pointer.
@@ -136,8 +162,7 @@ void selection_keys(AppState& state, const std::vector<TextArea>& areas) {
     const bool ctrl = io.KeyCtrl && !io.KeyAlt;
     if (ctrl && key_pressed(ImGuiKey_C, false) && selection.exists() &&
         state.draft.selected().empty()) {
-        const std::string text = io.KeyShift ? selected_markdown(state) : selected_text(state);
-        copy_and_note(state, text, "selection");
+        copy_selection(state, io.KeyShift ? copy_as_markdown : copy_as_text);
     }
     if (!state.reading.focused) {
         return;
@@ -281,10 +306,10 @@ void select_text(
 }
 
 std::string selected_text(const AppState& state) {
-    return joined(state, copy_as_text);
+    return joined(selected_of(state), copy_as_text);
 }
 std::string selected_markdown(const AppState& state) {
-    return joined(state, copy_as_markdown);
+    return joined(selected_of(state), copy_as_markdown);
 }
 
 void select_all(AppState& state) {
@@ -334,9 +359,9 @@ void draw_chat_menu(AppState& state) {
                       items[i].enabled ? colour::kText : colour::kTextDim, items[i].label);
             if (click.clicked) {
                 if (i == 0) {
-                    copy_and_note(state, selected_text(state), "selection");
+                    copy_selection(state, copy_as_text);
                 } else if (i == 1) {
-                    copy_and_note(state, selected_markdown(state), "selection");
+                    copy_selection(state, copy_as_markdown);
                 } else if (i == 2) {
                     select_all(state);
                 } else {

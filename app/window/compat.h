@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include <imgui.h>
@@ -194,14 +195,37 @@ inline bool font_holds(const ImFont* font, uint32_t c) {
 }
 #endif
 
+// An atlas that is filled before it is shown. ImGui counts its allocations, in every thread, in the
+// context that draws, where only its own debug window reads the count: nothing else is shared.
+class OwnAtlas {
+public:
+    OwnAtlas() : atlas_(IM_NEW(ImFontAtlas)()) {}
+    ~OwnAtlas() { IM_DELETE(atlas_); }
+    OwnAtlas(const OwnAtlas&) = delete;
+    OwnAtlas& operator=(const OwnAtlas&) = delete;
+    ImFontAtlas& operator*() const { return *atlas_; }
+
+    // Between two frames: takes the place of the one that ImGui draws with, and is deleted with its
+    // context.
+    void use() { std::swap(ImGui::GetIO().Fonts, atlas_); }
+
+private:
+    ImFontAtlas* atlas_;
+};
+
 // A texture of our own as ImGui wants to see it: a pointer, later a number, later a reference.
-inline void push_texture(ImDrawList* list, uint64_t texture) {
+inline ImTextureID texture_id(uint64_t texture) {
 #if IMGUI_VERSION_NUM < 19140
-    list->PushTextureID(reinterpret_cast<ImTextureID>(static_cast<uintptr_t>(texture)));
-#elif IMGUI_VERSION_NUM < 19200
-    list->PushTextureID(static_cast<ImTextureID>(texture));
+    return reinterpret_cast<ImTextureID>(static_cast<uintptr_t>(texture));
 #else
-    list->PushTexture(ImTextureRef(static_cast<ImTextureID>(texture)));
+    return static_cast<ImTextureID>(texture);
+#endif
+}
+inline void push_texture(ImDrawList* list, uint64_t texture) {
+#if IMGUI_VERSION_NUM < 19200
+    list->PushTextureID(texture_id(texture));
+#else
+    list->PushTexture(ImTextureRef(texture_id(texture)));
 #endif
 }
 inline void pop_texture(ImDrawList* list) {

@@ -149,6 +149,9 @@ bool Controller::store_call(const std::function<void()>& call) {
 int Controller::tick() {
     bool changed = desk_.tick();
     changed = prompt_worker_.deliver() || changed;
+    if (copy_worker_) {
+        copy_worker_->deliver();
+    }
     changed = remote_.tick() || changed;
     changed = follow_model() || changed;
     changed = chats_.tick() || changed;
@@ -471,7 +474,21 @@ void Controller::cancel_load() {
 }
 
 void Controller::copy(const std::string& text) {
+    copies_++;
     hooks_.set_clipboard(text);
+}
+
+void Controller::copy_made(std::function<std::string()> make) {
+    if (!copy_worker_) {
+        copy_worker_ = std::make_unique<Worker>(hooks_.wake);
+    }
+    copy_worker_->add([this, make = std::move(make), serial = ++copies_]() -> Worker::Done {
+        return [this, serial, text = make()] {
+            if (serial == copies_) {
+                hooks_.set_clipboard(text);
+            }
+        };
+    });
 }
 
 void Controller::open_link(const std::string& address) {

@@ -71,6 +71,7 @@ public:
     void load_model(const std::string& path) override;
     void cancel_load() override;
     void copy(const std::string& text) override;
+    void copy_made(std::function<std::string()> make) override;
     void open_link(const std::string& address) override;
     void dismiss_banner(uint64_t id) override;
     void toggle_sidebar() override;
@@ -108,6 +109,8 @@ private:
     Preferences preferences_;
     RemoteControl remote_;
     Page shown_page_ = Page::chat;
+    uint64_t copies_ = 0;                  // the last one is what the clipboard gets
+    std::unique_ptr<Worker> copy_worker_;  // from the first long copy on
     // Last: its thread ends before anything that its jobs point to.
     Worker prompt_worker_;
 };

@@ -15,6 +15,7 @@ namespace {
 
 constexpr auto kBudget = std::chrono::microseconds(1500);  // of a frame
 constexpr size_t kMostMatches = 20'000;
+constexpr size_t kTaken = 8 << 10;  // bytes between two looks at the time
 
 // Lower case where it takes as many bytes: Latin, Greek, Cyrillic.
 std::string folded(std::string_view text) {
@@ -86,9 +87,58 @@ void restart(AppState& state) {
     find.ranges.clear();
     find.marks.clear();
     find.next_message = 0;
+    find.place.reset();
     find.current = 0;
     find.shown = false;
     find.complete = false;
+}
+
+void search(const std::vector<Block>& blocks,
+            const std::string& words,
+            std::vector<SourceRange>& out) {
+    for (const Block& block : blocks) {
+        search(block.rich, words, out);
+        for (size_t r = block.repeats_head ? 1 : 0; r < block.rows.size(); r++) {
+            for (const RichText& cell : block.rows[r]) {
+                search(cell, words, out);
+            }
+        }
+    }
+}
+
+// Goes on with the message at find.place; true when it is through.
+bool search_message(FindView& find,
+                    const Message& message,
+                    std::chrono::steady_clock::time_point until) {
+    FindView::Place& place = *find.place;
+    const std::string wanted = folded(find.searched);
+    while (place.part <= TextPlace::content) {
+        const std::string_view text =
+            place.part == TextPlace::reasoning ? message.reasoning : message.content;
+        while (place.fed < text.size()) {
+            const size_t end = std::min(text.size(), place.fed + kTaken);
+            place.fed = end < text.size() ? character_begin(text, end) : end;
+            place.cutter.feed(text.substr(0, place.fed));
+            if (std::chrono::steady_clock::now() >= until) {
+                return false;
+            }
+        }
+        const auto& parts = place.cutter.parts();
+        while (!text.empty() && place.next_part < parts.size()) {
+            std::vector<SourceRange> ranges;
+            search(blocks_of_part(text, place.cutter, place.next_part++), wanted, ranges);
+            for (const SourceRange& range : ranges) {
+                place.found.push_back({static_cast<int>(find.next_message), place.part, range});
+            }
+            if (std::chrono::steady_clock::now() >= until) {
+                return false;
+            }
+        }
+        place.part++;
+        place.cutter = TextCutter();
+        place.fed = place.next_part = 0;
+    }
+    return true;
 }
 
 }  // namespace
@@ -101,14 +151,7 @@ std::vector<SourceRange> find_in_text(std::string_view text, std::string_view wo
     }
     const TextParts parts(text);
     for (size_t i = 0; i < parts.size(); i++) {
-        for (const Block& block : parts.blocks(i)) {
-            search(block.rich, wanted, out);
-            for (const auto& row : block.rows) {
-                for (const RichText& cell : row) {
-                    search(cell, wanted, out);
-                }
-            }
-        }
+        search(parts.blocks(i), wanted, out);
     }
     return out;
 }
@@ -130,7 +173,12 @@ void draw_find_bar_input(AppState& state) {
         find.focused = true;
         state.composer_focused = false;
         // What is selected is what one looks for.
-        const std::string selected = state.reading.selection.exists() ? selected_text(state) : "";
+        const ChatSelection& selection = state.reading.selection;
+        const bool few = selection.exists() &&
+                         selection.begin().message == selection.end().message &&
+                         selection.begin().part == selection.end().part &&
+                         selection.end().source - selection.begin().source < 400;
+        const std::string selected = few ? selected_text(state) : "";
         if (!selected.empty() && selected.size() < 100 &&
             selected.find('\n') == std::string::npos) {
             find.query.set(selected);
@@ -170,6 +218,7 @@ void find_step(AppState& state) {
             find.matches.erase(from, find.matches.end());
             find.marks.resize(i);
             find.next_message = i;
+            find.place.reset();
             find.complete = false;
             break;
         }
@@ -177,17 +226,20 @@ void find_step(AppState& state) {
     const auto until = std::chrono::steady_clock::now() + kBudget;
     while (find.next_message < messages.size() && find.matches.size() < kMostMatches &&
            std::chrono::steady_clock::now() < until) {
-        const size_t i = find.next_message++;
-        const Message& message = messages[i];
-        find.marks.push_back(message.revision);
-        for (const int part : {TextPlace::reasoning, TextPlace::content}) {
-            const std::string& text =
-                part == TextPlace::reasoning ? message.reasoning : message.content;
-            for (const SourceRange& range : find_in_text(text, find.searched)) {
-                find.matches.push_back({static_cast<int>(i), part, range});
-                find.ranges.push_back(range);
-            }
+        const Message& message = messages[find.next_message];
+        if (!find.place || find.place->revision != message.revision) {
+            find.place.emplace().revision = message.revision;
         }
+        if (!search_message(find, message, until)) {
+            break;
+        }
+        for (const FindView::Match& match : find.place->found) {
+            find.matches.push_back(match);
+            find.ranges.push_back(match.range);
+        }
+        find.marks.push_back(message.revision);
+        find.place.reset();
+        find.next_message++;
     }
     find.complete = find.next_message >= messages.size() || find.matches.size() >= kMostMatches;
     if (!find.complete) {

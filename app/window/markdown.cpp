@@ -57,7 +57,7 @@ public:
         switch (type) {
             case MD_BLOCK_QUOTE:
                 close();
-                quotes_.push_back(static_cast<int>(lists_.size()));
+                quotes_.push_back({static_cast<int>(lists_.size()), next_quote_++});
                 break;
             case MD_BLOCK_UL:
                 close();
@@ -247,8 +247,7 @@ private:
         open_.emplace();
         open_->kind = kind;
         open_->indent = static_cast<int>(lists_.size());
-        open_->quotes = static_cast<int>(quotes_.size());
-        open_->quote_indents = quotes_;
+        open_->quotes = quotes_;
         open_->marker = std::move(marker_);
         marker_.clear();
         return *open_;
@@ -390,7 +389,8 @@ private:
     std::optional<Block> open_;
     std::vector<std::optional<unsigned>> lists_;  // a number: the next item's of an ordered list
     std::string marker_;
-    std::vector<int> quotes_;
+    std::vector<Block::Quote> quotes_;
+    int next_quote_ = 0;
     bool cell_ = false;
     uint16_t style_ = 0;
     int link_ = -1;

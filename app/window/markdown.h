@@ -43,17 +43,22 @@ enum class Align : uint8_t { left, centre, right };
 struct Block {
     enum class Kind : uint8_t { paragraph, heading, code, table, rule, formula };
     Kind kind = Kind::paragraph;
-    RichText rich;         // code: the text alone
-    int level = 0;         // heading: 1 to 6
-    int indent = 0;        // lists around it
-    int quotes = 0;        // block quotes around it
-    std::vector<int> quote_indents;  // of each: the lists around the quote
+    RichText rich;   // code: the text alone
+    int level = 0;   // heading: 1 to 6
+    int indent = 0;  // lists around it
+    // Block quotes around it, outermost first.
+    struct Quote {
+        int lists = 0;  // around it
+        int id = 0;     // one and the same for all that it holds
+    };
+    std::vector<Quote> quotes;
     std::string marker;    // first block of a list item: a bullet, "3.", a check box
     std::string language;  // code
     std::vector<std::vector<RichText>> rows;  // table; the first row is the head
     std::vector<Align> columns;               // table
     bool continued = false;                   // code: it goes on from the block before
     bool continues = false;                   // code: and into the block after
+    bool repeats_head = false;                // table: its first row stands further up in the text
 
     bool tight_after(const Block& before) const { return indent > 0 && before.indent > 0; }
 };

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,15 @@ struct FindView {
     std::vector<Match> matches;       // in order
     std::vector<SourceRange> ranges;  // of matches, for drawing
     size_t next_message = 0;          // gone through so far
+    // The text that is being gone through: cut into parts first, then part by part.
+    struct Place {
+        int part = TextPlace::reasoning;
+        uint64_t revision = 0;
+        TextCutter cutter;
+        size_t fed = 0, next_part = 0;
+        std::vector<Match> found;  // in this message
+    };
+    std::optional<Place> place;
     size_t current = 0;
     bool shown = false;  // the current one was brought into sight
     bool complete = false;
@@ -91,8 +101,10 @@ struct ReadingView {
     float view_width = 0, view_height = 0;
     bool bar_held = false;
     float bar_grab = 0;
-    std::chrono::steady_clock::time_point
-        until;  // this frame's share of laying out is used up then
+    // This frame's share of laying out: with the rest of the window it stays below what the
+    // watchdog allows. It is used up at `until`.
+    std::chrono::microseconds layout_time{1800};
+    std::chrono::steady_clock::time_point until;
 
     ChatSelection selection;
     bool focused = false;  // the keyboard means the chat's selection

@@ -6,6 +6,8 @@
 namespace app::window {
 namespace {
 
+constexpr size_t kDeepFence = 12;  // blanks before the fence of code inside lists
+
 // The displayed bytes of `rich` that lie between two places of the source. `from_start`: nothing
 // before it is left out.
 std::string cut(const RichText& rich, size_t source, size_t source_end, bool& from_start) {
@@ -43,7 +45,8 @@ std::string plain_text(const std::vector<Block>& blocks, size_t source, size_t s
     for (const Block& block : blocks) {
         std::string words;
         if (block.kind == Block::Kind::table) {
-            for (const auto& row : block.rows) {
+            for (size_t r = block.repeats_head ? 1 : 0; r < block.rows.size(); r++) {
+                const auto& row = block.rows[r];
                 std::string line;
                 bool any = false, first = true;
                 for (const RichText& cell : row) {
@@ -93,6 +96,20 @@ std::vector<Block> blocks_of_part(std::string_view text,
                                   bool continues,
                                   std::string_view references) {
     std::string_view piece = text.substr(begin, end - begin);
+    if (part.head_end > part.head) {
+        const std::string_view head = text.substr(part.head, part.head_end - part.head);
+        std::vector<Block> blocks =
+            parse_markdown(std::string(head).append(piece), begin - head.size(), references);
+        if (!blocks.empty() && !blocks.front().rows.empty()) {
+            blocks.front().repeats_head = true;
+            for (RichText& cell : blocks.front().rows.front()) {
+                for (Span& span : cell.spans) {
+                    span.source = span.source_end = static_cast<uint32_t>(begin);
+                }
+            }
+        }
+        return blocks;
+    }
     if (!part.in_fence) {
         std::vector<Block> blocks =
             parse_markdown(piece, begin, continues ? std::string_view() : references);
@@ -104,13 +121,13 @@ std::vector<Block> blocks_of_part(std::string_view text,
     // Inside a fence there is nothing but code, up to the line that closes it.
     const std::string_view opening =
         text.substr(part.fence, text.find('\n', part.fence) - part.fence);
-    const Fence open = fence_of(opening);
+    const Fence open = fence_of(opening, kDeepFence);
     if (!continues) {
         const size_t last = piece.find_last_not_of('\n');
         const size_t newline =
             last == std::string_view::npos ? last : piece.substr(0, last).rfind('\n');
         const size_t line = newline == std::string_view::npos ? 0 : newline + 1;
-        if (fence_of(piece.substr(line, piece.find('\n', line) - line)).closes(open)) {
+        if (fence_of(piece.substr(line, piece.find('\n', line) - line), kDeepFence).closes(open)) {
             piece = piece.substr(0, line);
         }
     }
@@ -131,8 +148,20 @@ std::vector<Block> blocks_of_part(std::string_view text,
     return {std::move(block)};
 }
 
+std::vector<Block> blocks_of_part(std::string_view text, const TextCutter& cutter, size_t index) {
+    const auto& parts = cutter.parts();
+    const bool last = index + 1 == parts.size();
+    return blocks_of_part(text, parts[index].begin, last ? text.size() : parts[index + 1].begin,
+                          parts[index], !last && parts[index + 1].in_fence, cutter.references());
+}
+
 TextParts::TextParts(std::string_view text) : text_(text) {
     cutter_.feed(text);
+}
+
+bool TextParts::goes_on(size_t index) const {
+    const TextCutter::Part& part = cutter_.parts()[index];
+    return part.joined || part.tight || part.head_end > part.head;
 }
 
 SourceRange TextParts::range(size_t index) const {
@@ -141,11 +170,7 @@ SourceRange TextParts::range(size_t index) const {
 }
 
 std::vector<Block> TextParts::blocks(size_t index) const {
-    const auto& parts = cutter_.parts();
-    const SourceRange here = range(index);
-    return blocks_of_part(text_, here.begin, here.end, parts[index],
-                          index + 1 < parts.size() && parts[index + 1].in_fence,
-                          cutter_.references());
+    return blocks_of_part(text_, cutter_, index);
 }
 
 std::string copy_as_text(std::string_view text, SourceRange range) {
@@ -162,9 +187,8 @@ std::string copy_as_text(std::string_view text, SourceRange range) {
         if (piece.empty()) {
             continue;
         }
-        const bool continued = !blocks.empty() && blocks.front().continued;
         const bool joined = here.begin > 0 && text[here.begin - 1] != '\n';
-        out += first || joined ? "" : continued ? "\n" : "\n\n";
+        out += first || joined ? "" : parts.goes_on(i) ? "\n" : "\n\n";
         out += piece;
         first = false;
     }

@@ -81,6 +81,7 @@ public:
     TextEvent draw(const Canvas& canvas, const TextMarks& marks) const;
 
     float height() const { return height_; }
+    size_t pieces() const { return pieces_.size(); }
     bool guessed() const { return guessed_; }  // some widths are not known yet
     // Upper left corner of what would come next on the last line.
     ImVec2 end() const { return end_; }
@@ -207,13 +208,20 @@ public:
 
     size_t parts() const { return parts_.size(); }
     size_t laid_out() const;  // parts that are
+    // What was done so far, over and over for what is laid out again: bytes taken in, bytes read as
+    // Markdown or code, pieces placed.
+    struct Work {
+        size_t taken = 0, read = 0, placed = 0;
+    };
+    const Work& work() const { return work_; }
 
 private:
     struct Part {
         size_t begin = 0, end = 0;
-        bool in_fence = false, joined = false;
+        bool in_fence = false, joined = false, tight = false;
         size_t fence = 0;
         std::string language;
+        size_t lines = 0, blank_lines = 0;  // for estimates
         float y = 0, height = 0;
         bool laid = false;
         bool lexed = false;  // `lexer` is known
@@ -228,6 +236,7 @@ private:
     bool late() const { return std::chrono::steady_clock::now() >= style_.until; }
     std::optional<LexState> lexer_before(size_t index);
     float estimate(const Part& part) const;
+    void count_lines(Part& part) const;
     void place();
     size_t part_at(float y) const;
     size_t part_of(size_t source) const;
@@ -238,8 +247,9 @@ private:
     size_t size_ = 0;   // of the whole text
     TextCutter cutter_;
     std::vector<Part> parts_;
-    bool parts_waiting_ = false;      // some in sight are not laid out
-    bool laid_some_ = false;          // before style_.until: the rest may wait
+    bool parts_waiting_ = false;  // some in sight are not laid out
+    // Before style_.until: the rest may wait.
+    bool took_some_ = false, laid_some_ = false, lexed_some_ = false;
     std::vector<size_t> uncoloured_;  // parts of code laid out before what is above was read
     std::map<size_t, float> scrolls_;
     TextStyle style_;
@@ -250,6 +260,7 @@ private:
     float height_ = 0;
     double copied_until_ = 0;
     size_t copied_card_ = 0;
+    Work work_;
 };
 
 // The blocks of a whole text as TextView shows them, part by part.
@@ -259,12 +270,16 @@ public:
     size_t size() const { return cutter_.parts().size(); }
     SourceRange range(size_t index) const;
     std::vector<Block> blocks(size_t index) const;
+    bool goes_on(size_t index) const;  // on the next line of what the part before ends with
 
 private:
     std::string_view text_;
     TextCutter cutter_;
 };
 
+// The blocks of one part of a text that `cutter` has read up to its end; with its own link
+// definitions. And of a part of which the caller knows where it ends and whether its code goes on.
+std::vector<Block> blocks_of_part(std::string_view text, const TextCutter& cutter, size_t index);
 std::vector<Block> blocks_of_part(std::string_view text,
                                   size_t begin,
                                   size_t end,

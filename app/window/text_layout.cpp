@@ -10,6 +10,7 @@ namespace app::window {
 namespace {
 
 constexpr float kLineSpacing = 1.42F, kCodeSpacing = 1.38F;
+constexpr size_t kMostBars = 6;     // of quotes in quotes, before a block
 constexpr size_t kLongPiece = 256;  // bytes of code in one piece: what is out of sight is skipped
 
 float line_of(const ImFont* font) {
@@ -115,6 +116,7 @@ void TextLayout::add_rich(const RichText& rich, const RichOptions& options) {
         const bool chip = (span.style & kCode) != 0;
         const float chip_room = chip ? std::round(3 * scale) : 0;
         bool continues = false;  // the next word can be appended to the piece before it
+        Word rest;               // what is left of one that was cut
         x += x > 0 ? chip_room : 0;
         for (size_t at = span.begin; at < span.end;) {
             if (text[at] == '\n') {
@@ -123,18 +125,25 @@ void TextLayout::add_rich(const RichText& rich, const RichOptions& options) {
                 at++;
                 continue;
             }
-            Word word = next_word(text, at, span.end);
-            float visible = run_width(font, text.substr(at, word.visible_end - at), &guessed_);
-            if (x > 0 && x + visible > width) {
+            const auto fit_of = [&](const Word& w) {
+                return run_within(font, text.substr(at, w.visible_end - at), width, &guessed_);
+            };
+            const bool begun = at < rest.end;
+            Word word = begun ? rest : next_word(text, at, span.end);
+            RunFit fit = fit_of(word);
+            if (begun && at + fit.end == word.end) {  // it may go on behind what was looked at
+                word = next_word(text, at, span.end);
+                fit = fit_of(word);
+            }
+            const float visible = fit.width;
+            const bool wide = at + fit.end < word.visible_end;
+            if (x > 0 && (wide || x + visible > width)) {
                 finish_line();
                 continues = false;
             }
-            if (visible > width) {  // wider than a whole line: cut where it must be
-                const std::string_view whole = text.substr(at, word.visible_end - at);
-                const size_t fits =
-                    std::max(run_fit(font, whole, width), run_unit(font, whole, 0).end);
-                word = {at + fits, at + fits};
-                visible = run_width(font, text.substr(at, fits), &guessed_);
+            if (wide) {  // wider than a whole line: cut where it must be
+                rest = word;
+                word = {at + fit.end, at + fit.end};
             }
             const float advance = word.end == word.visible_end
                                       ? visible
@@ -419,7 +428,8 @@ void TextLayout::build(const std::vector<Block>& blocks,
         if (i > 0) {
             height_ += block.tight_after(blocks[i - 1]) ? px(4) : px(10);
         }
-        const float quote_indent = px(14) * static_cast<float>(std::min(block.quotes, 6));
+        const float quote_indent =
+            px(14) * static_cast<float>(std::min(block.quotes.size(), kMostBars));
         const float list_indent = px(22) * static_cast<float>(std::min(block.indent, 8));
         const float x = quote_indent + list_indent;
         const float room = std::max(width - x, 80 * scale);
@@ -439,7 +449,7 @@ void TextLayout::build(const std::vector<Block>& blocks,
         rich.x = x;
         rich.width = room;
         rich.base = fonts.body;
-        rich.colour = block.quotes > 0 ? colour::kTextSoft : style.colour;
+        rich.colour = !block.quotes.empty() ? colour::kTextSoft : style.colour;
         switch (block.kind) {
             case Block::Kind::paragraph:
                 add_rich(block.rich, rich);
@@ -471,10 +481,12 @@ void TextLayout::build(const std::vector<Block>& blocks,
         }
         blocks_.push_back({block_text, static_cast<uint32_t>(text_.size())});
         text_ += '\n';  // no word reaches from one block into the next
-        for (int q = 0; q < block.quotes; q++) {
-            const int lists = block.quote_indents[static_cast<size_t>(q)];
-            const float bar = px(14) * static_cast<float>(q) + px(22) * static_cast<float>(lists);
-            const bool joins = i > 0 && blocks[i - 1].quotes > q;
+        for (size_t q = 0; q < block.quotes.size() && q < kMostBars; q++) {
+            const Block::Quote& quote = block.quotes[q];
+            const float bar =
+                px(14) * static_cast<float>(q) + px(22) * static_cast<float>(quote.lists);
+            const bool joins =
+                i > 0 && blocks[i - 1].quotes.size() > q && blocks[i - 1].quotes[q].id == quote.id;
             boxes_.push_back({{bar, joins ? top - px(10) : top},
                               {bar + px(3), height_},
                               colour::kActive,

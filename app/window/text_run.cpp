@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "app/window/compat.h"
 #include "app/window/glyph_cache.h"
@@ -71,24 +72,32 @@ RunUnit run_unit(ImFont* font, std::string_view text, size_t at) {
     return out;
 }
 
-float run_width(ImFont* font, std::string_view text, bool* guessed) {
-    float width = 0;
-    for (size_t i = 0; i < text.size();) {
-        const auto c = static_cast<unsigned char>(text[i]);
+RunFit run_within(ImFont* font, std::string_view text, float most, bool* guessed) {
+    RunFit fit;
+    while (fit.end < text.size()) {
+        const auto c = static_cast<unsigned char>(text[fit.end]);
+        RunUnit unit;
         if (c >= 0x20 && c < 0x80 &&
-            (i + 1 >= text.size() || static_cast<unsigned char>(text[i + 1]) < 0x80)) {
-            width += glyph_advance(font, c);
-            i++;
-            continue;
+            (fit.end + 1 >= text.size() || static_cast<unsigned char>(text[fit.end + 1]) < 0x80)) {
+            unit.end = fit.end + 1;
+            unit.advance = glyph_advance(font, c);
+        } else {
+            unit = run_unit(font, text, fit.end);
         }
-        const RunUnit unit = run_unit(font, text, i);
-        width += unit.advance;
         if (guessed) {
             *guessed = *guessed || unit.guessed;
         }
-        i = unit.end;
+        if (fit.end > 0 && fit.width + unit.advance > most) {
+            break;
+        }
+        fit.width += unit.advance;
+        fit.end = unit.end;
     }
-    return width;
+    return fit;
+}
+
+float run_width(ImFont* font, std::string_view text, bool* guessed) {
+    return run_within(font, text, std::numeric_limits<float>::infinity(), guessed).width;
 }
 
 size_t run_position(ImFont* font, std::string_view text, float x) {

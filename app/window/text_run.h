@@ -28,6 +28,12 @@ float run_width(ImFont* font, std::string_view text, bool* guessed = nullptr);
 size_t run_position(ImFont* font, std::string_view text, float x);
 // How many bytes from the start fit into `width`.
 size_t run_fit(ImFont* font, std::string_view text, float width);
+// Both at once: what fits into `most`, one unit at the least, and its width. Reads no further.
+struct RunFit {
+    size_t end = 0;
+    float width = 0;
+};
+RunFit run_within(ImFont* font, std::string_view text, float most, bool* guessed = nullptr);
 
 // Images that wait to be drawn together: a change of texture costs.
 struct GlyphQuad {

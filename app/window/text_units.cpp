@@ -94,6 +94,11 @@ TextUnit next_unit(std::string_view text, size_t at) {
         (next >= text.size() || static_cast<unsigned char>(text[next]) < 0xC0)) {
         return unit;
     }
+    // What is no UTF-8: a sign by itself, mostly among others of the kind.
+    if (unit.first == 0xFFFD &&
+        (next >= text.size() || static_cast<unsigned char>(text[next]) < 0xC0)) {
+        return unit;
+    }
     unit.emoji = is_emoji(unit.first);
     if (unit.first >= 0x590 && within(kJoining, unit.first)) {
         int length = 1;

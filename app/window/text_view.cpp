@@ -12,7 +12,8 @@ namespace app::window {
 namespace {
 
 constexpr float kGap = 10;
-constexpr size_t kTaken = 64 << 10;  // bytes between two looks at the time
+constexpr float kListGap = 4;
+constexpr size_t kTaken = 8 << 10;  // bytes between two looks at the time
 
 bool same_faces(const Fonts& a, const Fonts& b) {
     return a.generation == b.generation && a.body == b.body && a.scale == b.scale;
@@ -28,7 +29,7 @@ void TextView::update(std::string_view text, uint64_t revision, const TextStyle&
                            style.links_revision == style_.links_revision;
     const bool same_text = revision == revision_ && text.size() == size_;
     if (style.until != style_.until) {
-        laid_some_ = parts_waiting_ = false;
+        took_some_ = laid_some_ = lexed_some_ = parts_waiting_ = false;
     }
     if (same_look && same_text && widths == widths_generation_) {
         style_.fonts = style.fonts;
@@ -77,15 +78,20 @@ void TextView::update(std::string_view text, uint64_t revision, const TextStyle&
     colour_waiting();
 }
 
-// At least one piece of it, and more while there is time. One that grows by a few words is taken
-// whole.
+// At least one piece of it a frame, and more while there is time. One that grows by a few words is
+// taken whole.
 void TextView::take_text(std::string_view text) {
+    if (took_some_ && late()) {
+        return;
+    }
+    took_some_ = true;
     if (text.size() - text_.size() > kTaken) {
         text_.reserve(text.size());
     }
     do {
         const size_t end = std::min(text.size(), text_.size() + kTaken);
         const size_t whole = end < text.size() ? character_begin(text, end) : end;
+        work_.taken += whole - text_.size();
         text_.append(text.substr(text_.size(), whole - text_.size()));
         cutter_.feed(text_);
     } while (text_.size() < text.size() && !late());
@@ -104,6 +110,8 @@ void TextView::take_parts() {
         part.end = i + 1 < cuts.size() ? cuts[i + 1].begin : text_.size();
         part.in_fence = cuts[i].in_fence;
         part.joined = cuts[i].joined;
+        part.tight = cuts[i].tight;
+        count_lines(part);
         part.fence = cuts[i].fence;
         part.language = cuts[i].language;
         part.laid = false;
@@ -126,18 +134,28 @@ float TextView::estimate(const Part& part) const {
     const float line = std::round(font_size(fonts_.body) * 1.42F);
     const float per_line =
         std::max(8.0F, style_.width / (font_size(fonts_.body) * 0.46F));  // characters
-    float lines = 0;
-    const std::string_view text = std::string_view(text_).substr(0, part.end);
-    for (size_t at = part.begin; at < part.end;) {
-        const size_t newline = std::min(text.find('\n', at), part.end);
-        lines += newline == at ? 0.45F : std::ceil(static_cast<float>(newline - at) / per_line);
-        at = newline + 1;
-    }
+    // Long lines leave half a line free at their end, on the whole.
+    const auto written = static_cast<float>(part.lines);
+    const float wrapped = static_cast<float>(part.end - part.begin) / per_line;
+    const float lines =
+        std::max(written, written / 2 + wrapped) + 0.45F * static_cast<float>(part.blank_lines);
     return std::max(1.0F, lines) * line;
 }
 
+void TextView::count_lines(Part& part) const {
+    part.lines = part.blank_lines = 0;
+    const std::string_view text = std::string_view(text_).substr(0, part.end);
+    for (size_t at = part.begin; at < part.end;) {
+        const size_t newline = std::min(text.find('\n', at), part.end);
+        (newline == at ? part.blank_lines : part.lines)++;
+        at = newline + 1;
+    }
+}
+
 float TextView::gap_before(size_t index) const {
-    return index == 0 || parts_[index].joined ? 0 : std::round(kGap * fonts_.scale);
+    return index == 0 || parts_[index].joined
+               ? 0
+               : std::round((parts_[index].tight ? kListGap : kGap) * fonts_.scale);
 }
 
 void TextView::place() {
@@ -177,9 +195,11 @@ std::optional<LexState> TextView::lexer_before(size_t index) {
         if (parts_[i].lexed) {
             continue;
         }
-        if (late()) {
+        if (lexed_some_ && late()) {
             return std::nullopt;
         }
+        lexed_some_ = true;
+        work_.read += parts_[i].end - parts_[i].begin;
         const bool continues = i + 1 < parts_.size() && parts_[i + 1].in_fence;
         LexState state = i > 0 && parts_[i].in_fence ? parts_[i - 1].lexer : LexState();
         const auto blocks = blocks_of_part(text_, parts_[i].begin, parts_[i].end,
@@ -223,6 +243,8 @@ void TextView::lay_out(size_t index) {
     }
     part.layout->build(blocks, style_, options);
     part.laid = true;
+    work_.read += part.end - part.begin;
+    work_.placed += part.layout->pieces();
     std::erase(uncoloured_, index);
     if (before) {
         part.lexer = std::move(lexer);
@@ -235,7 +257,7 @@ void TextView::lay_out(size_t index) {
 // Long code that is opened at its end is shown at once; its colours follow when what is above it
 // has been read.
 void TextView::colour_waiting() {
-    while (!uncoloured_.empty() && !late()) {
+    while (!uncoloured_.empty() && !(lexed_some_ && late())) {
         const size_t index = uncoloured_.front();
         if (index >= parts_.size() || !parts_[index].laid) {
             uncoloured_.erase(uncoloured_.begin());

@@ -17,11 +17,10 @@ constexpr ImWchar kBundledRanges[] = {
     0x052F, 0x1E00, 0x1EFF, 0x2000, 0x209F, 0x20A0, 0x20BF, 0x2100, 0x218B, 0x2190, 0x23FF,
     0x2460, 0x259F, 0x25A0, 0x27BF, 0xFB00, 0xFB06, 0xFFFD, 0xFFFD, 0};
 
-ImFont* add_face(const FontFile& file, std::string_view bundled, float size) {
+ImFont* add_face(ImFontAtlas& atlas, const FontFile& file, std::string_view bundled, float size) {
     ImFontConfig config;
     config.OversampleH = config.OversampleV = 1;
     config.PixelSnapH = true;
-    ImFontAtlas& atlas = *ImGui::GetIO().Fonts;
     if (!file.path.empty()) {
         config.FontNo = file.index;
         return atlas.AddFontFromFileTTF(file.path.c_str(), size, &config, kBundledRanges);
@@ -35,12 +34,11 @@ ImFont* add_face(const FontFile& file, std::string_view bundled, float size) {
 
 }  // namespace
 
-void build_fonts(Fonts& fonts, float scale, const FontChoice& choice) {
-    ImGuiIO& io = ImGui::GetIO();
-    io.Fonts->Clear();
-    io.Fonts->FontBuilderIO = ImGuiFreeType::GetBuilderForFreeType();
-    io.Fonts->FontBuilderFlags = ImGuiFreeTypeBuilderFlags_LightHinting;
-    io.Fonts->Flags |= ImFontAtlasFlags_NoPowerOfTwoHeight;
+void fill_atlas(ImFontAtlas& atlas, Fonts& fonts, float scale, const FontChoice& choice) {
+    atlas.Clear();
+    atlas.FontBuilderIO = ImGuiFreeType::GetBuilderForFreeType();
+    atlas.FontBuilderFlags = ImGuiFreeTypeBuilderFlags_LightHinting;
+    atlas.Flags |= ImFontAtlasFlags_NoPowerOfTwoHeight;
 
     FontFile regular, bold, italic, mono;
     if (!choice.text.empty()) {
@@ -52,22 +50,30 @@ void build_fonts(Fonts& fonts, float scale, const FontChoice& choice) {
         mono = font_file(choice.code, false, false);
     }
     const auto size = [scale](float units) { return std::round(units * scale); };
-    fonts.body = add_face(regular, assets::inter_regular(), size(15));
-    fonts.bold = add_face(bold, assets::inter_semibold(), size(15));
-    fonts.italic = add_face(italic, assets::inter_italic(), size(15));
-    fonts.mono = add_face(mono, assets::jetbrains_mono(), size(14));
-    fonts.small = add_face(regular, assets::inter_regular(), size(13));
-    fonts.small_mono = add_face(mono, assets::jetbrains_mono(), size(12.5F));
-    fonts.heading = add_face(bold, assets::inter_semibold(), size(18));
-    fonts.title = add_face(bold, assets::inter_semibold(), size(28));
+    fonts.body = add_face(atlas, regular, assets::inter_regular(), size(15));
+    fonts.bold = add_face(atlas, bold, assets::inter_semibold(), size(15));
+    fonts.italic = add_face(atlas, italic, assets::inter_italic(), size(15));
+    fonts.mono = add_face(atlas, mono, assets::jetbrains_mono(), size(14));
+    fonts.small = add_face(atlas, regular, assets::inter_regular(), size(13));
+    fonts.small_mono = add_face(atlas, mono, assets::jetbrains_mono(), size(12.5F));
+    fonts.heading = add_face(atlas, bold, assets::inter_semibold(), size(18));
+    fonts.title = add_face(atlas, bold, assets::inter_semibold(), size(28));
     fonts.scale = scale;
-    fonts.generation++;
-    io.FontDefault = fonts.body;
     for (ImFont* font : {fonts.body, fonts.bold, fonts.italic, fonts.mono, fonts.small,
                          fonts.small_mono, fonts.heading, fonts.title}) {
         font->FallbackChar = 0xFFFD;
     }
-    io.Fonts->Build();
+    atlas.Build();
+    unsigned char* pixels = nullptr;
+    int width = 0, height = 0;
+    atlas.GetTexDataAsRGBA32(&pixels, &width, &height);  // kept there for the texture
+}
+
+void build_fonts(Fonts& fonts, float scale, const FontChoice& choice) {
+    ImGuiIO& io = ImGui::GetIO();
+    fill_atlas(*io.Fonts, fonts, scale, choice);
+    fonts.generation++;
+    io.FontDefault = fonts.body;
 }
 
 void apply_style(float scale) {

@@ -101,6 +101,8 @@ struct FontChoice {
 // A family that is not there or cannot be drawn is left for the bundled face. The caller makes the
 // texture.
 void build_fonts(Fonts& fonts, float scale, const FontChoice& choice = {});
+// The same into an atlas of the caller's, with its pixels; any thread. ImGui is told nothing.
+void fill_atlas(ImFontAtlas& atlas, Fonts& fonts, float scale, const FontChoice& choice);
 
 void apply_style(float scale);
 

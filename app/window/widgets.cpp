@@ -118,6 +118,10 @@ void draw_hatched(
 
 void copy_and_note(AppState& state, const std::string& text, const std::string& what) {
     state.actions->copy(text);
+    note_copy(state, what);
+}
+
+void note_copy(AppState& state, const std::string& what) {
     state.copied = what;
     state.copied_until = ImGui::GetTime() + 1.5;
 }

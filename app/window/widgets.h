@@ -56,6 +56,7 @@ void draw_hatched(
 
 // Copies and remembers for the word "copied".
 void copy_and_note(AppState& state, const std::string& text, const std::string& what);
+void note_copy(AppState& state, const std::string& what);
 bool just_copied(const AppState& state, const std::string& what);
 
 // A region with its own scrolling and clipping; end with ImGui::EndChild().

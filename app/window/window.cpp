@@ -27,6 +27,7 @@
 #include "app/window/controller.h"
 #include "app/window/drag_scan.h"
 #include "app/window/drag_watch.h"
+#include "app/window/face_builder.h"
 #include "app/window/frame_clock.h"
 #include "app/window/gauge_feed.h"
 #include "app/window/gl_textures.h"
@@ -265,17 +266,29 @@ Look look_of(const Settings& settings, const Display& display) {
             display.content_scale() * static_cast<float>(settings.zoom)};
 }
 
-// Faces are made anew only where they are others; what was laid out in the colours of before is
-// laid out again either way.
-void apply(const Look& look, const Look& before, AppState& state) {
-    const float scale = look.scale;
+// The look of the first frame.
+void begin_look(const Look& look, AppState& state) {
     window::set_theme(window::theme_named(look.theme));
-    window::apply_style(scale);
-    if (look.scale == before.scale && look.fonts == before.fonts) {
-        state.fonts.generation++;
-        return;
+    window::apply_style(look.scale);
+    window::build_fonts(state.fonts, look.scale, look.fonts);
+}
+
+// Another theme is there at once; other faces are made while the window goes on with those it has.
+// What was laid out in the colours of before is laid out again.
+void change_look(const Look& look,
+                 const Look& before,
+                 AppState& state,
+                 window::FaceBuilder& faces) {
+    window::set_theme(window::theme_named(look.theme));
+    window::apply_style(state.fonts.scale);
+    state.fonts.generation++;
+    if (look.scale != before.scale || look.fonts != before.fonts) {
+        faces.ask(look.scale, look.fonts);
     }
-    window::build_fonts(state.fonts, scale, look.fonts);
+}
+
+void take_faces(AppState& state) {
+    window::apply_style(state.fonts.scale);
     ImGui_ImplOpenGL3_DestroyFontsTexture();
     ImGui_ImplOpenGL3_CreateFontsTexture();
 }
@@ -333,6 +346,7 @@ void run_loop(Display& display,
               Shell& shell,
               AppState& state,
               const window::GlyphCache& glyph_cache,
+              window::FaceBuilder& faces,
               Controller& controller,
               window::DragScan& drag,
               window::DragWatch& dragged,
@@ -401,9 +415,14 @@ void run_loop(Display& display,
         if (Look wanted = look_of(controller.settings(), display);
             shell.rescale || !(wanted == look)) {
             shell.rescale = false;
-            const window::Timed timed("theme and fonts");
-            apply(wanted, look, state);
+            const window::Timed timed("another look");
+            change_look(wanted, look, state, faces);
             look = std::move(wanted);
+            clock.request();
+        }
+        if (faces.take(state.fonts)) {
+            const window::Timed timed("the texture of other faces");
+            take_faces(state);
             clock.request();
         }
         if (!iconified && clock.due(now, interval)) {
@@ -462,12 +481,13 @@ int run_window(const Options& options) {
     AppState state;
     state.demo_hint = kRealModelHint;
     const Look look = look_of(settings, display);
-    apply(look, {}, state);
+    begin_look(look, state);
 
     window::WakeUps wakes([] { return glfwGetTime(); }, [] { glfwPostEmptyEvent(); });
     const auto wake = [&wakes] { wakes.wake(); };
     window::GlTextures textures;
     window::GlyphCache glyph_cache(textures, wake);
+    window::FaceBuilder faces(wake);
     window::SingleInstance instance(folder, screen, wake);
     runtime::EngineThread engine(wake);
     {
@@ -496,8 +516,8 @@ int run_window(const Options& options) {
                                                        drag.end();
                                                        shell.clock.request();
                                                    }});
-        run_loop(display, shell, state, glyph_cache, controller, drag, dragged, wakes, instance,
-                 look);
+        run_loop(display, shell, state, glyph_cache, faces, controller, drag, dragged, wakes,
+                 instance, look);
         display.note_place(controller.settings());
         shell.controller = nullptr;
     }

@@ -4,11 +4,10 @@
 #include <random>
 #include <set>
 
-#include <time.h>
-
 #include "app/window/chat_parts.h"
 #include "app/window/watchdog.h"
 #include "tests/app/window_stage.h"
+#include "tests/support/thread_time.h"
 
 namespace {
 
@@ -67,12 +66,6 @@ void press_copy(WindowStage& stage, bool markdown) {
     stage.press(ImGuiKey_C);
     stage.hold_ctrl(false);
     stage.hold_shift(false);
-}
-
-double thread_ms() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
 std::string words(std::mt19937& random, size_t bytes) {
@@ -479,7 +472,7 @@ TEST_CASE("a frame with 2,000 messages of 2 million characters") {
 #if defined(__SANITIZE_ADDRESS__)
     constexpr double kBound = 40;
 #else
-    constexpr double kBound = 8;
+    constexpr double kBound = 12;
 #endif
     CHECK(still.first < kBound);
     CHECK(scroll.first < kBound);
@@ -514,9 +507,17 @@ std::vector<std::pair<const char*, std::string>> large_texts() {
                           })},
         {"one line", repeated("", fixed("word "))},
         {"one word", repeated("", fixed("word"))},
+        {"items", repeated("", fixed("1. a\n"))},
+        {"headings", repeated("", fixed("# a\n"))},
+        {"blank lines", repeated("a", fixed("\n"))},
+        {"deep quotes", repeated("", fixed(">>>>>>>>>>>>>>>>>>>> a\n"))},
+        {"inner items", repeated("- a\n", fixed("  - b\n"))},
+        {"code in items", repeated("", fixed("- a\n\n  ```py\n  x = 1\n  ```\n"))},
+        {"an open fence", repeated("- a\n\n  ```py\n", fixed("  x = [1, 2]\n"))},
         {"a list", repeated("", fixed("- an item with `code`\n"))},
         {"nested lists", repeated("", fixed("- a\n  - b\n    - c *d*\n\n"))},
         {"a table", repeated("| a | b | c |\n|---|---|---|\n", row)},
+        {"a bare table", repeated("a | b\n--|--\n", fixed("1 | 2\n"))},
         {"quotes", repeated("", fixed("> said **so**\n> > and so\n\n"))},
         {"link definitions", repeated("",
                                       [](size_t i) {
@@ -534,51 +535,109 @@ std::vector<std::pair<const char*, std::string>> large_texts() {
     };
 }
 
-TEST_CASE("one message of 2 million characters is opened and scrolled like any other") {
+// Frames until nothing is left to do; the longest of them, and the most of each work in one of
+// them.
+struct Opening {
+    int frames = 0;
+    double worst_ms = 0;
+    TextView::Work most;
+};
+
+TextView::Work work_of_frame(WindowStage& stage, double* ms = nullptr) {
+    TextView& view = stage.state.layouts[1].content;
+    const TextView::Work before = view.work();
+    const double began = thread_ms();
+    stage.frame();
+    if (ms) {
+        *ms = thread_ms() - began;
+    }
+    const TextView::Work& after = view.work();
+    return {after.taken - before.taken, after.read - before.read, after.placed - before.placed};
+}
+
+void take_most(TextView::Work& most, const TextView::Work& work) {
+    most = {std::max(most.taken, work.taken), std::max(most.read, work.read),
+            std::max(most.placed, work.placed)};
+}
+
+Opening open_large(WindowStage& stage, const std::string& text) {
+    show(stage.state, {question("q"), answer("a")});
+    stage.frames(3);
+    show(stage.state, {question("q"), answer(text)});
+    stage.state.layouts.clear();
+    stage.state.layouts.resize(2);
+    Opening opening;
+    for (int i = 0; i < 1000 && (i < 2 || stage.state.wants_frame); i++) {
+        double ms = 0;
+        take_most(opening.most, work_of_frame(stage, &ms));
+        opening.worst_ms = std::max(opening.worst_ms, ms);
+        opening.frames++;
+    }
+    return opening;
+}
+
+TEST_CASE("one message of 2 million characters is opened and scrolled like any other", "[large]") {
+    // No frame does more than this once its time is used up, whatever the text: counted, with no
+    // time at all, so that it holds on any machine.
+    constexpr size_t kMostTaken = 9 << 10, kMostRead = 17 << 10, kMostPlaced = 4 << 10;
+    constexpr size_t kCounted = 300'000;  // bytes: enough of any kind
     for (const auto& [name, text] : large_texts()) {
-        double worst_open = 1e9, worst = 0, total = 0;
-        int frames = 0;
-        size_t laid_out = 0, parts = 0;
-        // Twice: the second time nothing of it is new to caches and the allocator.
-        for (int round = 0; round < 2; round++) {
+        INFO(name);
+        {
             WindowStage stage;
             AppState& state = stage.state;
-            show(state, {question("q")});
-            stage.frames(3);
-            show(state, {question("q"), answer(text)});
-            double worst_of_round = 0;
-            for (frames = 0; frames < 400 && (frames < 2 || state.wants_frame); frames++) {
-                const double before = thread_ms();
-                stage.frame();
-                worst_of_round = std::max(worst_of_round, thread_ms() - before);
-            }
+            state.reading.layout_time = {};
+            const std::string some = text.substr(0, kCounted);
+            const Opening opening = open_large(stage, some);
             CHECK_FALSE(state.wants_frame);  // it comes to an end, and at the end of the text
-            CHECK(state.layouts[1].content.knows(text.size()));
-            CHECK_FALSE(state.layouts[1].content.pending());
+            TextView& view = state.layouts[1].content;
+            CHECK(view.knows(some.size()));
+            CHECK_FALSE(view.pending());
             CHECK(state.reading.at_end);
-            worst_open = std::min(worst_open, worst_of_round);
+            TextView::Work scrolled;
             feed_mouse_position(ImGui::GetIO(), {700, 400});
-            worst = total = 0;
-            for (int i = 0; i < 200; i++) {
+            for (int i = 0; i < 100; i++) {
                 feed_mouse_wheel(ImGui::GetIO(), 5);
-                const double before = thread_ms();
-                stage.frame();
-                const double ms = thread_ms() - before;
-                worst = std::max(worst, ms);
+                take_most(scrolled, work_of_frame(stage));
+            }
+            std::printf(
+                "2 MB, %-16s: the least frames: %zu bytes taken in, %zu read, %zu pieces placed at "
+                "most; scrolled %zu, %zu\n",
+                name, opening.most.taken, opening.most.read, opening.most.placed, scrolled.read,
+                scrolled.placed);
+            CHECK(opening.most.taken <= kMostTaken);
+            CHECK(opening.most.read <= kMostRead);
+            CHECK(opening.most.placed <= kMostPlaced);
+            CHECK(scrolled.read <= kMostRead);
+            CHECK(scrolled.placed <= kMostPlaced);
+        }
+#if !defined(__SANITIZE_ADDRESS__)
+        // And how long that takes. Once more where it was late: others may have been in the way.
+        double worst_open = 1e9, worst = 1e9, mean = 1e9;
+        for (int round = 0; round < 3 && std::max(worst_open, worst) > Watchdog::kLimitMs;
+             round++) {
+            WindowStage stage;
+            const Opening opening = open_large(stage, text);
+            CHECK(stage.state.reading.at_end);
+            feed_mouse_position(ImGui::GetIO(), {700, 400});
+            double worst_of_round = 0, total = 0;
+            for (int i = 0; i < 100; i++) {
+                feed_mouse_wheel(ImGui::GetIO(), 5);
+                double ms = 0;
+                work_of_frame(stage, &ms);
+                worst_of_round = std::max(worst_of_round, ms);
                 total += ms;
             }
-            laid_out = state.layouts[1].content.laid_out();
-            parts = state.layouts[1].content.parts();
+            worst_open = std::min(worst_open, opening.worst_ms);
+            worst = std::min(worst, worst_of_round);
+            mean = std::min(mean, total / 100);
         }
         std::printf(
-            "one message of 2 MB, %-25s: opened at its end in %d frames, worst %.2f ms; scrolled "
-            "%.3f / %.3f; %zu of %zu parts laid out\n",
-            name, frames, worst_open, total / 200, worst, laid_out, parts);
-#if !defined(__SANITIZE_ADDRESS__)
-        INFO(name);
-        // The goal is what the watchdog allows; the bound leaves room for slow and busy machines.
-        CHECK(worst_open < 2 * Watchdog::kLimitMs);
-        CHECK(total / 200 < Watchdog::kLimitMs);
+            "      opened at its end, worst frame %.2f ms; scrolled, mean %.2f, worst %.2f\n",
+            worst_open, mean, worst);
+        // The goal is what the watchdog allows; a machine may be a third as fast.
+        CHECK(worst_open < 3 * Watchdog::kLimitMs);
+        CHECK(mean < 3 * Watchdog::kLimitMs);
 #endif
     }
 }

@@ -21,8 +21,7 @@ std::string dump(const std::vector<Block>& blocks) {
     for (const Block& block : blocks) {
         static constexpr const char* kNames[] = {"p", "h", "code", "table", "rule", "formula"};
         out += std::string(static_cast<size_t>(block.indent), '>') +
-               std::string(static_cast<size_t>(block.quotes), '|') +
-               kNames[static_cast<int>(block.kind)] +
+               std::string(block.quotes.size(), '|') + kNames[static_cast<int>(block.kind)] +
                (block.level ? std::to_string(block.level) : "");
         out += "(" + block.marker + block.language + ")[" + block.rich.text + "]";
         for (const Span& span : block.rich.spans) {
@@ -144,6 +143,8 @@ TEST_CASE("a text in parts has the blocks of the whole, however it arrives") {
         "y\n```\n\nEnd.\n\n1. one\n\n2. two\n\ntext",
         "~~~\n```\n\nnot the end\n~~~\n\nA\n\n| a |\n|---|\n| b |\n\nB\n",
         "# H\nunder\n\n> q\n\nplain\n\n    indented\n\nplain again\n\n```",
+        "- a\n- b\n\n- c\n  - d\n\n    more\n- e\nlazy\n- f\n\n> q\n>> r\n\n> s\n\nTitle\n---\n"
+        "1. x\n2. y\n\n3. z\n- w\n\n2. v\n",
         kEverything,
     };
     for (const std::string& text : texts) {
@@ -202,7 +203,49 @@ TEST_CASE("long code, long lines and long lists are cut, and nothing of them is 
     }
     TextCutter items;
     items.feed(list);
-    CHECK(items.parts().size() > 1);
+    CHECK(items.parts().size() > 20);
+    const std::string copied = copy_as_text(list, {0, list.size()});
+    CHECK(copied.starts_with("\u2022 item 0\n\u2022 item 1\n"));
+    CHECK(std::count(copied.begin(), copied.end(), '\n') == 4999);
+}
+
+TEST_CASE(
+    "a long table is cut into several with its head above each, and copied and found as one") {
+    std::string table = "Before.\n\n| number | *name* |\n|--:|---|\n";
+    std::string wanted = "Before.\n\nnumber\tname";
+    for (int i = 0; i < 2000; i++) {
+        table += "| " + std::to_string(i) + " | `row` |\n";
+        wanted += "\n" + std::to_string(i) + "\trow";
+    }
+    table += "\nAfter.";
+    wanted += "\n\nAfter.";
+    const TextParts parts(table);
+    CHECK(parts.size() > 10);
+    size_t tables = 0;
+    for (size_t i = 0; i < parts.size(); i++) {
+        const SourceRange range = parts.range(i);
+        CHECK(range.end - range.begin < 9000);
+        for (const Block& block : parts.blocks(i)) {
+            if (block.kind == Block::Kind::table) {
+                tables++;
+                CHECK(block.rows.front()[0].text == "number");
+                CHECK(block.rows.front()[1].text == "name");
+                CHECK(block.columns == std::vector<Align>{Align::right, Align::left});
+                CHECK(block.repeats_head == (tables > 1));
+                for (size_t r = block.repeats_head ? 1 : 0; r < block.rows.size(); r++) {
+                    check_places(block.rows[r][0], table);
+                    CHECK(block.rows[r][0].spans.front().source >= range.begin);
+                }
+            }
+        }
+    }
+    CHECK(tables > 10);
+    CHECK(copy_as_text(table, {0, table.size()}) == wanted);
+    CHECK(find_in_text(table, "NAME").size() == 1);
+    CHECK(find_in_text(table, "row").size() == 2000);
+    // Rows from the middle are rows, without the head that is shown above them.
+    const size_t from = table.find("| 1000 |"), to = table.find("| 1002 |");
+    CHECK(copy_as_text(table, {from, to}) == "1000\trow\n1001\trow");
 }
 
 TEST_CASE("colours cover the code without gaps, whatever it is, and across a cut") {
