@@ -1,6 +1,6 @@
 // Absorbed attention's sums over the positions.
 //
-// Work is cut into parts: a group of neighbouring tokens of a sequence, and a split of 128
+// Work is cut into parts: a group of neighbouring tokens of a sequence, and a split of 256
 // positions. A thread reads the split's rows once for all heads of the group, with the matrix unit
 // where there is one (attention_tiles.h), else as floats. The parts' sums are merged in the order
 // of the positions. With many groups a thread takes one through all its splits; with few (decoding)
@@ -24,7 +24,7 @@ constexpr int64_t kManyGroups = 3;
 
 }  // namespace
 
-// Where a part's rows lie, and the part that the same thread takes next, if any.
+// Where a part's rows lie, and the part that the same thread probably takes next, if any.
 struct CpuBackend::Part {
     const Group* group = nullptr;
     int64_t split = 0;
@@ -45,9 +45,11 @@ int64_t CpuBackend::group_tokens(const Attention& a) const {
 }
 
 const AttentionTiles* CpuBackend::tiles_for(const KPages& rows) const {
-    const bool taken =
-        tiles_ != nullptr && tiles_->takes(rows.dtype, rows.int8_latent, rows.latent);
-    return taken ? tiles_ : nullptr;
+    const AttentionTiles* tiles = tiles_;
+    while (tiles != nullptr && !tiles->takes(rows.dtype, rows.int8_latent, rows.latent)) {
+        tiles = tiles->others;
+    }
+    return tiles;
 }
 
 // mixed [n, H, part_row] = every token's sums over all positions that it sees.
@@ -135,19 +137,28 @@ void CpuBackend::attend_parts(const Attention& a,
     const int64_t rows = (groups.back().local + groups.back().count) * heads;
     for (int64_t wave_begin = 0; wave_begin < total; wave_begin += wave) {
         const int64_t wave_end = std::min(wave_begin + wave, total);
-        parallel(wave_end - wave_begin, 1, [&](int64_t begin, int64_t end, int worker) {
+        // Two pieces for each thread: neighbours within them are read ahead.
+        const int64_t piece = std::max<int64_t>(1, (wave_end - wave_begin) / (2 * active_));
+        parallel(wave_end - wave_begin, piece, [&](int64_t begin, int64_t end, int worker) {
             for (int64_t i = wave_begin + begin; i < wave_begin + end; i++) {
                 const Group* group = group_of(i);
                 Part part{group, i - group->parts_before};
-                if (i + 1 < wave_begin + end) {
-                    part.next_group = group_of(i + 1);
-                    part.next_split = i + 1 - part.next_group->parts_before;
+                // Behind the piece's last part a guess: the piece that the thread takes next if all
+                // are equally fast.
+                int64_t next = i + 1;
+                if (next == wave_begin + end) {
+                    next += (active_ - 1) * (end - begin);
+                    next = next < wave_end ? next : wave_end + worker * (end - begin);
+                }
+                if (next < total) {
+                    part.next_group = group_of(next);
+                    part.next_split = next - part.next_group->parts_before;
                 }
                 attend_part(a, q, part, packed_of(*group), private_work + worker * work_bytes,
                             parts + (i - wave_begin) * part_size);
             }
         });
-        parallel(rows, 16, [&](int64_t begin, int64_t end, int) {
+        parallel(rows, 2, [&](int64_t begin, int64_t end, int) {
             const Group* group = groups.data();
             for (int64_t i = begin; i < end; i++) {
                 while (i >= (group->local + group->count) * heads) {

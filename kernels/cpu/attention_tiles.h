@@ -2,13 +2,14 @@
 // The steps around it (absorbing, merging, v_b) are those of attention.cpp.
 //
 // Everything is a product of 16-bit floats with sums in float: an operand is a sum of bf16 numbers,
-// each the rest of the ones before it, rounded. An f16 row is high + low exactly. A q8_0 or
-// q8_latent row is high + middle + low to 23 bits at least in the scores, which an exponential
-// follows, and high + low to 17 bits where it is mixed. A query is high + middle + low, a weight
-// of a position high + low to 17 bits. Products of two parts are left out where both are not the
-// first, but for the two seconds of the scores: 2^-25 of a score, 2^-17 of a weight, which is at
-// most 1. The order of every sum is a function of the position in the split and the index in the
-// row alone, so a token has the same bits whatever is computed beside it.
+// each the rest of the ones before it. An f16 row is high + low exactly. A q8_latent row is high +
+// middle + low to 23 bits at least in the scores, which an exponential follows, and high + low to
+// 17 bits where it is mixed. A query is high + middle + low, a weight of a position high + low to
+// 17 bits. Products of two parts are left out where both are not the first, but for the two seconds
+// of the scores: 2^-25 of a score, 2^-17 of a weight, which is at most 1. The scores of q8_0 rows
+// are products of integers (attention_tiles_q8.cpp). The order of every sum is a function of the
+// position in the split and the index in the row alone, so a token has the same bits whatever is
+// computed beside it.
 //
 // Included by a file compiled for a wider instruction set: plain structs only (matmul_variants.h).
 #pragma once
@@ -20,7 +21,7 @@
 
 namespace kernels::cpu {
 
-static inline constexpr int64_t kTiledSplitRows = 128;
+static inline constexpr int64_t kTiledSplitRows = 256;
 
 // Columns are the heads of the group's tokens: column t * heads + h.
 struct TiledSplit {
@@ -28,7 +29,7 @@ struct TiledSplit {
     bool int8_latent;
     int64_t rotary_at, scales_at;  // then their parts begin there
     const std::byte* const* rows;  // K rows of each page of the split, of this layer
-    const std::byte* const* next;  // of the split that this thread takes next, or null
+    const std::byte* const* next;  // of the split that probably comes next, or null
     int64_t next_pages;
     int64_t row_bytes;
     int64_t latent, rotary;
@@ -53,12 +54,15 @@ struct AttentionTiles {
     // infinity: zero times that would reach tokens before it. The caller then takes the tokens one
     // by one, which gives the same bits where the rows are sound.
     bool (*attend)(const TiledSplit& split);
+    const AttentionTiles* others;  // for rows that these do not take, or null
 };
 
 // The machine's, or null: asked once.
 const AttentionTiles* attention_tiles();
 
-// Null where the processor or the system does not offer AMX bf16.
+// Null where the processor or the system does not offer AMX with bf16 and int8.
 const AttentionTiles* attention_tiles_amx();
+// Part of it: those for q8_0 rows.
+extern const AttentionTiles kQ8AttentionTiles;
 
 }  // namespace kernels::cpu

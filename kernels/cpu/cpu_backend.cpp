@@ -229,7 +229,10 @@ void CpuBackend::multiply(std::span<const Product> products,
     if (total == 0 || count == 0) {
         return;
     }
-    const int64_t grain = std::max<int64_t>(16, kWorthwhile / (products[0].weight.size[1] * count));
+    // The rows are prepared once for each piece: many rows want larger ones.
+    const int64_t least =
+        count < kManyTokens ? 16 : std::clamp<int64_t>(total / (4 * active_), 16, 128);
+    const int64_t grain = std::max(least, kWorthwhile / (products[0].weight.size[1] * count));
     parallel(total, grain, [&](int64_t begin, int64_t end, int) {
         int64_t offset = 0;
         for (const Product& p : products) {
@@ -287,8 +290,10 @@ void CpuBackend::matmul_add(const TensorView& x, const TensorView& in, const Ten
         const int64_t n = std::min(kBlockTokens, count - first);
         const PackedRows packed = norm_and_pack(in, first, n, {}, nullptr, 0, bit(format));
         auto* result = scratch_.get<float>(Slot::result, n * dim);
+        const int64_t least =
+            n < kManyTokens ? 16 : std::clamp<int64_t>(dim / (4 * active_), 16, 128);
         parallel(
-            dim, std::max<int64_t>(16, kWorthwhile / (in.size[1] * n)),
+            dim, std::max(least, kWorthwhile / (in.size[1] * n)),
             [&](int64_t begin, int64_t end, int) {
                 matmul_rows(result + begin, dim, weight, begin, end, packed[format], n);
                 for (int64_t t = 0; t < n; t++) {

@@ -79,7 +79,9 @@ inline void configure(int codes) {
     load_config(config);
 }
 
-// Part `part` of `rows` rows (at most 16); absent ones become zeros.
+// Part `part` of `rows` rows (at most 16), as far as products with Blocks want it; absent ones
+// become zeros.
+template <typename Block>
 inline void transpose_part(ActivationPart& dst, const PackedRow* x, int rows, int64_t part) {
     __m256i low[8], high[8];
     const auto row = [&](int r) {
@@ -91,19 +93,49 @@ inline void transpose_part(ActivationPart& dst, const PackedRow* x, int rows, in
     }
     store_transposed(low, &dst.codes[0][0], kSide);
     store_transposed(high, &dst.codes[0][8], kSide);
-    for (int r = 0; r < kSide; r++) {
-        const bool there = r < rows;
-        dst.scale[r] = there ? x[r].scale[part] : 0.0F;
-        dst.weighted_sum[r] = there ? x[r].weighted_sum[part] : 0.0F;
-        dst.sum[0][r] = there ? static_cast<float>(x[r].sum[2 * part]) : 0.0F;
-        dst.sum[1][r] = there ? static_cast<float>(x[r].sum[2 * part + 1]) : 0.0F;
+    const __m512 zero = _mm512_setzero_ps();
+    _mm512_store_ps(dst.scale, zero);
+    _mm512_store_ps(dst.weighted_sum, zero);
+    _mm512_store_ps(dst.sum[0], zero);
+    _mm512_store_ps(dst.sum[1], zero);
+    for (int r = 0; r < rows; r++) {
+        dst.scale[r] = x[r].scale[part];
+        if constexpr (Block::kMinimum && !Block::kSubScales) {
+            dst.weighted_sum[r] = x[r].weighted_sum[part];
+        } else if constexpr (Block::kMinimum) {
+            dst.sum[0][r] = static_cast<float>(x[r].sum[2 * part]);
+            dst.sum[1][r] = static_cast<float>(x[r].sum[2 * part + 1]);
+        }
     }
 }
+
+// Weight rows [m, m + kSide) on their way while the ones before are multiplied, in about `steps`
+// steps.
+struct Ahead {
+    const char* at = nullptr;
+    int64_t lines = 0, per_step = 0;
+
+    Ahead(const MatmulJob& job, int64_t m, int steps) {
+        if (m < job.m_end) {
+            const int64_t rows = job.m_end - m < kSide ? job.m_end - m : kSide;
+            at = reinterpret_cast<const char*>(job.weight + m * job.weight_stride_bytes);
+            lines = rows * job.weight_stride_bytes / 64 + 1;
+            per_step = (lines + steps - 1) / steps;
+        }
+    }
+    void step() {
+        const int64_t n = lines < per_step ? lines : per_step;
+        for (int64_t i = 0; i < n; i++, at += 64) {
+            _mm_prefetch(at, _MM_HINT_T1);
+        }
+        lines -= n;
+    }
+};
 
 // Weight rows [m, m + kSide). Rows past the last repeat it. For `pairs` of parts the factors per 16
 // weights are in the order first halves, second halves.
 template <typename Block, bool pairs>
-void unpack(Weights& w, const MatmulJob& job, int64_t m, int parts) {
+void unpack(Weights& w, const MatmulJob& job, int64_t m, int parts, Ahead& ahead) {
     constexpr int64_t kGroupBlocks = 256 / Block::kElements;
     constexpr int64_t kGroupBytes = kGroupBlocks * static_cast<int64_t>(sizeof(Block));
     constexpr int kOffset = Codes<Block>::kOffset;
@@ -117,6 +149,7 @@ void unpack(Weights& w, const MatmulJob& job, int64_t m, int parts) {
     };
     const bool first = m == job.m_begin;  // later ones have been asked for
     for (int r = 0; r < kSide; r++) {
+        ahead.step();
         const int64_t row = m + r < job.m_end ? m + r : job.m_end - 1;
         const std::byte* src = job.weight + row * job.weight_stride_bytes;
         for (int g = 0; 8 * g < parts; g++, src += kGroupBytes) {
@@ -147,29 +180,6 @@ void unpack(Weights& w, const MatmulJob& job, int64_t m, int parts) {
         }
     }
 }
-
-// Weight rows [m, m + kSide) on their way while the ones before are multiplied, in about `steps`
-// steps.
-struct Ahead {
-    const char* at = nullptr;
-    int64_t lines = 0, per_step = 0;
-
-    Ahead(const MatmulJob& job, int64_t m, int steps) {
-        if (m < job.m_end && steps > 0) {
-            const int64_t rows = job.m_end - m < kSide ? job.m_end - m : kSide;
-            at = reinterpret_cast<const char*>(job.weight + m * job.weight_stride_bytes);
-            lines = rows * job.weight_stride_bytes / 64 + 1;
-            per_step = (lines + steps - 1) / steps;
-        }
-    }
-    void step() {
-        const int64_t n = lines < per_step ? lines : per_step;
-        for (int64_t i = 0; i < n; i++, at += 64) {
-            _mm_prefetch(at, _MM_HINT_T1);
-        }
-        lines -= n;
-    }
-};
 
 // The intrinsics paste their operands into tile names, so these must be literal numbers.
 #define KERNELS_DOT_PART(c, a, b)    \
@@ -282,16 +292,16 @@ void amx_tiles(const MatmulJob& job, int64_t first_row, int rows, Buffers& buffe
             x[r] = packed_row(job.x[first_row + b * kSide + r], job.cols);
         }
         for (int64_t p = 0; p < all_parts; p++) {
-            transpose_part(buffers.x[b * all_parts + p], x, there, p);
+            transpose_part<Block>(buffers.x[b * all_parts + p], x, there, p);
         }
     }
     const auto parts = static_cast<int>(all_parts);
     for (int64_t m = job.m_begin; m < job.m_end; m += kSide) {
-        unpack<Block, false>(buffers.weights, job, m, parts);
+        Ahead ahead(job, m + kSide, kSide + parts);
+        unpack<Block, false>(buffers.weights, job, m, parts, ahead);
         finish_writing();
         const int64_t count = job.m_end - m < kSide ? job.m_end - m : kSide;
         const auto there = static_cast<__mmask16>((1U << count) - 1);
-        Ahead ahead(job, m + kSide, parts);
         for (int b = 0; b < blocks; b++) {
             fill_lanes<Block>(buffers, buffers.x + b * parts, parts, ahead);
             __m512i result[kSide];
@@ -350,14 +360,19 @@ inline void transpose_pair(ActivationPair& dst, const PackedRow* x, int rows, in
             _mm512_store_si512(dst.codes[0][i], row);
         }
     }
-    for (int r = 0; r < 8; r++) {
-        for (int64_t h = 0; h < 2; h++) {
-            const bool there = r < rows;
-            dst.scale[2 * r + h] = there ? x[r].scale[2 * p + h] : 0.0F;
-            dst.weighted_sum[2 * r + h] = there ? x[r].weighted_sum[2 * p + h] : 0.0F;
-            for (int64_t i = 0; i < 2; i++) {
-                dst.sum[i][2 * r + h] =
-                    there ? static_cast<float>(x[r].sum[4 * p + 2 * h + i]) : 0.0F;
+    const __m512 zero = _mm512_setzero_ps();
+    _mm512_store_ps(dst.scale, zero);
+    _mm512_store_ps(dst.weighted_sum, zero);
+    _mm512_store_ps(dst.sum[0], zero);
+    _mm512_store_ps(dst.sum[1], zero);
+    for (int r = 0; r < rows; r++) {
+        std::memcpy(dst.scale + 2 * r, x[r].scale + 2 * p, 2 * sizeof(float));
+        if constexpr (Block::kMinimum && !Block::kSubScales) {
+            std::memcpy(dst.weighted_sum + 2 * r, x[r].weighted_sum + 2 * p, 2 * sizeof(float));
+        } else if constexpr (Block::kMinimum) {
+            for (int i = 0; i < 2; i++) {
+                dst.sum[i][2 * r] = static_cast<float>(x[r].sum[4 * p + i]);
+                dst.sum[i][2 * r + 1] = static_cast<float>(x[r].sum[4 * p + 2 + i]);
             }
         }
     }
@@ -415,7 +430,7 @@ void take_pair(__m512* lanes, const PairBuffers& buffers, const ActivationPair& 
 
 // lanes = the activation rows against the unpacked weights, as fill_lanes.
 template <typename Block>
-void fill_pair_lanes(PairBuffers& buffers, int pairs, Ahead ahead) {
+void fill_pair_lanes(PairBuffers& buffers, int pairs, Ahead& ahead) {
     const ActivationPair* x = buffers.x;
     for (int j = 0; j < 4; j++) {
         __m512 lanes[kSide];
@@ -459,11 +474,12 @@ __attribute__((noinline)) void up_to_8_rows_amx(const MatmulJob& job) {
         transpose_pair<Block>(buffers.x[p], x, rows, p);
     }
     for (int64_t m = job.m_begin; m < job.m_end; m += kSide) {
-        unpack<Block, true>(buffers.weights, job, m, parts);
+        Ahead ahead(job, m + kSide, kSide + pairs);
+        unpack<Block, true>(buffers.weights, job, m, parts, ahead);
         finish_writing();
         const int64_t count = job.m_end - m < kSide ? job.m_end - m : kSide;
         const auto there = static_cast<__mmask16>((1U << count) - 1);
-        fill_pair_lanes<Block>(buffers, pairs, Ahead(job, m + kSide, pairs));
+        fill_pair_lanes<Block>(buffers, pairs, ahead);
         __m512i result[kSide];
         for (int i = 0; i < kSide; i++) {
             // columns of even parts: (l0 + l4) + (l2 + l6); of odd ones: (l1 + l5) + (l3 + l7)

@@ -42,11 +42,11 @@ int64_t CpuBackend::work_bytes(const WorkShape& s) const {
     const int64_t groups = attended / kTiledGroupTokens + std::min(s.n_sequences, attended) + 1;
     const int64_t wide = row + 2 * kLanes;
     bytes += attended * s.n_heads * (row + mix) * kFloat + 16 * 1024;
-    bytes += groups * columns * wide * 6;
+    bytes += groups * (columns + kLanes) * wide * 6;
     bytes += threads * kPartsPerThread * kTiledGroupTokens * s.n_heads * mix * kFloat;
     const int64_t attending = 2 * kPageTokens * 3 * wide * kFloat +
-                              columns * (mix + 6 * kPageTokens) * kFloat +
-                              (s.n_heads + kLanes) * wide * 6 + 16 * 1024;
+                              columns * (mix + 16 * kPageTokens) * kFloat +
+                              (s.n_heads + 2 * kLanes) * wide * 6 + 32 * 1024;
     int64_t worker =
         std::max({attending, n * kUpRows * kFloat, (padded(widest) + 2 * row) * kFloat});
     if (s.n_tokens >= kBlockTokens) {  // long chunks expand keys and values
