@@ -8,9 +8,7 @@
 #include "kernels/card_memory.h"
 #include "kernels/check.h"
 #include "kernels/cuda/card_check.h"
-#if !SIMT_GPU
-#    include "kernels/cuda/device_emulated.h"
-#endif
+#include "kernels/cuda/device_emulated.h"
 #include "runtime/engine/engine_thread.h"
 #include "runtime/engine/model_instance.h"
 #include "tests/kernels/cuda_support.h"
