@@ -58,6 +58,8 @@ TAKEN = [
                                                   "tool_calls": None, "annotations": []}, USER)),
     ("assistant, empty calls", CHAT, chat(USER, {"role": "assistant", "content": "x", "tool_calls": []}, USER)),
     ("assistant in parts", CHAT, chat(USER, {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "no"}]}, USER)),
+    ("arguments that were cut", CHAT, chat(USER, {"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "f", "arguments": "{\"a\": [1, tr"}}]},
+                                           {"role": "tool", "tool_call_id": "call_1", "content": "error"})),
     ("arguments that are none", CHAT, chat(USER, {"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "f", "arguments": ""}}]},
                                            {"role": "tool", "tool_call_id": "call_1", "content": ""})),
     ("arguments as an object", CHAT, chat(USER, {"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "f", "arguments": {"a": 1}}}]},
