@@ -108,9 +108,10 @@ TEST_CASE("what was cut of a JSON object is read wherever it was cut") {
     CHECK(app::parse_cut_json(R"({"a": "x)")->dump() == R"({"a":"x"})");
     CHECK(app::parse_cut_json(R"({"a": [1, tr)")->dump() == R"({"a":[1]})");
     CHECK(app::parse_cut_json(R"({"a)")->dump() == R"({"a":null})");
-    for (const std::string& bad : {std::string(), std::string("{broken"), std::string("{x"), std::string("[1}"), std::string("}"),
-                                   std::string(R"({"a" 1)"), std::string(R"({"a": 1}})"), std::string(R"({"a": 1} x)"),
-                                   std::string(1'000'000, '[')}) {
+    for (const std::string& bad :
+         {std::string(), std::string("{broken"), std::string("{x"), std::string("[1}"),
+          std::string("}"), std::string(R"({"a" 1)"), std::string(R"({"a": 1}})"),
+          std::string(R"({"a": 1} x)"), std::string(1'000'000, '[')}) {
         CHECK_FALSE(app::parse_cut_json(bad));
     }
 }
