@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "app/json/cut_json.h"
 #include "app/json/python_json.h"
 #include "app/server/api_error.h"
 #include "app/server/fields.h"
@@ -56,7 +57,8 @@ std::string parse_content(const Json& content, const std::string& path) {
     return text;
 }
 
-// OpenAI's arguments are a JSON text; some clients send the object itself.
+// OpenAI's arguments are a JSON text; some clients send the object itself. A call that a limit cut
+// is replayed as it was: refusing it would end the conversation.
 std::vector<runtime::ToolArgument> parse_arguments(const Json& value, const std::string& path) {
     Json parsed;
     if (value.is_string()) {
@@ -67,8 +69,13 @@ std::vector<runtime::ToolArgument> parse_arguments(const Json& value, const std:
         try {
             parsed = parse_json(text);
         } catch (const JsonError& error) {
-            throw ApiError::invalid(
-                "'" + path + "' must be the text of a JSON object: " + error.what() + ".", path);
+            const auto cut = parse_cut_json(text);
+            if (!cut) {
+                throw ApiError::invalid(
+                    "'" + path + "' must be the text of a JSON object: " + error.what() + ".",
+                    path);
+            }
+            parsed = *cut;
         }
     } else {
         parsed = value;
@@ -240,7 +247,8 @@ void parse_tools(const Fields& body, ChatRequest& request) {
         const bool strict = fields.flag("strict").value_or(false);
         const Json* parameters = fields.object("parameters");
         if (may_call) {
-            request.callable.push_back({name, parameters != nullptr ? *parameters : Json(), strict});
+            request.callable.push_back(
+                {name, parameters != nullptr ? *parameters : Json(), strict});
             request.tools.push_back(python_json((*tools)[i]));
             request.schemas.add(name, parameters);
         }
@@ -387,9 +395,9 @@ std::vector<runtime::TokenId> parse_token_ids(const Json& list,
     for (const Json& item : list) {
         // Unsigned and signed compare alike once a negative one is ruled out.
         if (!item.is_number_integer() || item < 0 || item >= vocab_size) {
-            throw ApiError::invalid("'" + path + "' must hold token ids below " +
-                                        std::to_string(vocab_size) + ".",
-                                    path);
+            throw ApiError::invalid(
+                "'" + path + "' must hold token ids below " + std::to_string(vocab_size) + ".",
+                path);
         }
         ids.push_back(item.get<runtime::TokenId>());
     }

@@ -40,16 +40,21 @@ GrammarPointer remembered(const std::string& key, const std::function<GrammarPoi
 }
 
 GrammarPointer gbnf(const std::string& text, bool thought, const runtime::Tokenizer& tokenizer) {
-    return remembered("gbnf " + std::to_string(thought ? tokenizer.find("</think>").value_or(-1) : -2) + " " + text, [&] {
-        try {
-            return runtime::parse_gbnf(text, [&](runtime::GrammarBuilder& builder, runtime::GrammarBuilder::Expr root) {
-                return thought ? builder.sequence({thought_before(builder, tokenizer), root}) : root;
-            });
-        } catch (const runtime::GrammarError& error) {
-            throw ApiError::invalid(std::string("'grammar' cannot be used: ") + error.what() + ".",
-                                    "grammar");
-        }
-    });
+    return remembered(
+        "gbnf " + std::to_string(thought ? tokenizer.find("</think>").value_or(-1) : -2) + " " +
+            text,
+        [&] {
+            try {
+                return runtime::parse_gbnf(text, [&](runtime::GrammarBuilder& builder,
+                                                     runtime::GrammarBuilder::Expr root) {
+                    return thought ? builder.sequence({thought_before(builder, tokenizer), root})
+                                   : root;
+                });
+            } catch (const runtime::GrammarError& error) {
+                throw ApiError::invalid(
+                    std::string("'grammar' cannot be used: ") + error.what() + ".", "grammar");
+            }
+        });
 }
 
 }  // namespace
@@ -72,7 +77,8 @@ std::shared_ptr<const runtime::Constraint> constraint_of(const ChatRequest& requ
             const auto& [name, parameters, strict] = request.callable[i];
             if (request.forced_tool.empty() || name == request.forced_tool) {
                 callable.push_back({name, parameters.is_object() ? &parameters : nullptr,
-                                    "tools[" + std::to_string(i) + "].function.parameters", forced || strict});
+                                    "tools[" + std::to_string(i) + "].function.parameters",
+                                    forced || strict});
                 key += name + (forced || strict ? " ! " : " ") + to_text(parameters) + "\n";
             }
         }
@@ -81,13 +87,17 @@ std::shared_ptr<const runtime::Constraint> constraint_of(const ChatRequest& requ
     for (const char* marker : {"<tool_call>", "<arg_key>", "</think>"}) {
         key += std::to_string(tokenizer.find(marker).value_or(-1)) + " ";
     }
-    const bool opened = may_call && !forced;  // the model's own choice: held to from its <tool_call> on
+    const bool opened =
+        may_call && !forced;  // the model's own choice: held to from its <tool_call> on
     const bool thought = request.format.enable_thinking && !opened;
-    const bool strict = std::any_of(callable.begin(), callable.end(), [](const CallableTool& tool) { return tool.strict; });
+    const bool strict = std::any_of(callable.begin(), callable.end(),
+                                    [](const CallableTool& tool) { return tool.strict; });
     const auto call = tokenizer.find("<tool_call>");
     if (opened && !call) {
         if (strict) {
-            throw ApiError::invalid("This model's vocabulary has no token <tool_call>, so 'strict' cannot be honoured.", "tools", "unsupported_value");
+            throw ApiError::invalid(
+                "This model's vocabulary has no token <tool_call>, so 'strict' cannot be honoured.",
+                "tools", "unsupported_value");
         }
         return nullptr;
     }
@@ -96,7 +106,8 @@ std::shared_ptr<const runtime::Constraint> constraint_of(const ChatRequest& requ
     } else {
         const Json* schema = forced || !request.json_schema ? nullptr : &*request.json_schema;
         const bool several = request.parallel_tool_calls;
-        key += std::to_string(several) + std::to_string(opened) + std::to_string(thought) + (schema != nullptr ? to_text(*schema) : "");
+        key += std::to_string(several) + std::to_string(opened) + std::to_string(thought) +
+               (schema != nullptr ? to_text(*schema) : "");
         constraint.grammar = remembered(key, [&]() -> GrammarPointer {
             try {
                 return reply_grammar({schema, callable, several, opened, thought}, tokenizer);

@@ -170,7 +170,8 @@ std::optional<Expr> multiples_between(GrammarBuilder& builder,
     }
     int64_t step = given->first;
     if (!whole && step % power_of(5, decimals) != 0) {
-        return std::nullopt;  // no fraction of a power of two: of its multiples some do not come out right
+        return std::nullopt;  // no fraction of a power of two: of its multiples some do not come
+                              // out right
     }
     if (whole) {
         step = std::lcm(given->first, power_of(10, decimals)) / power_of(10, decimals);

@@ -323,9 +323,8 @@ void add_remote(Router& router, ServerContext& context) {
     });
     // What this side knows: requests and times. Tokens and memory are the other engine's to count.
     router.get("/metrics", [&context, counts](const auto&, auto& response) {
-        std::string out =
-            metric_text("num_requests_running", "gauge", "Requests that the remote engine answers.",
-                        counts->running);
+        std::string out = metric_text("num_requests_running", "gauge",
+                                      "Requests that the remote engine answers.", counts->running);
         out +=
             "# HELP keyhole_request_total Requests that ended, by how.\n# TYPE "
             "keyhole_request_total counter\n";

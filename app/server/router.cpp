@@ -54,9 +54,8 @@ bool Router::matches(const Route& route, std::string_view path) {
         const auto folder = std::string_view(route.path).substr(0, route.path.size() - 1);
         return path.starts_with(folder) && path.size() > folder.size();
     }
-    return path == route.path ||
-           (path.size() == route.path.size() + 1 && path.starts_with(route.path) &&
-            path.ends_with('/'));
+    return path == route.path || (path.size() == route.path.size() + 1 &&
+                                  path.starts_with(route.path) && path.ends_with('/'));
 }
 
 // Our paths hold letters, '/', '-' and '_' only, so nothing needs escaping.

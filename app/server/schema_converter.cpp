@@ -34,7 +34,8 @@ bool impossible(const std::pair<int32_t, int32_t>& counts) {
 }  // namespace
 
 SchemaConverter::Expr SchemaConverter::any_object() {
-    return text_.object_of_pairs(text_.pair(text_.string_of(0, JsonText::kMostKeyLength), any_value()), 0, -1);
+    return text_.object_of_pairs(
+        text_.pair(text_.string_of(0, JsonText::kMostKeyLength), any_value()), 0, -1);
 }
 
 SchemaConverter::Expr SchemaConverter::bare_string(const Json& given, const std::string& path) {
@@ -77,8 +78,10 @@ SchemaConverter::Expr SchemaConverter::free_text() {
     return text_.shared("argument", [this] { return b_.text_without({std::string(kMarkerText)}); });
 }
 
-// Of a schema that allows strings and other types, whatever their order. Nothing: it is for convert().
-std::optional<SchemaConverter::Expr> SchemaConverter::bare_or_json(const Json& schema, const std::string& path) {
+// Of a schema that allows strings and other types, whatever their order. Nothing: it is for
+// convert().
+std::optional<SchemaConverter::Expr> SchemaConverter::bare_or_json(const Json& schema,
+                                                                   const std::string& path) {
     if (schema.is_boolean() ? schema.get<bool>() : read_.only_annotations_beside(schema, "")) {
         return free_text();  // what is no JSON is a string
     }
@@ -87,7 +90,8 @@ std::optional<SchemaConverter::Expr> SchemaConverter::bare_or_json(const Json& s
         for (const Json& way : *given) {
             ways.push_back(read_.flattened(way, path));
         }
-    } else if (const Json* type = schema_member(schema, "type"); type != nullptr && type->is_array()) {
+    } else if (const Json* type = schema_member(schema, "type");
+               type != nullptr && type->is_array()) {
         for (const std::string& one : read_.types(schema, path)) {
             ways.push_back(schema);
             ways.back()["type"] = one;
@@ -96,9 +100,11 @@ std::optional<SchemaConverter::Expr> SchemaConverter::bare_or_json(const Json& s
         ways = {schema};
     }
     std::vector<Expr> each;
-    bool bare = false, any_text = false, fixed = false;  // `fixed`: of a type whose other values are not allowed
+    bool bare = false, any_text = false,
+         fixed = false;  // `fixed`: of a type whose other values are not allowed
     for (const Json& way : ways) {
-        if (!way.is_object() || schema_member(way, "anyOf") != nullptr || schema_member(way, "oneOf") != nullptr) {
+        if (!way.is_object() || schema_member(way, "anyOf") != nullptr ||
+            schema_member(way, "oneOf") != nullptr) {
             return std::nullopt;
         }
         if (const auto values = read_.constants(way, path)) {
@@ -120,7 +126,8 @@ std::optional<SchemaConverter::Expr> SchemaConverter::bare_or_json(const Json& s
             continue;
         }
         const Json* type = schema_member(way, "type");
-        const bool simple = type != nullptr && type->is_string() && read_.only_annotations_beside(way, "type");
+        const bool simple =
+            type != nullptr && type->is_string() && read_.only_annotations_beside(way, "type");
         if (simple && *type == Json("string")) {
             bare = any_text = true;
             each.push_back(free_text());
@@ -152,13 +159,17 @@ SchemaConverter::Expr SchemaConverter::argument(const Json& given, const std::st
     return convert(given, path, 0);
 }
 
-SchemaConverter::Expr SchemaConverter::convert(const Json& schema, const std::string& path, int depth) {
+SchemaConverter::Expr SchemaConverter::convert(const Json& schema,
+                                               const std::string& path,
+                                               int depth) {
     const Expr rule = b_.declare(path);
     b_.define(rule, converted(schema, path, depth));
     return rule;
 }
 
-SchemaConverter::Expr SchemaConverter::converted(const Json& schema, const std::string& path, int depth) {
+SchemaConverter::Expr SchemaConverter::converted(const Json& schema,
+                                                 const std::string& path,
+                                                 int depth) {
     if (depth > SchemaReader::kMaxDepth) {
         read_.refuse(path, "schemas are nested too deeply");
     }
@@ -206,7 +217,10 @@ SchemaConverter::Expr SchemaConverter::converted(const Json& schema, const std::
     return each.empty() ? any_value() : b_.choice(std::move(each));
 }
 
-SchemaConverter::Expr SchemaConverter::of_type(const std::string& type, const Json& schema, const std::string& path, int depth) {
+SchemaConverter::Expr SchemaConverter::of_type(const std::string& type,
+                                               const Json& schema,
+                                               const std::string& path,
+                                               int depth) {
     if (type == "object") {
         return object(schema, path, depth);
     }
@@ -223,7 +237,9 @@ SchemaConverter::Expr SchemaConverter::of_type(const std::string& type, const Js
                              : b_.literal("null");
 }
 
-SchemaConverter::Expr SchemaConverter::number(const Json& schema, const std::string& path, bool whole) {
+SchemaConverter::Expr SchemaConverter::number(const Json& schema,
+                                              const std::string& path,
+                                              bool whole) {
     const auto least = read_.bound(schema, path, "minimum", "exclusiveMinimum", true);
     const auto most = read_.bound(schema, path, "maximum", "exclusiveMaximum", false);
     if (const Json* factor = schema_member(schema, "multipleOf")) {
@@ -233,11 +249,12 @@ SchemaConverter::Expr SchemaConverter::number(const Json& schema, const std::str
         }
         const auto multiples = multiples_between(b_, *plain, least, most, whole);
         if (!multiples) {
-            read_.refuse(path + ".multipleOf",
-                         "whole numbers up to 1000 are supported, fractions of up to 4 digits whose "
-                         "multiples divide without a rest in floating point too (0.5, 0.25, not 0.01: "
-                         "19.99 / 0.01 is no whole number there), and bounds of up to 15 digits "
-                         "beside them; leave it out, or count in the smaller unit");
+            read_.refuse(
+                path + ".multipleOf",
+                "whole numbers up to 1000 are supported, fractions of up to 4 digits whose "
+                "multiples divide without a rest in floating point too (0.5, 0.25, not 0.01: "
+                "19.99 / 0.01 is no whole number there), and bounds of up to 15 digits "
+                "beside them; leave it out, or count in the smaller unit");
         }
         return *multiples;
     }
@@ -248,12 +265,11 @@ SchemaConverter::Expr SchemaConverter::number(const Json& schema, const std::str
             const Expr whole_part = b_.choice(
                 {b_.literal("0"), b_.sequence({b_.code_points({{'1', '9'}}),
                                                b_.repeat(digit, 0, kIntegerDigits - 1)})});
-            const Expr part = b_.optional(
-                b_.sequence({b_.literal("."), b_.repeat(digit, 1, kFractionDigits)}));
-            const Expr exponent =
-                b_.optional(b_.sequence({b_.code_points({{'e', 'e'}, {'E', 'E'}}),
-                                         b_.optional(b_.code_points({{'+', '+'}, {'-', '-'}})),
-                                         b_.repeat(digit, 1, 2)}));
+            const Expr part =
+                b_.optional(b_.sequence({b_.literal("."), b_.repeat(digit, 1, kFractionDigits)}));
+            const Expr exponent = b_.optional(b_.sequence(
+                {b_.code_points({{'e', 'e'}, {'E', 'E'}}),
+                 b_.optional(b_.code_points({{'+', '+'}, {'-', '-'}})), b_.repeat(digit, 1, 2)}));
             return b_.sequence({b_.optional(b_.literal("-")), whole_part, part, exponent});
         });
     }
@@ -287,7 +303,9 @@ SchemaConverter::Expr SchemaConverter::string(const Json& schema, const std::str
     return text_.string_of(lengths.first, lengths.second);
 }
 
-SchemaConverter::Expr SchemaConverter::array(const Json& schema, const std::string& path, int depth) {
+SchemaConverter::Expr SchemaConverter::array(const Json& schema,
+                                             const std::string& path,
+                                             int depth) {
     const auto limits = read_.counts(schema, path, "minItems", "maxItems");
     if (impossible(limits)) {
         return b_.nothing();
@@ -313,8 +331,7 @@ SchemaConverter::Expr SchemaConverter::array(const Json& schema, const std::stri
     if (most == 0) {
         return b_.literal("[]");
     }
-    const Expr item =
-        items != nullptr ? convert(*items, path + ".items", depth + 1) : any_value();
+    const Expr item = items != nullptr ? convert(*items, path + ".items", depth + 1) : any_value();
     const Expr some = b_.sequence({b_.literal("["), item,
                                    b_.repeat(b_.sequence({text_.comma(), item}),
                                              std::max(0, least - 1), most < 0 ? -1 : most - 1),
@@ -324,10 +341,10 @@ SchemaConverter::Expr SchemaConverter::array(const Json& schema, const std::stri
 
 // The first items each by its own schema, then the rest.
 SchemaConverter::Expr SchemaConverter::tuple(const Json& first,
-           const Json* rest,
-           std::pair<int32_t, int32_t> limits,
-           const std::string& path,
-           int depth) {
+                                             const Json* rest,
+                                             std::pair<int32_t, int32_t> limits,
+                                             const std::string& path,
+                                             int depth) {
     const auto n = static_cast<int32_t>(first.size());
     const auto [least, most] = limits;
     std::vector<Expr> from(static_cast<size_t>(n) + 1);  // what follows the first i items
@@ -369,7 +386,9 @@ SchemaConverter::Expr SchemaConverter::tuple(const Json& first,
     return b_.sequence({b_.literal("["), from[0], b_.literal("]")});
 }
 
-SchemaConverter::Expr SchemaConverter::object(const Json& schema, const std::string& path, int depth) {
+SchemaConverter::Expr SchemaConverter::object(const Json& schema,
+                                              const std::string& path,
+                                              int depth) {
     const Json* properties = schema_member(schema, "properties");
     if (properties != nullptr && !properties->is_object()) {
         read_.refuse(path + ".properties", "must be an object");
@@ -403,8 +422,7 @@ SchemaConverter::Expr SchemaConverter::object(const Json& schema, const std::str
             } else if (closed) {
                 return b_.nothing();
             } else {
-                all.emplace_back(name.get<std::string>(), extra != nullptr ? extra : &kAny,
-                                 true);
+                all.emplace_back(name.get<std::string>(), extra != nullptr ? extra : &kAny, true);
             }
         }
     }
@@ -413,8 +431,8 @@ SchemaConverter::Expr SchemaConverter::object(const Json& schema, const std::str
     if (all.empty() && open) {
         if (limits.first > 1) {
             read_.refuse(path + ".minProperties",
-                   "that keys differ cannot be enforced; at most 1 is supported without "
-                   "declared properties");
+                         "that keys differ cannot be enforced; at most 1 is supported without "
+                         "declared properties");
         }
         if (impossible(limits)) {
             return b_.nothing();
@@ -422,8 +440,9 @@ SchemaConverter::Expr SchemaConverter::object(const Json& schema, const std::str
         const Expr value = extra != nullptr
                                ? convert(*extra, path + ".additionalProperties", depth + 1)
                                : any_value();
-        return text_.object_of_pairs(text_.pair(text_.string_of(0, JsonText::kMostKeyLength), value), limits.first,
-                               limits.second);
+        return text_.object_of_pairs(
+            text_.pair(text_.string_of(0, JsonText::kMostKeyLength), value), limits.first,
+            limits.second);
     }
     const auto needed = static_cast<int32_t>(
         std::count_if(all.begin(), all.end(), [](const auto& p) { return std::get<2>(p); }));
@@ -441,19 +460,20 @@ SchemaConverter::Expr SchemaConverter::object(const Json& schema, const std::str
     }
     Expr last[2] = {b_.empty(), b_.empty()};
     if (open) {
-        const Expr one =
-            text_.pair(text_.other_key(names), convert(*extra, path + ".additionalProperties", depth + 1));
+        const Expr one = text_.pair(text_.other_key(names),
+                                    convert(*extra, path + ".additionalProperties", depth + 1));
         const Expr more = b_.repeat(b_.sequence({text_.comma(), one}), 0);
         last[0] = b_.optional(b_.sequence({one, more}));
         last[1] = more;
     }
     for (size_t i = all.size(); i-- > 0;) {
         const auto& [name, one, required] = all[i];
-        const Expr item =
-            text_.pair(text_.constant(Json(name)), convert(*one, path + ".properties." + name, depth + 1));
+        const Expr item = text_.pair(text_.constant(Json(name)),
+                                     convert(*one, path + ".properties." + name, depth + 1));
         const Expr after[2] = {last[0], last[1]};
         for (int before = 0; before < 2; before++) {
-            const Expr with = b_.sequence({before == 1 ? text_.comma() : b_.empty(), item, after[1]});
+            const Expr with =
+                b_.sequence({before == 1 ? text_.comma() : b_.empty(), item, after[1]});
             const Expr rule = b_.declare(path + "." + name);
             b_.define(rule, required ? with : b_.choice({with, after[before]}));
             last[before] = rule;
@@ -469,8 +489,9 @@ SchemaConverter::Expr SchemaConverter::any_value() {
             {b_.literal("["),
              b_.optional(b_.sequence({any, b_.repeat(b_.sequence({text_.comma(), any}), 0)})),
              b_.literal("]")});
-        return b_.choice({text_.object_of_pairs(text_.pair(text_.string_of(0, JsonText::kMostKeyLength), any), 0, -1), list,
-                          text_.string_of(0, -1), number(Json::object(), "", false),
+        return b_.choice({text_.object_of_pairs(
+                              text_.pair(text_.string_of(0, JsonText::kMostKeyLength), any), 0, -1),
+                          list, text_.string_of(0, -1), number(Json::object(), "", false),
                           b_.literal("true"), b_.literal("false"), b_.literal("null")});
     });
 }

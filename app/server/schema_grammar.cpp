@@ -16,10 +16,13 @@ using Expr = GrammarBuilder::Expr;
 Expr thought_before(GrammarBuilder& builder, const runtime::Tokenizer& tokenizer) {
     const auto end = tokenizer.find("</think>");
     if (!end) {
-        throw ApiError::invalid("This model's vocabulary has no token </think>, so a reply with thinking cannot be constrained; switch thinking off.",
-                                "response_format", "unsupported_value");
+        throw ApiError::invalid(
+            "This model's vocabulary has no token </think>, so a reply with thinking cannot be "
+            "constrained; switch thinking off.",
+            "response_format", "unsupported_value");
     }
-    return builder.sequence({builder.text_without({"</think>", "<tool_call>"}), builder.token(*end)});
+    return builder.sequence(
+        {builder.text_without({"</think>", "<tool_call>"}), builder.token(*end)});
 }
 
 std::shared_ptr<const runtime::Grammar> reply_grammar(const ReplyShape& shape,
@@ -41,7 +44,8 @@ std::shared_ptr<const runtime::Grammar> reply_grammar(const ReplyShape& shape,
                 calls.push_back(call_of(b, tool, tokenizer, work_left));
             }
             const Expr any = b.choice(std::move(calls));
-            const Expr whole = shape.opened ? any : b.sequence({tag_of(b, "<tool_call>", tokenizer), any});
+            const Expr whole =
+                shape.opened ? any : b.sequence({tag_of(b, "<tool_call>", tokenizer), any});
             ways.push_back(shape.several && !shape.opened ? b.repeat(whole, 1) : whole);
         }
         const Expr reply = b.choice(std::move(ways));

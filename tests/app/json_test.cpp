@@ -1,5 +1,6 @@
 #include "app/json/json.h"
 
+#include "app/json/cut_json.h"
 #include "app/json/python_json.h"
 #include "tests/support/catch.h"
 
@@ -88,5 +89,29 @@ TEST_CASE("python_json writes what json.dumps writes") {
     for (const auto& [text, want] : cases) {
         INFO(text);
         CHECK(app::python_json(app::parse_json(text)) == want);
+    }
+}
+
+TEST_CASE("what was cut of a JSON object is read wherever it was cut") {
+    const std::string whole =
+        R"({"text": "a\"b\\ \u00e9 \ud83d\ude00 x", "list": [1, -2.5e3, true, [null]], "o": {"k": "v", "last": false}})";
+    for (size_t n = 1; n <= whole.size(); n++) {
+        INFO(whole.substr(0, n));
+        const auto cut = app::parse_cut_json(std::string_view(whole).substr(0, n));
+        REQUIRE(cut);
+        REQUIRE(cut->is_object());
+        if (n > whole.find("x\"")) {
+            CHECK((*cut)["text"].get<std::string>().starts_with("a\"b\\ é 😀"));
+        }
+    }
+    CHECK(app::parse_cut_json(whole) == app::parse_json(whole));
+    CHECK(app::parse_cut_json(R"({"a": "x)")->dump() == R"({"a":"x"})");
+    CHECK(app::parse_cut_json(R"({"a": [1, tr)")->dump() == R"({"a":[1]})");
+    CHECK(app::parse_cut_json(R"({"a)")->dump() == R"({"a":null})");
+    for (const std::string& bad :
+         {std::string(), std::string("{broken"), std::string("{x"), std::string("[1}"),
+          std::string("}"), std::string(R"({"a" 1)"), std::string(R"({"a": 1}})"),
+          std::string(R"({"a": 1} x)"), std::string(1'000'000, '[')}) {
+        CHECK_FALSE(app::parse_cut_json(bad));
     }
 }

@@ -37,9 +37,7 @@ std::shared_ptr<runtime::InnerMasks> inner_masks() {
 class Language {
 public:
     explicit Language(const app::ReplyShape& shape)
-        : states_(app::reply_grammar(shape, tokenizer()),
-                  inner_masks(),
-                  {}) {}
+        : states_(app::reply_grammar(shape, tokenizer()), inner_masks(), {}) {}
 
     // Bytes; the format's markers are their tokens.
     bool accepts(const std::string& text) {
@@ -129,7 +127,9 @@ TEST_CASE("a schema's grammar accepts what satisfies it and refuses what does no
         {R"({"type":"number","multipleOf":0.25,"minimum":0.5,"exclusiveMaximum":20})",
          {"0.50", "0.75", "19", "19.25", "19.00", "19.75"},
          {"0.25", "20", "19.755", "0", "19.7"}},
-        {R"({"type":"string","pattern":"a","maxLength":3})", {R"("a")", R"("bab")"}, {R"("baab")", R"("b")"}},
+        {R"({"type":"string","pattern":"a","maxLength":3})",
+         {R"("a")", R"("bab")"},
+         {R"("baab")", R"("b")"}},
         {R"({"type":"string","pattern":"^[a-z]+(-[a-z]+)*$","minLength":4,"maxLength":6})",
          {R"("abcd")", R"("a-b-cd")"},
          {R"("abc")", R"("a-b-cde")", R"("abc-")"}},
@@ -200,7 +200,8 @@ TEST_CASE("a schema that cannot be honoured is refused, and the place is named")
         {R"({"type":"string","format":"date","pattern":"^2"})", ".pattern"},
         {R"({"allOf":[{"type":"array","prefixItems":[{},{}]},{"items":{"type":"integer"}}]})",
          "prefixItems"},
-        {R"({"allOf":[{"type":"array","uniqueItems":false},{"uniqueItems":true}]})", ".uniqueItems"},
+        {R"({"allOf":[{"type":"array","uniqueItems":false},{"uniqueItems":true}]})",
+         ".uniqueItems"},
         {R"({"allOf":[{"type":"object","properties":{"a":{}},"unevaluatedProperties":false},
                       {"properties":{"b":{}},"required":["b"]}]})",
          ".unevaluatedProperties"},
@@ -293,7 +294,8 @@ TEST_CASE("multiples between bounds are all those that divide without a rest, or
             continue;
         }
         honoured++;
-        for (int hundredth = -12'000; hundredth <= 12'000; hundredth += hundredth % 25 == 0 ? 1 : 4) {
+        for (int hundredth = -12'000; hundredth <= 12'000;
+             hundredth += hundredth % 25 == 0 ? 1 : 4) {
             const double value = hundredth / 100.0;
             bool accepted = false;  // with as many zeros behind the point as it takes
             std::string text;
@@ -319,8 +321,8 @@ TEST_CASE("multiples between bounds are all those that divide without a rest, or
 }
 
 TEST_CASE("a pattern with a length accepts what has both") {
-    const std::vector<std::string> patterns = {"^a*b?$", "^(ab|a)+$", "^[ab]{2,9}$", "ba", "^a|b$",
-                                               "^((a|b){2})*c?$", "^(a?){3}b$", "^$"};
+    const std::vector<std::string> patterns = {"^a*b?$", "^(ab|a)+$",       "^[ab]{2,9}$", "ba",
+                                               "^a|b$",  "^((a|b){2})*c?$", "^(a?){3}b$",  "^$"};
     for (const std::string& pattern : patterns) {
         const std::regex regex(pattern);
         for (int least = 0; least < 5; least++) {
@@ -373,7 +375,8 @@ TEST_CASE("one of many words is written once where they begin alike, and none is
 
 // What a client can send must be answered soon, whatever it is.
 TEST_CASE("a schema that is made to be slow becomes a grammar or is refused within a second") {
-    const auto nested = [](const std::string& open, const std::string& inside, const std::string& close, int depth) {
+    const auto nested = [](const std::string& open, const std::string& inside,
+                           const std::string& close, int depth) {
         std::string text;
         for (int i = 0; i < depth; i++) {
             text += open;
@@ -404,8 +407,8 @@ TEST_CASE("a schema that is made to be slow becomes a grammar or is refused with
     std::string doubling = R"({"$defs":{"d0":{"type":"null"})";
     for (int i = 1; i < 60; i++) {
         const std::string before = R"({"$ref":"#/$defs/d)" + std::to_string(i - 1) + "\"}";
-        doubling += ",\"d" + std::to_string(i) + R"(":{"type":"object","properties":{"a":)" + before +
-                    ",\"b\":" + before + R"(},"required":["a","b"]})";
+        doubling += ",\"d" + std::to_string(i) + R"(":{"type":"object","properties":{"a":)" +
+                    before + ",\"b\":" + before + R"(},"required":["a","b"]})";
     }
     schemas.push_back(doubling + R"(},"$ref":"#/$defs/d59"})");
     std::string merging = R"({"$defs":{"d0":{"type":"integer"})";
@@ -417,7 +420,8 @@ TEST_CASE("a schema that is made to be slow becomes a grammar or is refused with
     std::string ways = R"({"$defs":{"d0":{"type":"integer"})";
     for (int i = 1; i < 40; i++) {
         const std::string before = R"({"$ref":"#/$defs/d)" + std::to_string(i - 1) + "\"}";
-        ways += ",\"d" + std::to_string(i) + "\":{\"minimum\":0,\"anyOf\":[" + before + "," + before + "]}";
+        ways += ",\"d" + std::to_string(i) + "\":{\"minimum\":0,\"anyOf\":[" + before + "," +
+                before + "]}";
     }
     schemas.push_back(ways + R"(},"$ref":"#/$defs/d39"})");
     for (const std::string& text : schemas) {
@@ -459,9 +463,10 @@ TEST_CASE("forced calls have GLM's form, with arguments that satisfy their schem
     CHECK(one.accepts(start + argument("note", R"("x")") + "</tool_call>"));
     CHECK(one.accepts(start + argument("note", "null") + "</tool_call>"));
     CHECK_FALSE(one.accepts(start + argument("unit", "K") + "</tool_call>"));
-    CHECK(one.accepts(start + argument("note", "bare") + "</tool_call>"));  // what is no JSON is a string
-    CHECK(one.accepts("<tool_call>weather" + argument("note", "x") + argument("days", "3") + argument("city", "x") +
-                      "</tool_call>"));  // in any order
+    CHECK(one.accepts(start + argument("note", "bare") +
+                      "</tool_call>"));  // what is no JSON is a string
+    CHECK(one.accepts("<tool_call>weather" + argument("note", "x") + argument("days", "3") +
+                      argument("city", "x") + "</tool_call>"));  // in any order
     CHECK_FALSE(one.accepts(start + argument("days", "3") + "</tool_call>"));
     CHECK_FALSE(one.accepts(start + argument("other", "3") + "</tool_call>"));
     CHECK_FALSE(one.accepts(start + argument("tags", R"(["<b"])") + "</tool_call>"));
@@ -479,16 +484,19 @@ TEST_CASE("forced calls have GLM's form, with arguments that satisfy their schem
 
 TEST_CASE("arguments stand bare where text cannot be misread") {
     const auto argument = [](const std::string& schema, const std::string& value) {
-        const Json parameters = app::parse_json(R"({"type":"object","properties":{"a":)" + schema +
-                                                R"(},"required":["a"],"$defs":{"word":{"type":"string"}}})");
+        const Json parameters =
+            app::parse_json(R"({"type":"object","properties":{"a":)" + schema +
+                            R"(},"required":["a"],"$defs":{"word":{"type":"string"}}})");
         app::ToolSchemas tools;
         tools.add("f", &parameters);
         Language language({nullptr, {{"f", &parameters, "p"}}, false, true});
-        return language.accepts("f<arg_key>a</arg_key><arg_value>" + value + "</arg_value></tool_call>")
+        return language.accepts("f<arg_key>a</arg_key><arg_value>" + value +
+                                "</arg_value></tool_call>")
                    ? tools.value("f", "a", value, false)
                    : "no";
     };
-    const std::string optional = R"({"anyOf":[{"$ref":"#/$defs/word"},{"type":"null"}],"default":null})";
+    const std::string optional =
+        R"({"anyOf":[{"$ref":"#/$defs/word"},{"type":"null"}],"default":null})";
     CHECK(argument(optional, "Paris, <France>") == R"("Paris, <France>")");
     CHECK(argument(optional, "null") == "null");
     CHECK(argument(optional, "12") == R"("12")");
@@ -505,10 +513,13 @@ TEST_CASE("arguments stand bare where text cannot be misread") {
     CHECK(argument(R"({"enum":["1",2]})", R"("1")") == R"("1")");
     CHECK(argument(R"({"anyOf":[{"type":"string"},{"const":7}]})", "8") == "no");
     CHECK(argument(R"({"anyOf":[{"type":"string"},{"const":true}]})", "false") == "no");
-    CHECK(argument(R"({"anyOf":[{"type":"string","minLength":4},{"type":"null"}]})", R"("a")") == "no");
+    CHECK(argument(R"({"anyOf":[{"type":"string","minLength":4},{"type":"null"}]})", R"("a")") ==
+          "no");
     CHECK(argument(R"({"anyOf":[{"type":"string"},{"type":"integer","minimum":5}]})", "3") == "no");
-    CHECK(argument(R"({"anyOf":[{"type":"string"},{"type":"array","items":{"type":"integer"}}]})", R"(["a"])") == "no");
-    CHECK(argument(R"({"anyOf":[{"type":"string"},{"type":"array","items":{"type":"integer"}}]})", "[1]") == "[1]");
+    CHECK(argument(R"({"anyOf":[{"type":"string"},{"type":"array","items":{"type":"integer"}}]})",
+                   R"(["a"])") == "no");
+    CHECK(argument(R"({"anyOf":[{"type":"string"},{"type":"array","items":{"type":"integer"}}]})",
+                   "[1]") == "[1]");
 }
 
 TEST_CASE("of a tool that is not strict, what cannot be honoured is let go, and nothing else") {
@@ -519,17 +530,23 @@ TEST_CASE("of a tool that is not strict, what cannot be honoured is let go, and 
         R"({"type":"object","minProperties":1,"properties":{"tags":{"type":"array","uniqueItems":true,"items":{"type":"string"}},
             "count":{"type":"integer"},"code":{"type":"string","pattern":"(?=a)b"},"deep":{"$ref":"#/nowhere"}},"required":["count"]})");
     Language loose({nullptr, {{"f", &parameters, "p", false}}, false, true});
-    CHECK(loose.accepts("f" + argument("tags", R"(["a","a"])") + argument("count", "1") + "</tool_call>"));
-    CHECK(loose.accepts("f" + argument("count", "1") + argument("code", "what") + argument("deep", "x y") + "</tool_call>"));
-    CHECK_FALSE(loose.accepts("f" + argument("tags", "a") + argument("count", "1") + "</tool_call>"));
+    CHECK(loose.accepts("f" + argument("tags", R"(["a","a"])") + argument("count", "1") +
+                        "</tool_call>"));
+    CHECK(loose.accepts("f" + argument("count", "1") + argument("code", "what") +
+                        argument("deep", "x y") + "</tool_call>"));
+    CHECK_FALSE(
+        loose.accepts("f" + argument("tags", "a") + argument("count", "1") + "</tool_call>"));
     CHECK_FALSE(loose.accepts("f" + argument("count", "one") + "</tool_call>"));
     CHECK_FALSE(loose.accepts("f" + argument("tags", "[]") + "</tool_call>"));
-    CHECK_FALSE(loose.accepts("f" + argument("count", "1") + argument("other", "1") + "</tool_call>"));
+    CHECK_FALSE(
+        loose.accepts("f" + argument("count", "1") + argument("other", "1") + "</tool_call>"));
     CHECK_FALSE(loose.accepts("g</tool_call>"));
-    CHECK_THROWS_AS(Language({nullptr, {{"f", &parameters, "p", true}}, false, true}), app::ApiError);
+    CHECK_THROWS_AS(Language({nullptr, {{"f", &parameters, "p", true}}, false, true}),
+                    app::ApiError);
     // Arguments that no schema names: any, where the schema allows them.
     for (const char* text : {R"({"type":"object"})", "{}", R"({"$ref":"http://elsewhere"})",
-                             R"({"type":"object","properties":{"a ":{}},"required":[]})", R"({"properties":{},"required":["x"]})"}) {
+                             R"({"type":"object","properties":{"a ":{}},"required":[]})",
+                             R"({"properties":{},"required":["x"]})"}) {
         const Json open = app::parse_json(text);
         Language any({nullptr, {{"f", &open, "p", false}}, false, true});
         CHECK(any.accepts("f" + argument("anything", "1") + argument("b", "x") + "</tool_call>"));

@@ -284,7 +284,8 @@ TEST_CASE("Errors have OpenAI's shape and status") {
     };
     for (const Case& wrong : std::vector<Case>{
              {"GET /nothing HTTP/1.1\r\n" + head + "\r\n", 404},
-             {"GET /v1/models/ HTTP/1.1\r\n" + head + "\r\n", 404},
+             {"GET /v1/models/none HTTP/1.1\r\n" + head + "\r\n", 404},
+             {"GET /v1/models// HTTP/1.1\r\n" + head + "\r\n", 404},
              {"GET /v1/chat/completions HTTP/1.1\r\n" + head + "\r\n", 405},
              {"DELETE /v1/models HTTP/1.1\r\n" + head + "\r\n", 405},
              {"POST /health HTTP/1.1\r\n" + head + "Content-Length: 2\r\n\r\n{}", 405},

@@ -2,7 +2,7 @@
 
 The engine alone (`keyhole bench`) beside one and eight streams; the time from the engine's taking a token to the client's having its
 event; and the speed of replies that are held to a schema beside free ones, in turns. Use an idle machine and a model so small that
-it does not hide what is measured; for the schema one with the real vocabulary (`keyhole synth`).
+it does not hide what is measured; for the schema one with the real vocabulary (`keyhole synth --words`).
 
 A stream's last event says how long after the request's arrival its last token was taken; the client knows when it sent the request
 and when that event came. Between the two lie the way of the request in and the way of the event out: upper bounds of the latter.

@@ -61,9 +61,13 @@ std::shared_ptr<const Grammar> pattern(const std::string& text) {
 std::shared_ptr<const Grammar> in_any_order() {
     GrammarBuilder b;
     const auto name = b.declare("name");
-    b.define(name, b.sequence({b.literal("<"), b.repeat(b.code_points({{'a', 'z'}, {' ', ' '}}), 1, 30), b.literal(">")}));
-    return b.build(b.sequence({b.in_any_order({{name, true}, {b.literal("the "), false},
-                                               {b.repeat(b.code_points({{'0', '9'}}), 2, 4), false}, {b.literal("!"), true}}),
+    b.define(name,
+             b.sequence({b.literal("<"), b.repeat(b.code_points({{'a', 'z'}, {' ', ' '}}), 1, 30),
+                         b.literal(">")}));
+    return b.build(b.sequence({b.in_any_order({{name, true},
+                                               {b.literal("the "), false},
+                                               {b.repeat(b.code_points({{'0', '9'}}), 2, 4), false},
+                                               {b.literal("!"), true}}),
                                b.literal(".")}));
 }
 
@@ -284,7 +288,9 @@ TEST_CASE("random grammars never leave a reply without a way on") {
                 case 6:
                     return b.sequence({b.literal("("), rules[pick(4)], b.literal(")")});
                 case 7:
-                    return b.in_any_order({{make(depth + 1), pick(2) == 0}, {make(depth + 1), pick(2) == 0}, {make(depth + 1), false}});
+                    return b.in_any_order({{make(depth + 1), pick(2) == 0},
+                                           {make(depth + 1), pick(2) == 0},
+                                           {make(depth + 1), false}});
                 default:
                     return rules[pick(4)];
             }
@@ -351,7 +357,8 @@ TEST_CASE("optional constraints hold from their token to the end of the grammar,
 TEST_CASE("with enough tokens for the shortest text a reply is always whole, whatever is sampled") {
     const std::vector<std::string> grammars = {
         "root ::= \"a\"* \"bcd\"",
-        "root ::= \"[\" (item (\",\" item)*)? \"]\"\nitem ::= root | [0-9]+ | \"\\\"\" [a-z]{3,20} \"\\\"\"",
+        "root ::= \"[\" (item (\",\" item)*)? \"]\"\nitem ::= root | [0-9]+ | \"\\\"\" [a-z]{3,20} "
+        "\"\\\"\"",
         "root ::= (\"x\" | \"(\" root root \")\") \"!\"{2,5}",
         "root ::= \"{\" (\"first\" \":\" root \",\"){2,3} \"}\" | \"null\"",
         "root ::= ((\"ab\"{2}){3}){1,2} [\\u00e4-\\u4fff]{2} (\"z\" root)?",
@@ -367,7 +374,8 @@ TEST_CASE("with enough tokens for the shortest text a reply is always whole, wha
         const auto needed = states->completion(states->start(), 1000);
         REQUIRE(needed);
         REQUIRE(static_cast<int64_t>(needed->size()) <= shortest[g]);
-        REQUIRE_FALSE(states->completion(states->start(), static_cast<int64_t>(needed->size()) - 1));
+        REQUIRE_FALSE(
+            states->completion(states->start(), static_cast<int64_t>(needed->size()) - 1));
         std::string spelled;
         for (const TokenId id : *needed) {
             spelled += tokenizer()->bytes(id);

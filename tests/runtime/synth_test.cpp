@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
+#include <string>
 
 #include "kernels/quants/quants.h"
 #include "runtime/model/inspect.h"
@@ -126,4 +128,25 @@ TEST_CASE("synth refuses what it cannot do, and leaves nothing half written") {
                }),
                ContainsSubstring("cancelled"));
     CHECK_FALSE(std::filesystem::exists(fresh));
+}
+
+TEST_CASE(
+    "a vocabulary of words has no token that says nothing, and the special ones where they were") {
+    constexpr int64_t kSize = 4096;
+    const runtime::Vocabulary words = runtime::worded_vocabulary(kSize),
+                              plain = runtime::synthetic_vocabulary(kSize);
+    REQUIRE(words.tokens.size() == plain.tokens.size());
+    std::set<std::string> different;
+    for (size_t i = 0; i < words.tokens.size(); i++) {
+        constexpr int32_t kUnused = 5;
+        CHECK(words.types[i] != kUnused);
+        different.insert(words.tokens[i]);
+        if (plain.types[i] != kUnused) {
+            CHECK(words.tokens[i] == plain.tokens[i]);
+            CHECK(words.types[i] == plain.types[i]);
+        }
+    }
+    CHECK(different.size() == words.tokens.size());
+    const runtime::Tokenizer tokenizer(words);
+    CHECK(tokenizer.find("<tool_call>") == runtime::Tokenizer(plain).find("<tool_call>"));
 }

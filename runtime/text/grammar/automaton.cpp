@@ -194,7 +194,8 @@ void Automaton::follow(Place from) {
                 break;
             }
             case Op::loop_begin: {
-                if (const Grammar::Loop& loop = grammar_->loops[static_cast<size_t>(i.a)]; loop.after != 0) {
+                if (const Grammar::Loop& loop = grammar_->loops[static_cast<size_t>(i.a)];
+                    loop.after != 0) {
                     next_way(p.stack, i.a, 0);
                     break;
                 }

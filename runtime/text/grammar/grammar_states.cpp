@@ -31,9 +31,9 @@ GrammarStates::GrammarStates(std::shared_ptr<const Grammar> grammar,
             "this model's vocabulary lacks tokens for single bytes, so a reply cannot be held to a "
             "grammar");
     }
-    const auto match = std::find_if(
-        grammar_->program.begin(), grammar_->program.end(),
-        [](const Grammar::Instruction& i) { return i.op == Grammar::Op::match; });
+    const auto match =
+        std::find_if(grammar_->program.begin(), grammar_->program.end(),
+                     [](const Grammar::Instruction& i) { return i.op == Grammar::Op::match; });
     match_ = static_cast<int32_t>(match - grammar_->program.begin());
 }
 
@@ -182,7 +182,9 @@ InnerMask& GrammarStates::inner_of(const InnerPlaces& places) {
     }
     for (const Automaton::Frame& f : places.frames) {
         put(f.at);
-        put(places.counted >= 0 && &f == &places.frames[static_cast<size_t>(places.counted)] ? Automaton::kUnknown : f.count);
+        put(places.counted >= 0 && &f == &places.frames[static_cast<size_t>(places.counted)]
+                ? Automaton::kUnknown
+                : f.count);
     }
     std::shared_ptr<InnerMask>& known = by_places_[key];
     if (!known) {
@@ -228,9 +230,10 @@ bool GrammarStates::add_inner(int32_t state, TokenMask& mask) {
     std::erase_if(places, [&](const Automaton::Place& p) {
         return grammar_->program[static_cast<size_t>(p.at)].op != Grammar::Op::bytes;
     });
-    std::sort(places.begin(), places.end(), [](const Automaton::Place& a, const Automaton::Place& b) {
-        return a.stack != b.stack ? a.stack < b.stack : a.at < b.at;
-    });
+    std::sort(places.begin(), places.end(),
+              [](const Automaton::Place& a, const Automaton::Place& b) {
+                  return a.stack != b.stack ? a.stack < b.stack : a.at < b.at;
+              });
     size_t stacks = 0;
     for (size_t i = 0; i < places.size(); i++) {
         stacks += i == 0 || places[i].stack != places[i - 1].stack ? 1 : 0;
@@ -260,8 +263,9 @@ bool GrammarStates::add_inner(int32_t state, TokenMask& mask) {
             const uint8_t byte = beyond[b].byte;
             if (automaton_.after_byte(behind, byte) == kDead) {
                 b = static_cast<size_t>(
-                    std::upper_bound(beyond.begin() + static_cast<int64_t>(b), beyond.end(), byte,
-                                     [](uint8_t value, const auto& one) { return value < one.byte; }) -
+                    std::upper_bound(
+                        beyond.begin() + static_cast<int64_t>(b), beyond.end(), byte,
+                        [](uint8_t value, const auto& one) { return value < one.byte; }) -
                     beyond.begin());
                 continue;
             }
@@ -315,7 +319,8 @@ std::optional<std::vector<TokenId>> GrammarStates::completion(int32_t state, int
     std::string text;
     const auto write_text = [&] {
         for (size_t at = 0; at < text.size();) {
-            const TokenTrie::Match match = inner_->trie().longest(std::string_view(text).substr(at));
+            const TokenTrie::Match match =
+                inner_->trie().longest(std::string_view(text).substr(at));
             tokens.push_back(match.token);
             at += match.bytes;
         }

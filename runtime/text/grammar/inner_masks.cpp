@@ -51,8 +51,7 @@ public:
     }
 
     std::optional<std::string> text() && {
-        return order_.size() > kMaxInstructions ? std::nullopt
-                                                : std::optional(std::move(text_));
+        return order_.size() > kMaxInstructions ? std::nullopt : std::optional(std::move(text_));
     }
 
 private:
@@ -228,7 +227,10 @@ void InnerMask::give_up() {
     beyond_ = {};
 }
 
-void InnerMask::read(Automaton& automaton, int32_t start, const TokenTrie& trie, GrammarWork& work) {
+void InnerMask::read(Automaton& automaton,
+                     int32_t start,
+                     const TokenTrie& trie,
+                     GrammarWork& work) {
     std::vector<std::optional<Reach>> known;
     const auto reach_of = [&](int32_t id) -> const Reach& {
         if (known.size() <= static_cast<size_t>(id)) {
@@ -259,7 +261,8 @@ void InnerMask::read(Automaton& automaton, int32_t start, const TokenTrie& trie,
                 }
                 stack = f.below;
             }
-            if (const Automaton::Frame& lowest = automaton.frame(stack); lowest.count == Automaton::kLeft) {
+            if (const Automaton::Frame& lowest = automaton.frame(stack);
+                lowest.count == Automaton::kLeft) {
                 r->left.push_back(lowest.at);
             } else {
                 r->inside = std::min(r->inside, turns + 1);
@@ -267,7 +270,8 @@ void InnerMask::read(Automaton& automaton, int32_t start, const TokenTrie& trie,
         }
         std::sort(r->left.begin(), r->left.end());
         r->left.erase(std::unique(r->left.begin(), r->left.end()), r->left.end());
-        // Between two turns: the last one that is allowed may end here, since then the least are done.
+        // Between two turns: the last one that is allowed may end here, since then the least are
+        // done.
         if (r->inside != kNoTurns) {
             const auto between = std::find(r->left.begin(), r->left.end(), r->inside - 1);
             if (between != r->left.end()) {
@@ -345,14 +349,17 @@ void InnerMask::add_to(TokenMask& mask, int32_t least, int32_t most) {
         return;
     }
     add_inside(mask, std::min(most, most_turns_));
-    const auto by_turns = [](const Counted::value_type& one, int32_t turns) { return one.first < turns; };
+    const auto by_turns = [](const Counted::value_type& one, int32_t turns) {
+        return one.first < turns;
+    };
     const auto first = std::lower_bound(left_.begin(), left_.end(), least, by_turns);
     for (auto at = first; at != left_.end() && at->first <= most; ++at) {
         allow(mask, at->second);
     }
 }
 
-// The tokens of inside_ that need at most so many turns. A large set is made of the one with the nearest number.
+// The tokens of inside_ that need at most so many turns. A large set is made of the one with the
+// nearest number.
 void InnerMask::add_inside(TokenMask& mask, int32_t turns) {
     const auto end_of = [&](int32_t most) {
         return std::upper_bound(inside_.begin(), inside_.end(), most,
@@ -370,15 +377,18 @@ void InnerMask::add_inside(TokenMask& mask, int32_t turns) {
             allow(up_to_.back().second, id);
         }
     }
-    const auto nearest = std::min_element(up_to_.begin(), up_to_.end(), [&](const auto& a, const auto& b) {
-        return std::abs(a.first - turns) < std::abs(b.first - turns);
-    });
+    const auto nearest =
+        std::min_element(up_to_.begin(), up_to_.end(), [&](const auto& a, const auto& b) {
+            return std::abs(a.first - turns) < std::abs(b.first - turns);
+        });
     const TokenMask* found = &nearest->second;
     if (nearest->first != turns) {
         TokenMask made = nearest->second;
-        const auto from = end_of(std::min(turns, nearest->first)), to = end_of(std::max(turns, nearest->first));
+        const auto from = end_of(std::min(turns, nearest->first)),
+                   to = end_of(std::max(turns, nearest->first));
         for (auto at = from; at != to; ++at) {
-            made[static_cast<size_t>(at->second) / 64] ^= uint64_t{1} << (static_cast<size_t>(at->second) % 64);
+            made[static_cast<size_t>(at->second) / 64] ^= uint64_t{1}
+                                                          << (static_cast<size_t>(at->second) % 64);
         }
         up_to_.emplace_back(turns, std::move(made));
         found = &up_to_.back().second;
@@ -392,7 +402,9 @@ void InnerMask::add_inside(TokenMask& mask, int32_t turns) {
 size_t InnerMask::bytes() const {
     return all_.bytes() + (inside_.size() + left_.size()) * sizeof(Counted::value_type) +
            beyond_.size() * sizeof(Beyond) +
-           (inside_.size() <= kFew ? 0 : (static_cast<size_t>(most_turns_) + 1) * static_cast<size_t>(vocab_size_) / 8);
+           (inside_.size() <= kFew
+                ? 0
+                : (static_cast<size_t>(most_turns_) + 1) * static_cast<size_t>(vocab_size_) / 8);
 }
 
 std::shared_ptr<InnerMask> InnerMasks::of(const std::shared_ptr<const Grammar>& grammar,

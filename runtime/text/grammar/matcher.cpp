@@ -43,7 +43,8 @@ int32_t GrammarMatcher::after(int32_t state, TokenId id) {
 }
 
 TokenId GrammarMatcher::within(TokenId id, int64_t left) {
-    if (!constrained_ || constraint_.begins_after >= 0 || tokenizer_->is_end_of_turn(id) || tokenizer_->end_of_turn().empty()) {
+    if (!constrained_ || constraint_.begins_after >= 0 || tokenizer_->is_end_of_turn(id) ||
+        tokenizer_->end_of_turn().empty()) {
         return id;
     }
     const int32_t next = after(state_, id);
