@@ -169,7 +169,7 @@ void draw_draft(AppState& state, ImVec2 at, ImVec2 size) {
 
     list->PushClipRect({at.x - 2 * scale, at.y}, {at.x + size.x + 4 * scale, at.y + size.y}, true);
     if (draft.empty()) {
-        draw_text(list, font, {at.x + std::round(2 * scale), centred(font, at.y, row_height)},
+        draw_text(list, font, {at.x + std::round(4 * scale), centred(font, at.y, row_height)},
                   colour::kTextDim, "Ask, or drop files and folders here");
     }
     const std::string_view text = draft.text();

@@ -37,10 +37,7 @@ void draw_drag_card(AppState& state) {
             lines.push_back(bytes_text(gauge.pending_bytes) + " of K cache");
         }
         if (gauge.first_token_ms) {
-            lines.push_back(
-                "first token after about " +
-                std::to_string(std::max<int64_t>(1, std::lround(*gauge.first_token_ms / 1000))) +
-                " s");
+            lines.push_back("first token after about " + seconds_text(*gauge.first_token_ms));
         }
         if (state.context.limit > 0) {
             const bool surely_not = state.context.free() < drag.least;
@@ -65,9 +62,10 @@ void draw_drag_card(AppState& state) {
     const ImVec2 at{std::round((window.x - width) / 2), std::round((window.y - height) / 2)};
     ImDrawList* list = ImGui::GetForegroundDrawList();
     list->AddRectFilled({0, 0}, window, colour::kDimmed);
-    list->AddRectFilled(at, {at.x + width, at.y + height}, colour::kCard, px(10));
-    list->AddRect(at, {at.x + width, at.y + height}, colour::kAccentLine, px(10), 0,
-                  std::max(1.0F, 2 * scale));
+    const float rim = std::max(1.0F, px(2));
+    list->AddRectFilled(at, {at.x + width, at.y + height}, colour::kAccentLine, px(10));
+    list->AddRectFilled({at.x + rim, at.y + rim}, {at.x + width - rim, at.y + height - rim},
+                        colour::kCard, px(10) - rim);
     const float room = width - px(40);
     draw_text(list, state.fonts.bold, {at.x + px(20), at.y + px(18)}, colour::kText,
               ellipsize(state.fonts.bold, "Drop " + drag.name + " to attach it", room));

@@ -11,6 +11,7 @@ constexpr size_t kCodePart = 6 << 10;  // bytes of code in one part
 // Cut at any line, or within one; lines count because each may be a block of its own.
 constexpr size_t kLongPart = 8 << 10, kManyLines = 256;
 constexpr size_t kEndlessPart = 12 << 10, kEndlessLines = 512;  // and where all are indented
+constexpr size_t kBlankPart = 4 << 10;  // of blank lines and little else
 constexpr size_t kTablePart = 4 << 10, kTableLines = 96;
 constexpr size_t kLongestHead = 1 << 10;      // of a table, that is shown again
 constexpr size_t kMostReferences = 16 << 10;  // every part is read with all of them
@@ -161,7 +162,7 @@ void TextCutter::line(std::string_view text, size_t begin, size_t end) {
         lines_++;
         note_table(line, begin, end);
     } else {
-        if (size >= kEndlessPart) {
+        if (size >= (lines_ <= 2 ? kBlankPart : kEndlessPart)) {
             cut(begin, !after_blank_);
         }
         in_table_ = may_be_head_ = false;
