@@ -61,6 +61,8 @@ check_source() (
         [ "$list" != - ] || continue
         "$nvcc" -std=c++20 -I "$root" -ptx "-arch=compute_$code" "$root/kernels/cuda/$source.cu" -o "$work/$code.ptx" 2>&1 ||
             { echo "$source does not compile for $code"; exit 1; }
+        [ "$code" = 80 ] || [ "$(grep -c 'griddepcontrol\.wait' "$work/$code.ptx")" -ge "$expected" ] ||
+            { echo "$source: kernels for $code do not wait for the launches before"; exit 1; }
         for arch in ${list//,/ }; do
             "$ptxas" -v "-arch=sm_$arch" "$work/$code.ptx" -o "$work/out" >>"$work/log" 2>&1 ||
                 { tail -5 "$work/log"; echo "$source does not assemble for sm_$arch"; exit 1; }
