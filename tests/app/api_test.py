@@ -283,10 +283,10 @@ def check_limits(program, model):
     """A full queue and a client with too many requests are refused at once, with when to come back."""
     for flags, count in ((("--queue-limit", "99", "-np", "1"), 1), (("--max-per-client", "2"), 2)):
         with KeyholeServer(program, model, "-t", "1", *flags) as server:
-            # A hundred answers each that do not end by themselves: half a minute of work.
+            # A hundred answers each that do not end by themselves: some ten seconds of work.
             ends = [json.loads(server.call("POST", "/tokenize", {"content": end, "parse_special": True})[2])["tokens"][0]
                     for end in ("<|user|>", "<|observation|>", "<|endoftext|>")]
-            long = json.dumps(chat(max_tokens=4000, temperature=1, n=100, logit_bias={str(id): -100 for id in ends}))
+            long = json.dumps(chat(max_tokens=1500, temperature=1, n=100, logit_bias={str(id): -100 for id in ends}))
             held = []
             for _ in range(count):
                 connection = socket.create_connection(("127.0.0.1", server.port))
