@@ -79,13 +79,17 @@ TEST_CASE("without a reason no frame is due, whatever time passes") {
 TEST_CASE("the watchdog names what took long, and not what it was inside of") {
     Watchdog& watchdog = Watchdog::instance();
     watchdog.take_late();
-    {
-        const Timed outer("the frame");
-        { const Timed quick("a quick part"); }
-        const Timed slow("a slow part");
-        std::this_thread::sleep_for(std::chrono::milliseconds(12));
+    std::vector<Watchdog::Late> late;
+    for (int round = 0; round < 20 && late.size() != 1;
+         round++) {  // others may hold up any of them
+        {
+            const Timed outer("the frame");
+            { const Timed quick("a quick part"); }
+            const Timed slow("a slow part");
+            std::this_thread::sleep_for(std::chrono::milliseconds(12));
+        }
+        late = watchdog.take_late();
     }
-    const auto late = watchdog.take_late();
     REQUIRE(late.size() == 1);
     CHECK(std::string(late[0].name) == "a slow part");
     CHECK(late[0].ms >= 12);

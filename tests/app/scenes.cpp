@@ -222,6 +222,51 @@ void serve(AppState& state) {
     page.prompt = log.prompt(398);
 }
 
+void show_text(AppState& state) {
+    reset(state);
+    load_model(state);
+    converse(state);
+    Message user;
+    user.content =
+        "Show me a table, code in six languages, and other scripts: \u4E2D\u6587 \U0001F600";
+    Message answer;
+    answer.role = runtime::Role::assistant;
+    answer.reasoning = "A table, then one short piece of code in each language.";
+    answer.content =
+        "## Six languages, one table\n\n"
+        "Plain words with **bold**, *italics*, ~~struck~~, `inline code`, a [link](https://e.org) "
+        "and a note[^1]. \u4E2D\u6587\u4E0E\u65E5\u672C\u8A9E\u3001\uD55C\uAD6D\uC5B4 stand beside "
+        "emoji "
+        "\U0001F600 \U0001F468\u200D\U0001F469\u200D\U0001F467 \U0001F1E9\U0001F1EA "
+        "\U0001F44D\U0001F3FD and rare ones \U0001D54F \U00020000; accents: e\u0301 n\u0303; "
+        "\u0627\u0644\u0639\u0631\u0628\u064A\u0629.\n\n"
+        "| file | pages | what it holds |\n|---|--:|---|\n"
+        "| `runtime/cache/kv_cache.cpp` | 1,204 | K rows in pages of 64 tokens, shared |\n"
+        "| `app/window/chat.cpp` | 12 | \u5BF9\u8BDD\u89C6\u56FE \u2705 |\n\n"
+        "1. First, with a formula: $E = mc^2$ and $\\sum_{i=1}^n x_i \\le \\alpha$\n2. Second\n"
+        "   - nested *item*\n   - [x] done\n   - [ ] open\n\n"
+        "> A quote: the sequence is erased before its partial page is released.\n\n"
+        "```cpp\ntemplate <typename T>\nauto sum(const std::vector<T>& v) {\n    return "
+        "std::accumulate(v.begin(), v.end(), T{0});  // \u5408\u8BA1\n}\n```\n\n"
+        "```python\n@dataclass\nclass Page:\n    \"\"\"64 tokens.\"\"\"\n    tokens: int = 64  # "
+        "fixed\n```\n\n"
+        "```rust\nfn main() { let s: &'static str = \"hi\"; println!(\"{} {}\", s, 42u8); "
+        "}\n```\n\n"
+        "```js\nconst total = rows.filter(r => r.n > 1).map(r => `${r.n}`).join(\"\\n\"); // "
+        "ok\n```\n\n"
+        "```bash\nfor f in *.gguf; do echo \"$f: $(stat -c %s \"$f\")\" >> sizes.txt; done # "
+        "sizes\n```\n\n"
+        "```sql\nSELECT id, count(*) FROM messages WHERE role = 'user' GROUP BY id; -- per "
+        "chat\n```\n\n"
+        "$$\\int_0^\\infty e^{-x^2} dx = \\frac{\\sqrt{\\pi}}{2}$$\n\n[^1]: Where the reference is "
+        "lost.\n";
+    answer.stats = {160, 60, 420, 20, 120, 3200, 900};
+    state.conversation.messages = {user, answer};
+    state.conversation.title = "\u4E2D\u6587\u63D0\u793A\u8BCD \U0001F600 table";
+    state.conversations.front().title = state.conversation.title;
+    state.context.codebase = 0;
+}
+
 const std::vector<Scene>& all() {
     static const std::vector<Scene> scenes = {
         {"welcome",
@@ -237,6 +282,36 @@ const std::vector<Scene>& all() {
              reset(state);
              load_model(state);
              converse(state);
+         }},
+        {"overflow",
+         [](AppState& state) {
+             reset(state);
+             load_model(state);
+             converse(state);
+             state.draft.set("And which test would have caught it?");
+             OverflowView view;
+             view.conversation = state.conversation;
+             state.context.chat = 32'014;
+             view.report = {
+                 true, state.context.used(), state.context.reserve, state.context.limit, {}};
+             using Kind = OverflowChoice::Kind;
+             const auto add = [&](Kind kind, int64_t freed) -> OverflowChoice& {
+                 OverflowChoice choice;
+                 choice.kind = kind;
+                 choice.freed_tokens = freed;
+                 choice.prompt_tokens = view.report.prompt_tokens - freed;
+                 choice.room = view.report.limit - choice.prompt_tokens;
+                 choice.fits = choice.room >= view.report.reserve;
+                 view.report.choices.push_back(choice);
+                 return view.report.choices.back();
+             };
+             add(Kind::trim_turns, 8'112).messages = {0, 1};
+             add(Kind::drop_attachment, 31'204).attachment = {0, 0};
+             add(Kind::less_room, 0);
+             OverflowChoice& raise = add(Kind::raise_limit, 0);
+             raise.limit = 75'776;
+             raise.bytes = (raise.limit - view.report.limit) * 54'144;
+             state.chat.overflow = view;
          }},
         {"models",
          [](AppState& state) {
@@ -318,7 +393,7 @@ const std::vector<Scene>& all() {
                                   const char* reason = "") {
                  const bool shown = level == PickerLevel::full || level == PickerLevel::outline;
                  picker.files.push_back({path, reason, tokens * 3, tokens,
-                                         !shown                        ? 0
+                                         !shown                          ? 0
                                          : level == PickerLevel::outline ? tokens / 8
                                                                          : tokens,
                                          level, tokens > 0, false});
@@ -344,8 +419,8 @@ const std::vector<Scene>& all() {
              reset(state);
              load_model(state);
              converse(state);
-             state.drag = {true, false, "linux/", 12'400, 151'200'000, 1'204'118, 2'890'000,
-                           4'120'000, ""};
+             state.drag = {true,      false,     "linux/",  12'400, 151'200'000,
+                           1'204'118, 2'890'000, 4'120'000, ""};
              state.gauge.dragged_tokens = 3'505'000;
          }},
     };

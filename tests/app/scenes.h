@@ -23,5 +23,7 @@ void load_model(app::window::AppState& state);
 void converse(app::window::AppState& state);
 void find_models(app::window::AppState& state);
 void serve(app::window::AppState& state);
+// A table, code in six languages, lists, a formula, and scripts that the machine's own fonts draw.
+void show_text(app::window::AppState& state);
 
 }  // namespace scenes

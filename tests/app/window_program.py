@@ -49,9 +49,27 @@ class Program:
         return sum(1 for when, line in self.lines if when >= since and " frame " in f" {line} ")
 
     def processor_ms(self):
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+        """Of all its threads, to the nanosecond where the kernel says so."""
+        tasks = f"/proc/{self.process.pid}/task"
+        try:
+            return sum(int(open(f"{tasks}/{task}/schedstat").read().split()[0]) for task in os.listdir(tasks)) / 1e6
+        except (OSError, IndexError):
+            with open(f"/proc/{self.process.pid}/stat") as stat:
+                fields = stat.read().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+    def delayed_ms(self):
+        """How long its main thread could have run and was not let: others' work. 0 where the kernel does not say."""
+        try:
+            with open(f"/proc/{self.process.pid}/schedstat") as stat:
+                return int(stat.read().split()[1]) / 1e6
+        except (OSError, IndexError):
+            return 0
+
+    def gaps_ms(self, since, until):
+        """Between a frame and the next, the longest first."""
+        drawn = [when for when, line in self.lines if since <= when <= until and " frame " in f" {line} "]
+        return sorted(((b - a) * 1000 for a, b in zip(drawn, drawn[1:])), reverse=True)
 
     def rss_mib(self):
         with open(f"/proc/{self.process.pid}/status") as status:
