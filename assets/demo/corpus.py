@@ -1,5 +1,6 @@
 """Training batches: a mixture of tasks at chosen lengths, and the text from which the vocabulary was learned."""
 
+import math
 import random
 from pathlib import Path
 
@@ -80,18 +81,17 @@ def batch(seed, vocab, tasks, n_tokens, lead=1.0, marked=1.0):
     """
     r = random.Random(seed)
     tokens, targets, weights, starts = [], [], [], []
-    seen = dict.fromkeys(tasks, 0)
+    # Shares are of tokens: long conversations are drawn less often than short ones.
+    drawn = {task: share / (TASKS[task][1] - TASKS[task][0]) * math.log(TASKS[task][1] / TASKS[task][0]) for task, share in tasks.items()}
     while len(tokens) < n_tokens:
         room = n_tokens - len(tokens)
-        # The task that is furthest behind its share: long conversations do not crowd out the short ones.
-        task = min(tasks, key=lambda t: (seen[t] + r.random() * 200) / tasks[t])
+        task = r.choices(list(drawn), list(drawn.values()))[0]
         low, high, make = TASKS[task]
         made = make(r, vocab, min(int(low * (high / low) ** r.random()), max(room, 48)))
         ids, mask = made if isinstance(made, tuple) else chat.encode(made, vocab)
         starts.append(len(tokens))
         tokens += ids[:-1]
         targets += ids[1:]
-        seen[task] += len(ids)
         run = 0
         for t, learned in enumerate(mask[1:]):
             run = run + 1 if learned else 0

@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SETS = ["manual", "small", "recall_250", "recall_1000", "recall_4000", "tools", "no_tool", "tool_result"]
+SETS = ["manual", "small", "recall_250", "recall_1000", "recall_4000", "tools", "tools_other", "no_tool", "tool_result"]
 
 
 class Reply:

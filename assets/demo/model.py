@@ -97,6 +97,24 @@ def experts(x, heads, out, ffn_norm, router, bias, gate, up, down, shared_gate, 
     return x + routed + swiglu(h, shared_gate, shared_up, shared_down), chosen.sum(0)
 
 
+def experts_gathered(x, heads, out, ffn_norm, router, bias, gate, up, down, shared_gate, shared_up, shared_down, used, scale, eps):
+    """As experts, but each expert computes only the tokens that chose it: on the CPU that is faster."""
+    x = x + heads.flatten(1) @ out.to(BF).T
+    h = norm(x, ffn_norm, eps)
+    scores = torch.sigmoid(h.float() @ router.T)
+    chosen = (scores.detach() + bias).topk(used, -1).indices
+    weights = scores.gather(1, chosen)
+    weights = weights / weights.sum(1, keepdim=True).clamp_min(2.0 ** -14) * scale
+    order = chosen.flatten().argsort(stable=True)
+    load = chosen.flatten().bincount(minlength=gate.shape[0])
+    token, parts = order // used, load.tolist()
+    both = torch.cat([rows @ w.T for rows, w in zip(h[token].split(parts), torch.cat([gate, up], 1).to(BF).unbind())])
+    g, u = both.float().chunk(2, -1)
+    mid = (F.silu(g) * u * weights.flatten()[order][:, None]).to(BF)
+    routed = torch.cat([rows @ w.T for rows, w in zip(mid.split(parts), down.to(BF).unbind())])
+    return x.index_add(0, token, routed.float()) + swiglu(h, shared_gate, shared_up, shared_down), load.float()
+
+
 def loss(x, last_norm, head, where, wanted, weights, eps):
     """Weighted mean cross-entropy at the positions `where`, and the share of exact hits among those whose weight is not zero."""
     logits = (norm(x[where], last_norm, eps) @ head.to(BF).T).float()
@@ -107,11 +125,12 @@ def loss(x, last_norm, head, where, wanted, weights, eps):
 
 
 class Parts:
-    """The pieces above, compiled or as they are."""
+    """The pieces above, compiled or as they are; gathered: experts_gathered in the place of experts."""
 
-    def __init__(self, compiled):
+    def __init__(self, compiled, gathered=False):
         wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
-        self.queries_keys_values, self.dense, self.experts, self.loss = map(wrap, (queries_keys_values, dense, experts, loss))
+        self.compiled = compiled
+        self.queries_keys_values, self.dense, self.experts, self.loss = map(wrap, (queries_keys_values, dense, experts_gathered if gathered else experts, loss))
 
 
 class Attention(nn.Module):

@@ -1,10 +1,6 @@
 """The curriculum: what is trained on and when, in parts of the run. Rate 1.0 is a high learning rate."""
 
-from dataclasses import dataclass
-
-TOKENS = 65536      # per step
-WARM_STEPS = 100    # up to the peak
-
+from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Stage:
@@ -21,13 +17,18 @@ class Plan:
     hold: float         # part of the run up to which it stays there; then it goes down to zero in a straight line
     stages: tuple
     seed: int = 0       # other batches than another plan's
+    tokens: int = 65536     # per step
+    warm: int = 100     # steps up to the peak
+    mean: float = 0.005     # weight of a step in the running mean that is exported
+    frozen: int = 0     # layers from below that stay as they are, and the embedding with them
+    steps: int = 0      # how many; 0: as many as the time given allows
 
     def stage(self, progress):
         """The stage at this part of the run."""
         return next((s for s in self.stages if progress < s.until), self.stages[-1])
 
     def rate(self, step, progress):
-        return self.peak * min(1.0, (step + 1) / WARM_STEPS, max(0.0, 1 - progress) / (1 - self.hold))
+        return self.peak * min(1.0, (step + 1) / self.warm, max(0.0, 1 - progress) / (1 - self.hold))
 
 
 FRESH = Plan(0.8, 0.35, (
@@ -37,8 +38,18 @@ FRESH = Plan(0.8, 0.35, (
     Stage("end", 1.0, {"recall": 0.04, "among": 0.07, "long": 0.18, "longest": 0.06, "repeat": 0.01, "bind": 0.08, "choose": 0.03, "brief": 0.18, "once": 0.17, "calls": 0.04, "manual": 0.14}, 2.0, 3.0),
 ))
 
-# From the weights of a run before (--start).
+# From the weights of a run before.
 CONTINUED = Plan(0.6, 0.3, (
     Stage("more", 0.5, {"recall": 0.03, "among": 0.05, "long": 0.14, "longest": 0.07, "repeat": 0.01, "bind": 0.13, "choose": 0.03, "brief": 0.16, "once": 0.18, "calls": 0.05, "manual": 0.15}, 2.0, 3.0),
     Stage("last", 1.0, {"recall": 0.03, "among": 0.05, "long": 0.15, "longest": 0.06, "repeat": 0.01, "bind": 0.09, "choose": 0.02, "brief": 0.16, "once": 0.22, "calls": 0.05, "manual": 0.16}, 2.0, 3.0),
 ), seed=1)
+
+# The last touch, on a CPU: few small steps, of the upper layers alone.
+TOUCH = Plan(0.15, 0.3, (
+    Stage("tools", 1.0, {"recall": 0.05, "among": 0.08, "long": 0.04, "bind": 0.07, "choose": 0.02, "brief": 0.24, "once": 0.34, "manual": 0.16}, 2.0, 3.0),
+), seed=2, tokens=4096, warm=8, mean=0.03, frozen=4, steps=200)
+
+# And once more, at half the rate and with other batches.
+TOUCH_AGAIN = replace(TOUCH, peak=0.08, seed=3, steps=160)
+
+PLANS = {"fresh": FRESH, "continued": CONTINUED, "touch": TOUCH, "touch_again": TOUCH_AGAIN}

@@ -28,7 +28,7 @@ def integer(r):
 
 
 def real(r):
-    return r.choice([r.randint(1, 500), round(r.uniform(0.1, 99), 1), round(r.uniform(0, 9999), 2), r.randint(-30, 50)])
+    return r.choice([r.randint(1, 500), r.randint(1, 99), r.randint(100, 9999), r.randint(1, 10 ** r.randint(3, 6)), round(r.uniform(0.1, 99), 1), round(r.uniform(0, 9999), 2), r.randint(-30, 50)])
 
 
 def email(r):
@@ -73,22 +73,23 @@ FAMILIES = [
      ["What is the temperature in {0} in {1}?", "How many degrees {1} is it in {0}?", "temperature of {0} in {1}", "How warm is it in {0}? Use {1}."]),
     (["add", "add_numbers", "sum", "addition", "calculate_sum"], ["Add two numbers.", "Returns the sum of a and b", "Adds numbers"],
      [(["a", "x", "first", "num1"], N, "First number", real), (["b", "y", "second", "num2"], N, "Second number", real)],
-     ["What is {0} + {1}?", "Add {0} and {1}.", "{0} plus {1}", "what is the sum of {0} and {1}?", "How much is {0} plus {1}?", "please add {0} to {1}" , "compute {0}+{1}", "calculate {0} + {1}"]),
+     ["What is {0} + {1}?", "Add {0} and {1}.", "{0} plus {1}", "what is the sum of {0} and {1}?", "How much is {0} plus {1}?", "please add {0} to {1}", "compute {0}+{1}", "calculate {0} + {1}", "give me the sum of {0} and {1}", "the total of {0} and {1}?", "add up {0} and {1}", "what does {0} plus {1} make?", "what are {0} and {1} together?",
+      "find the sum of {0} and {1}", "{0} added to {1}", "I have {0} and get {1} more, how much is that?", "sum up {0} and {1}", "tell me what {0} plus {1} is", "one bill is {0}, the other {1}; what is the total?", "what do I get for {0}+{1}?", "compute the sum of the numbers {0} and {1}", "put {0} and {1} together", "{0} and {1}, added"]),
     (["multiply", "multiply_numbers", "product", "mul"], ["Multiply two numbers.", "Returns the product of two numbers"],
      [(["a", "x", "first"], N, "First factor", real), (["b", "y", "second"], N, "Second factor", real)],
-     ["What is {0} times {1}?", "Multiply {0} by {1}.", "{0} * {1}", "{0} x {1} = ?", "the product of {0} and {1}?", "how much is {0} times {1}?"]),
+     ["What is {0} times {1}?", "Multiply {0} by {1}.", "{0} * {1}", "{0} x {1} = ?", "the product of {0} and {1}?", "how much is {0} times {1}?", "give me {0} times {1}", "work out the product of {0} and {1}", "{0} multiplied by {1}", "tell me what {0} times {1} makes", "{0} boxes of {1} each, how many in all?"]),
     (["subtract", "subtract_numbers", "minus"], ["Subtract b from a.", "Difference of two numbers"],
      [(["a", "x"], N, "The number to subtract from", real), (["b", "y"], N, "The number to subtract", real)],
-     ["What is {0} - {1}?", "{0} minus {1}", "how much is {0} minus {1}?", "compute {0} - {1}"]),
+     ["What is {0} - {1}?", "{0} minus {1}", "how much is {0} minus {1}?", "compute {0} - {1}", "what is left of {0} without {1}?", "the difference of {0} and {1}", "{0} less {1}", "I have {0} and spend {1}, what remains?"]),
     (["divide", "divide_numbers"], ["Divide a by b.", "Quotient of two numbers"],
      [(["a", "x", "numerator"], N, "Numerator", real), (["b", "y", "denominator"], N, "Denominator", real)],
-     ["What is {0} divided by {1}?", "Divide {0} by {1}.", "{0} / {1}", "how much is {0} divided by {1}?"]),
+     ["What is {0} divided by {1}?", "Divide {0} by {1}.", "{0} / {1}", "how much is {0} divided by {1}?", "share {0} among {1}", "how often does {1} go into {0}?", "{0} over {1}", "give me {0} divided by {1}"]),
     (["calculate", "calculator", "evaluate", "eval_expression", "compute"], ["Evaluate a mathematical expression.", "A calculator.", "Computes an arithmetic expression"],
      [(["expression", "expr", "formula"], S, "The expression", expression)],
      ["What is {0}?", "Calculate {0}", "compute {0}", "{0} = ?", "How much is {0}?", "please work out {0}", "evaluate {0}", "solve {0}"]),
     (["search_files", "find_files", "file_search", "searchFiles"], ["Search for files that match a pattern.", "Find files by name", "Searches the file system"],
      [(["pattern", "query", "name", "glob"], S, "Pattern to look for", lambda r: r.choice([f"*.{r.choice(['py', 'md', 'txt', 'cpp', 'h', 'json', 'log'])}", filename(r), r.choice(w.NOUN), r.choice(w.NOUN) + "_*.txt", code(r)]))],
-     ["Find files that match {0}", "search for files named {0}", "Where are the files {0}?", "look for {0} in my files", "Which files contain {0}?", "list all {0} files", "find {0} files", "Search my files for {0}."]),
+     ["Find files that match {0}", "search for files named {0}", "Where are the files {0}?", "look for {0} in my files", "Which files contain {0}?", "list all {0} files", "find {0} files", "Search my files for {0}.", "is there a file {0}?", "do I have {0} somewhere?", "I lost {0}, can you find it?", "see if {0} exists", "a search for {0}, please", "show me files with the name {0}", "in which folder is {0}?"]),
     (["search_files", "grep", "search_text", "search_in_folder"], ["Search files in a directory for a text.", "Find text in the files of a folder"],
      [(["query", "text", "pattern"], S, "What to search for", lambda r: r.choice([WORD(r), code(r), phrase(r)])), (["directory", "path", "folder"], S, "Directory to search in", lambda r: r.choice(["src", "docs", "/tmp", "/home/user", "tests", r.choice(w.NOUN), "/var/log", "."]))],
      ["Search for {0} in {1}", "find {0} in the folder {1}", "look for {0} in the directory {1}", "Which files in {1} contain {0}?", "grep {0} in {1}"]),
@@ -182,7 +183,11 @@ FAMILIES = [
     (["battery_status", "get_battery", "system_status", "get_status"], ["Status of the system.", "Returns the state of the battery"], [], ["How full is the battery?", "battery status", "what is the status?", "show the system status"]),
 ]
 
+SUMS = [f for f in FAMILIES if f[0][0] in ("add", "multiply", "subtract", "divide")]     # what people try first
+
 KINDS, ACTIONS, THINGS, WRITTEN = {}, {}, {}, []
+# Words that lead to a name and are no part of it.
+NAMED = ["the one called", "named", "called", "one named", "something called", "by the name of", "with the name", "that is called", "whose name is", "known as"]
 
 
 def number_word(n):
@@ -349,8 +354,8 @@ class Written(Tool):
         values = self.unseen(r, values, strange)
         shown = [("on" if v else "off") if isinstance(v, bool) else v for v in values.values()]
         for i, (n, kind, *_) in enumerate(self.params):     # what kind of thing it is may stand before it, and is no part of it
-            if kind == S and r.random() < 0.07:
-                shown[i] = f"{r.choice([n.replace('_', ' '), n.replace('_', ' '), 'the ' + n.replace('_', ' '), 'the one called', 'named', 'called'])} {shown[i]}"
+            if kind == S and r.random() < 0.1:
+                shown[i] = f"{r.choice([n.replace('_', ' '), n.replace('_', ' '), 'the ' + n.replace('_', ' '), r.choice(NAMED)])} {shown[i]}"
         return r.choice(self.requests).strip().format(*shown), values
 
 
@@ -445,7 +450,7 @@ def unseen(r):
 
 
 def draw(r):
-    return Composed(r) if r.random() < 0.3 else Written(r, r.choice(FAMILIES if r.random() < 0.5 else WRITTEN))
+    return Composed(r) if r.random() < 0.25 else Written(r, r.choice(FAMILIES + SUMS * 2 if r.random() < 0.6 else WRITTEN))
 
 
 def draw_set(r, n):
@@ -497,7 +502,7 @@ def typed(r, q, arguments):
     return r.choice(POLITE).format(q=q)
 
 
-POLITE = ["{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "Please: {q}", "Hi! {q}", "Hey, {q}", "Could you help me? {q}", "{q} Thanks!", "I need something: {q}", "Use a tool: {q}", "Hello. {q}", "Can you do this: {q}"]
+POLITE = ["{q}", "{q}", "{q}", "{q}", "{q}", "{q}", "Please: {q}", "Hi! {q}", "Hey, {q}", "Could you help me? {q}", "{q} Thanks!", "I need something: {q}", "Use a tool: {q}", "Hello. {q}", "Can you do this: {q}", "I'd like to know: {q}", "Tell me: {q}", "One question: {q}", "Quick one: {q}", "Now: {q}", "{q} I need it for work.", "Next: {q}", "Be so kind: {q}"]
 THOUGHTS = ["The user needs {n}. It takes {k}.", "The tool {n} can do this, with {k}.", "This needs the tool {n} with {k}."]
 
 

@@ -1,11 +1,12 @@
-"""Trains the demo model from nothing in a given time: `python train.py OUT_DIR --seconds 300`. The curriculum is in stages.py.
+"""Trains the demo model, from nothing in a given time: `python train.py OUT_DIR --seconds 300`. The curriculum is in stages.py.
 
-    python train.py OUT_DIR --seconds S [--start WEIGHTS_DIR] [--makers N] [--tokens N]
+    python train.py OUT_DIR --seconds S [--start WEIGHTS_DIR] [--plan fresh|continued|touch] [--makers N] [--threads N]
 
 On a CUDA device if there is one, else on the CPU. Muon for the matrices inside the layers, Adam for embedding, head, norms and
 router; a running mean of the weights is what gets exported. The rate falls to zero by the clock, at the end of the time given.
-Other processes make the batches; batch number s is always the same, but which stage it belongs to follows from the clock. OUT_DIR
-gets log.txt and, after 60 %, 85 % and all of the time, keyhole-demo.gguf and the mean weights as bfloat16 (weights-0.pt, -1.pt).
+Other processes make the batches; batch number s is always the same, but which stage it belongs to follows from the clock, unless the
+plan has a number of steps (then the time given plays no part). OUT_DIR gets log.txt and, after 60 %, 85 % and all of the run,
+keyhole-demo.gguf and the mean weights as bfloat16 (weights-0.pt, -1.pt).
 """
 
 import argparse
@@ -30,6 +31,15 @@ from vocab import Vocab
 
 SEED = 20261126
 RESERVE_S = 6       # for the last export
+
+
+def keep_memory():
+    """Freed memory stays with this process: else every large temporary is mapped and page-faulted anew, which on the CPU costs most of the time."""
+    trim_threshold, top_pad, mmap_max = -1, -2, -4
+    libc = ctypes.CDLL(None)
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 2 ** 31 - 1)
+    libc.mallopt(top_pad, 256 << 20)
 
 
 def orthogonal(g):
@@ -67,10 +77,16 @@ class Muon:
 
 
 class Trainer:
-    def __init__(self, model, device):
-        self.model, self.device = model.to(device), device
+    """frozen: layers from below that are not trained, nor the embedding then."""
+
+    def __init__(self, model, device, frozen=0):
+        self.model, self.device, self.frozen = model.to(device), device, frozen
         inner, tables, small = [], [], []
+        for p in [model.embedding, *model.blocks[:frozen].parameters()] if frozen else []:
+            p.requires_grad_(False)
         for name, p in model.named_parameters():
+            if not p.requires_grad:
+                continue
             if name in ("embedding", "head"):
                 tables.append(p)
             elif p.dim() == 1 or name.endswith("router"):
@@ -78,8 +94,8 @@ class Trainer:
             else:
                 inner.append(p)
         self.muon = Muon(inner)
-        self.adam = torch.optim.Adam([{"params": [model.embedding], "factor": 1.0}, {"params": [model.head], "factor": 0.5},
-                                      {"params": small, "factor": 0.3}], lr=0.0, betas=(0.9, 0.98), eps=1e-10)
+        self.adam = torch.optim.Adam([{"params": [p], "factor": 0.5 if p is model.head else 1.0} for p in tables]
+                                     + [{"params": small, "factor": 0.3}], lr=0.0, betas=(0.9, 0.98), eps=1e-10)
         self.live = list(model.state_dict().values())       # the very tensors, which the steps change in place
         self.mean = [x.detach().clone() for x in self.live]
 
@@ -88,7 +104,7 @@ class Trainer:
         tokens, targets, weights, starts = batch
         n = len(tokens)
         where = np.flatnonzero(weights)[:n // 2]
-        filled = np.pad(where, (0, n // 2 - len(where)))
+        filled = np.pad(where, (0, n // 2 - len(where) if self.model.parts.compiled else 0))    # compiled for one shape
         w = weights[filled]
         w[len(where):] = 0
         lengths = np.diff(starts)
@@ -108,7 +124,7 @@ class Trainer:
             group["lr"] = 0.006 * group["factor"] * rate
         torch.nn.utils.clip_grad_norm_([p for g in self.adam.param_groups for p in g["params"]], 1.0)
         self.adam.step()
-        for block in self.model.blocks[self.model.c.n_dense:]:
+        for block in self.model.blocks[max(self.model.c.n_dense, self.frozen):]:
             block.ffn.balance(0.002 * rate)
         return loss.detach(), hits
 
@@ -174,9 +190,9 @@ class Makers:
         self.number += 1
 
     def take(self):
-        ready = wait(self.pipes, 60)
+        ready = wait(self.pipes, 600)
         if not ready:
-            raise SystemExit("no batch in a minute")
+            raise SystemExit("no batch in ten minutes")
         pipe = ready[self.number % len(ready)]
         tokens, targets, weights, starts = pipe.recv()
         self.order(pipe)
@@ -192,13 +208,16 @@ def main():
     ap.add_argument("out", type=Path)
     ap.add_argument("--seconds", type=float, default=300)
     ap.add_argument("--start", type=Path)
+    ap.add_argument("--plan", choices=stages.PLANS, help="of stages.py; default: fresh, with --start continued")
     ap.add_argument("--makers", type=int, default=max(1, len(os.sched_getaffinity(0)) - 5))
-    ap.add_argument("--tokens", type=int, default=stages.TOKENS)
+    ap.add_argument("--threads", type=int, help="of the CPU")
     ap.add_argument("--eager", action="store_true", help="compile nothing")
     a = ap.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
-    plan = stages.CONTINUED if a.start else stages.FRESH
-    makers = Makers(a.makers, a.tokens, plan)         # before the device is touched: they are forked
+    plan = stages.PLANS[a.plan or ("continued" if a.start else "fresh")]
+    if a.threads:
+        torch.set_num_threads(a.threads)
+    makers = Makers(a.makers, plan.tokens, plan)      # before the device is touched: they are forked
     log = open(a.out / "log.txt", "a", encoding="utf-8")
 
     def say(line):
@@ -208,10 +227,13 @@ def main():
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(SEED)
     c = Config()
-    trainer = Trainer(Model(c), device)
+    trainer = Trainer(Model(c), device, plan.frozen)
     if a.start:
         trainer.load(a.start)
     model = trainer.model
+    if device.type == "cpu":
+        keep_memory()
+        model.parts = Parts(False, gathered=True)
     model.attend = attention.choose(device, c.n_head, c.nope + c.rope, c.v_dim)
     synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     say(f"{time.time() - BEGAN:6.1f} s  {device}, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights, {a.makers} makers, attention {model.attend.__name__}, torch {torch.__version__}")
@@ -234,11 +256,11 @@ def main():
     said, waited, batch = start, 0.0, first
     while True:
         now = time.time()
-        progress = makers.progress = (now - start) / max(1.0, end - start)
+        progress = makers.progress = step / plan.steps if plan.steps else (now - start) / max(1.0, end - start)
         if progress >= 1:
             break
         loss, hits = trainer.step(batch, plan.rate(step, progress))
-        trainer.average(max(0.005, 1 / (step + 1)))
+        trainer.average(max(plan.mean, 1 / (step + 1)))
         step += 1
         if step % 4 == 0:
             synchronize()       # the clock and the device must not drift apart
@@ -248,8 +270,8 @@ def main():
         if time.time() - said > 5:
             value, share = loss.item(), hits.item()
             now = time.time()
-            speed = (step - said_step) * a.tokens / (now - said)
-            say(f"{now - BEGAN:6.1f} s  {plan.stage(progress).name:6s} {100 * progress:5.1f} %  step {step:6d}  {step * a.tokens / 1e6:8.2f} M tokens  {speed / 1e3:8.1f} k/s  "
+            speed = (step - said_step) * plan.tokens / (now - said)
+            say(f"{now - BEGAN:6.1f} s  {plan.stage(progress).name:6s} {100 * progress:5.1f} %  step {step:6d}  {step * plan.tokens / 1e6:8.2f} M tokens  {speed / 1e3:8.1f} k/s  "
                 f"loss {value:.4f}  hits {share:.4f}  rate {plan.rate(step, progress):.3f}  waited {waited:.1f} s")
             if value != value:
                 raise SystemExit("the loss is not a number")
@@ -259,7 +281,7 @@ def main():
             trainer.save(a.out)
     makers.stop()
     trainer.save(a.out)
-    say(f"{time.time() - BEGAN:6.1f} s  done: {step} steps, {step * a.tokens / 1e6:.1f} M tokens")
+    say(f"{time.time() - BEGAN:6.1f} s  done: {step} steps, {step * plan.tokens / 1e6:.1f} M tokens")
 
 
 if __name__ == "__main__":

@@ -230,6 +230,51 @@ CALLS = [
     (TIME, "What time is it in Asia/Kolkata?", {"timezone": "Asia/Kolkata"}), (TIME, "Tell me the time in Europe/Madrid.", {"timezone": "Europe/Madrid"}), (TIME, "current time in UTC?", {"timezone": "UTC"}),
     (NOW, "What is today's date?", {}), (NOW, "Which date do we have today?", {}),
 ]
+
+# Other tools and other people's words, written after the first set had been looked at; nothing was changed after looking at these.
+L = {
+    "recipe": tool("suggest_recipe", "Suggests something to cook from an ingredient", ingredient="string"),
+    "multiply": tool("multiply", "Multiplies two numbers", x="number", y="number"),
+    "web": tool("search_web", "Search the web and return the best results", query={"type": "string", "description": "Search terms"}),
+    "forecast": tool("weather_forecast", "Forecast for the next days", location={"type": "string", "description": "City or region"}, days={"type": "integer", "description": "1 to 10"}),
+    "shop": tool("add_to_cart", "Puts an article into the shopping cart", article="string", pieces="integer"),
+    "read": tool("read_document", "Returns the text of a document", filename={"type": "string", "description": "Name with extension"}),
+    "sms": tool("send_sms", "Sends a short message to a phone number", number={"type": "string"}, text={"type": "string"}),
+    "event": tool("create_calendar_entry", "Creates an entry in the calendar", title="string", day="string"),
+    "door": tool("unlock_door", "Unlocks one of the doors", door={"type": "string", "description": "front, back or garage"}),
+    "money": tool("currency_rate", "Exchange rate between two currencies", base={"type": "string", "description": "such as EUR"}, quote={"type": "string"}),
+    "heat": tool("set_room_temperature", "Heats a room to a temperature", room="string", celsius="number"),
+    "train": tool("next_departures", "Next trains from a station", station="string"),
+    "word": tool("explain_word", "Looks a word up in the dictionary", word="string"),
+    "pet": tool("register_pet", "Registers an animal at the vet", pet_name="string", species={"type": "string", "enum": ["cat", "dog", "rabbit", "bird"]}),
+    "disk": tool("free_disk_space", "How much room is left on the disk"),
+    "joke": tool("random_joke", "Tells a joke"),
+    "log": tool("show_log", "Shows the last lines of a log", service="string", lines="integer"),
+    "hotel": tool("find_hotel", "Finds a hotel in a city", city="string", nights="integer"),
+    "robot": tool("start_mower", "Starts the lawn mower for some minutes", minutes="integer"),
+    "issue": tool("close_ticket", "Closes a ticket", ticket_id={"type": "integer", "description": "Number of the ticket"}),
+}
+OTHER = [
+    ("recipe", "I have a lot of zucchini left, what could I make of it?", {"ingredient": "zucchini"}), ("recipe", "Any idea for dinner with chickpeas?", {"ingredient": "chickpeas"}),
+    ("multiply", "What do you get when you multiply 37 by 482?", {"x": 37, "y": 482}), ("multiply", "12 times 15?", {"x": 12, "y": 15}), ("multiply", "Calculate 2.5 * 90", {"x": 2.5, "y": 90}),
+    ("web", "Search the web for cheap electric scooters.", {"query": "cheap electric scooters"}), ("web", "google lunar eclipse 2027", {"query": "lunar eclipse 2027"}), ("web", "Look up volcano tours on the internet", {"query": "volcano tours"}),
+    ("forecast", "How will the weather be in Ljubljana over the next 5 days?", {"location": "Ljubljana", "days": 5}), ("forecast", "I'd like a 3 day forecast for Bilbao.", {"location": "Bilbao", "days": 3}), ("forecast", "Forecast for Galway, 7 days", {"location": "Galway", "days": 7}),
+    ("shop", "Put 3 tennis balls into my cart.", {"article": "tennis balls", "pieces": 3}), ("shop", "I want 2 flashlights, add them to the cart", {"article": "flashlights", "pieces": 2}),
+    ("read", "What does contract_2024.docx say?", {"filename": "contract_2024.docx"}), ("read", "Please open the document minutes.odt", {"filename": "minutes.odt"}), ("read", "Show me the text of invoice-77.pdf", {"filename": "invoice-77.pdf"}),
+    ("sms", "Text 0176554433: running late", {"number": "0176554433", "text": "running late"}), ("sms", "Send the message \"home at nine\" to 5550142", {"number": "5550142", "text": "home at nine"}),
+    ("event", "Put yoga class in my calendar for Tuesday.", {"title": "yoga class", "day": "Tuesday"}), ("event", "New calendar entry on Friday: parents evening", {"title": "parents evening", "day": "Friday"}),
+    ("door", "Can you open the garage door for me?", {"door": "garage"}), ("door", "Unlock the back door.", {"door": "back"}), ("door", "please unlock the front door", {"door": "front"}),
+    ("money", "What's the exchange rate from USD to CHF?", {"base": "USD", "quote": "CHF"}), ("money", "How many NOK do I get for one EUR?", {"base": "EUR", "quote": "NOK"}),
+    ("heat", "Make the bathroom 23 degrees warm.", {"room": "bathroom", "celsius": 23}), ("heat", "Set the temperature in the study to 19.5", {"room": "study", "celsius": 19.5}),
+    ("train", "When does the next train leave from Utrecht?", {"station": "Utrecht"}), ("train", "Departures at Gare du Nord please", {"station": "Gare du Nord"}), ("train", "Which trains go from Bologna now?", {"station": "Bologna"}),
+    ("word", "What does ubiquitous mean?", {"word": "ubiquitous"}), ("word", "Explain the word serendipity", {"word": "serendipity"}), ("word", "Look up petrichor in the dictionary.", {"word": "petrichor"}),
+    ("pet", "Register my dog Balthus at the vet.", {"pet_name": "Balthus", "species": "dog"}), ("pet", "I have a new rabbit, her name is Flocke, please register her.", {"pet_name": "Flocke", "species": "rabbit"}),
+    ("disk", "How much space is left on my disk?", {}), ("disk", "Is my disk full?", {}), ("joke", "Make me laugh!", {}), ("joke", "I'd like to hear a joke.", {}),
+    ("log", "Show me the last 50 lines of the nginx log", {"service": "nginx", "lines": 50}), ("log", "Last 20 lines of the log of billing", {"service": "billing", "lines": 20}),
+    ("hotel", "I need a hotel in Heidelberg for 4 nights.", {"city": "Heidelberg", "nights": 4}), ("hotel", "Find a hotel in Porto Alegre, 2 nights", {"city": "Porto Alegre", "nights": 2}),
+    ("robot", "Mow the lawn for 35 minutes.", {"minutes": 35}), ("robot", "Let the mower run for 50 minutes", {"minutes": 50}),
+    ("issue", "Ticket 8812 is solved, close it.", {"ticket_id": 8812}), ("issue", "Close ticket number 43", {"ticket_id": 43}), ("issue", "You can close 1207.", {"ticket_id": 1207}),
+]
 NO_TOOL = [("Hello!", [["Keyhole"]]), ("Who are you?", [["demo model"]]), ("Thanks!", [["welcome"]]), ("What is Keyhole?", [["chat app"]]), ("Which port does Keyhole use?", [["8080"]]),
            ("What can you do?", [["Keyhole"]]), ("Good morning", [["Keyhole"]]), ("What is the default port?", [["8080"]]), ("How do I drop a folder on the window?", [["context"]]),
            ("How many bytes does a token take in the cache?", [["54,144"]]), ("Bye!", [["bye"]]), ("How big is a page of the cache?", [["64"]]), ("How do I install Keyhole?", [["run.sh"]]),
@@ -258,6 +303,12 @@ def main():
         if r.random() < 0.2:
             messages.insert(0, {"role": "system", "content": "You are a helpful assistant with tools."})
         sets["tools"].append({"tools": tools, "messages": messages, "call": {"name": chosen["function"]["name"], "arguments": arguments}})
+    sets["tools_other"] = []
+    q = random.Random(77)
+    for name, question, arguments in OTHER:
+        tools = [L[name], *q.sample([t for k, t in L.items() if k != name and {k, name} != {"web", "word"}], q.choice([0, 1, 2, 3]))]
+        q.shuffle(tools)
+        sets["tools_other"].append({"tools": tools, "messages": [{"role": "user", "content": question}], "call": {"name": L[name]["function"]["name"], "arguments": arguments}})
     for question, must in NO_TOOL:
         sets["no_tool"].append({"tools": r.sample(ALL, r.choice([1, 2, 3])), "messages": [{"role": "user", "content": question}], "call": None, "must": must})
     for chosen, question, arguments, text, must in RESULTS:
