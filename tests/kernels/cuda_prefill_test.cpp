@@ -239,7 +239,7 @@ TEST_CASE("mla prefill: weights of every type") {
 #undef KERNELS_X
 }
 
-TEST_CASE("every combination: long spans, row types, weights, schedules", "[.][slow]") {
+TEST_CASE("every combination: span, row types, weights, schedules", "[.][slow]") {
     for (const auto& mode : test_modes()) {
         const WithMode with(mode);
         INFO(name(mode));

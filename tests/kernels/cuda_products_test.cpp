@@ -354,7 +354,7 @@ TEST_CASE("cuda products: tiles of ragged counts, widths and heads") {
     CHECK(routed_products(DType::q6_k, 400, kLarge) < 1e-4);  // experts of more than a tile
 }
 
-TEST_CASE("every combination: element types, tokens, schedules", "[.][slow]") {
+TEST_CASE("every combination: product of element types, tokens, schedules", "[.][slow]") {
     for (const DType type : kTypes) {
         if (type == DType::i32) {
             continue;
