@@ -167,16 +167,15 @@ struct LatentRows {
 // Columns of the scores: parts of the queries beside each other. The second part of a row meets all
 // but the lowest parts, the third the highest alone; where that ends within a tile, they have a
 // copy of the tile, behind all others, with zeros from there on.
-//   queries [k tile][16 pairs][columns in tiles][2]
+//   queries [tile][k tile][16 pairs][16 columns][2]
 struct Columns {
     int64_t columns, depth;
     int64_t all;  // tiles
 
     Columns(int64_t n, int64_t row)
         : columns(n), depth(tiles(row, kDepth)), all(tiles(kQueryParts * n, kSide)) {}
-    // From one line of a tile to the next.
-    int64_t stride_bytes() const { return (all + kMaxParts - 1) * 64; }
-    int64_t bytes() const { return depth * kSide * stride_bytes(); }
+    int64_t tile_bytes() const { return depth * kTile; }
+    int64_t bytes() const { return (all + kMaxParts - 1) * tile_bytes(); }
     // That part `part` of a row meets.
     int64_t limit(int64_t part) const { return (kQueryParts - part) * columns; }
     // Tile `tile` as that part meets it, or null.
@@ -185,7 +184,7 @@ struct Columns {
         if (left <= 0) {
             return nullptr;
         }
-        return queries + (left < kSide && part > 0 ? all + part - 1 : tile) * 64;
+        return queries + (left < kSide && part > 0 ? all + part - 1 : tile) * tile_bytes();
     }
     int64_t sums_stride() const { return (all + 1) * kSide; }
 };
@@ -221,10 +220,10 @@ inline Work work_of(const TiledSplit& s) {
     return w;
 }
 
-// 16 rows from r on as A, numbers [32 k, 32 k + 32): [k tile][part][16][32].
+// 16 rows from r on as A, numbers [32 k, 32 k + 32): [part][16][32].
 template <typename Rows>
 inline void rows_as_left(const TiledSplit& s, int64_t r, int64_t k, std::byte* dst) {
-    std::byte* out = dst + k * Rows::kScoreParts * kTile;
+    std::byte* out = dst;
     for (int64_t i = 0; i < kSide; i++, out += 64) {
         __m512i parts[Rows::kScoreParts] = {};
         if (const std::byte* row = k_row(s, r + i)) {
@@ -239,26 +238,27 @@ inline void rows_as_left(const TiledSplit& s, int64_t r, int64_t k, std::byte* d
 // The intrinsics paste their operands into tile names, so these must be literal numbers.
 #define KERNELS_SCORE_TILE(j)                               \
     if (j < n) {                                            \
-        _tile_loadd(6, of[0][j] + at, stride);              \
+        _tile_loadd(6, of[0][j] + at, 64);                  \
         _tile_dpbf16ps(j, 4, 6);                            \
         if (Rows::kScoreParts > 1 && of[1][j] != nullptr) { \
             if (of[1][j] != of[0][j]) {                     \
-                _tile_loadd(6, of[1][j] + at, stride);      \
+                _tile_loadd(6, of[1][j] + at, 64);          \
             }                                               \
             _tile_dpbf16ps(j, 5, 6);                        \
         }                                                   \
         if (Rows::kScoreParts > 2 && of[2][j] != nullptr) { \
             if (of[2][j] != of[1][j]) {                     \
-                _tile_loadd(6, of[2][j] + at, stride);      \
+                _tile_loadd(6, of[2][j] + at, 64);          \
             }                                               \
             _tile_dpbf16ps(j, 7, 6);                        \
         }                                                   \
     }
 
-// Sums of 16 rows with up to four tiles of columns from `tile` on; beside(k) is done beside step k.
-template <typename Rows, typename Beside>
+// Sums of 16 rows with up to four tiles of columns from `tile` on. Step k finds its rows at
+// rows_of(k); beside(k) is done beside it.
+template <typename Rows, typename RowsOf, typename Beside>
 inline void score_tiles(const Columns& columns,
-                        const std::byte* rows,
+                        const RowsOf& rows_of,
                         const std::byte* queries,
                         int64_t tile,
                         float* sums,
@@ -274,10 +274,9 @@ inline void score_tiles(const Columns& columns,
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    const int64_t stride = columns.stride_bytes();
     int64_t at = 0;
-    for (int64_t k = 0; k < columns.depth;
-         k++, rows += Rows::kScoreParts * kTile, at += kSide * stride) {
+    for (int64_t k = 0; k < columns.depth; k++, at += kTile) {
+        const std::byte* rows = rows_of(k);
         _tile_loadd(4, rows, 64);
         if constexpr (Rows::kScoreParts > 1) {
             _tile_loadd(5, rows + kTile, 64);
@@ -352,25 +351,45 @@ bool attend_rows(const TiledSplit& s) {
     const int64_t mixes = tiles(s.latent, kDepth);
     Ahead ahead(s, 2 * chunks * depth + mixes * chunks * kMixSteps);
     configure(kSide, kSide);
-    for (int64_t k = 0; k < depth; k++) {
-        rows_as_left<Rows>(s, 0, k, w.rows[0]);
-    }
-    for (int64_t r = 0; r < chunks * kDepth; r += kSide) {
-        const std::byte* rows = w.rows[r / kSide % 2];
-        std::byte* next = w.rows[(r / kSide + 1) % 2];
-        const bool more = r + kSide < chunks * kDepth;
-        finish_writing();
-        score_tiles<Rows>(columns, rows, s.queries, 0, w.sums, [&](int64_t k) {
-            ahead.step();
-            if (more) {
-                rows_as_left<Rows>(s, r + kSide, k, next);
+    const int64_t last = chunks * kDepth;
+    constexpr int64_t kStep = Rows::kScoreParts * kTile;
+    if (columns.all <= 4) {
+        // A step's rows are used once: they are made two steps ahead and stay in the nearest cache.
+        const auto place = [&](int64_t step) { return w.rows[0] + step % 4 * kStep; };
+        const auto make = [&](int64_t step) {
+            if (step < last / kSide * depth) {
+                rows_as_left<Rows>(s, step / depth * kSide, step % depth, place(step));
             }
-        });
-        for (int64_t tile = 4; tile < columns.all; tile += 4) {
-            score_tiles<Rows>(columns, rows, s.queries, tile, w.sums, [](int64_t) {});
+        };
+        make(0);
+        make(1);
+        for (int64_t r = 0; r < last; r += kSide) {
+            const int64_t first = r / kSide * depth;
+            finish_writing();
+            score_tiles<Rows>(
+                columns, [&](int64_t k) { return place(first + k); }, s.queries, 0, w.sums,
+                [&](int64_t k) {
+                    ahead.step();
+                    make(first + k + 2);
+                    finish_writing();
+                });
+            finish_writing();
+            add_parts(columns, w.sums, w.scores + r * stride, stride);
         }
-        finish_writing();
-        add_parts(columns, w.sums, w.scores + r * stride, stride);
+    } else {
+        for (int64_t r = 0; r < last; r += kSide) {
+            const auto place = [&](int64_t k) { return w.rows[0] + k * kStep; };
+            for (int64_t k = 0; k < depth; k++) {
+                ahead.step();
+                rows_as_left<Rows>(s, r, k, place(k));
+            }
+            finish_writing();
+            for (int64_t tile = 0; tile < columns.all; tile += 4) {
+                score_tiles<Rows>(columns, place, s.queries, tile, w.sums, [](int64_t) {});
+            }
+            finish_writing();
+            add_parts(columns, w.sums, w.scores + r * stride, stride);
+        }
     }
     const SplitWeights weights{w.weights, chunks};
     bool sound = true;
@@ -407,13 +426,15 @@ int64_t work_bytes(int64_t columns, int64_t row) {
 // See Columns.
 void pack_queries(std::byte* dst, const float* queries, int64_t stride, int64_t n, int64_t row) {
     const Columns columns(n, row);
-    const int64_t line = columns.stride_bytes();
-    for (int64_t k = 0; k < columns.depth; k++, dst += kSide * line) {
+    for (int64_t k = 0; k < columns.depth; k++, dst += kTile) {
         const int64_t at = k * kDepth;
         const int64_t left = row - at < kDepth ? row - at : kDepth;
         const auto there = static_cast<uint32_t>((uint64_t{1} << left) - 1);
+        const auto line = [&](int64_t tile, int64_t i) {
+            return dst + tile * columns.tile_bytes() + i * 64;
+        };
         for (int64_t i = 0; i < kSide; i++) {  // what is no query's is zero
-            _mm512_store_si512(dst + i * line + (columns.all - 1) * 64, _mm512_setzero_si512());
+            _mm512_store_si512(line(columns.all - 1, i), _mm512_setzero_si512());
         }
         for (int64_t first = 0; first < n; first += kSide) {
             __m512i pairs[kQueryParts][kSide];
@@ -428,13 +449,20 @@ void pack_queries(std::byte* dst, const float* queries, int64_t stride, int64_t 
                     pairs[part][i] = joined(a[part], b[part]);
                 }
             }
-            const auto own =
-                static_cast<__mmask16>(n - first < kSide ? (1U << (n - first)) - 1 : 0xFFFFU);
+            const uint32_t own = n - first < kSide ? (1U << (n - first)) - 1 : 0xFFFFU;
             for (int64_t part = 0; part < kQueryParts; part++) {
                 transpose(pairs[part]);
+                // They begin within a tile and may end in the next.
+                const int64_t tile = (part * n + first) / kSide,
+                              column = (part * n + first) % kSide;
+                const auto here = static_cast<__mmask16>(own & 0xFFFFU >> column);
+                const auto behind = static_cast<__mmask16>(own & ~(0xFFFFU >> column));
                 for (int64_t i = 0; i < kSide; i++) {
-                    _mm512_mask_storeu_epi32(dst + i * line + (part * n + first) * 4, own,
-                                             pairs[part][i]);
+                    _mm512_mask_storeu_epi32(line(tile, i) + column * 4, here, pairs[part][i]);
+                    if (behind != 0) {
+                        _mm512_mask_storeu_epi32(line(tile + 1, i) - (kSide - column) * 4, behind,
+                                                 pairs[part][i]);
+                    }
                 }
             }
         }
@@ -442,9 +470,8 @@ void pack_queries(std::byte* dst, const float* queries, int64_t stride, int64_t 
             const int64_t limit = columns.limit(part);
             const auto own = static_cast<__mmask16>((1U << limit % kSide) - 1);
             for (int64_t i = 0; own != 0 && i < kSide; i++) {
-                _mm512_store_si512(
-                    dst + i * line + (columns.all + part - 1) * 64,
-                    _mm512_maskz_loadu_epi32(own, dst + i * line + limit / kSide * 64));
+                _mm512_store_si512(line(columns.all + part - 1, i),
+                                   _mm512_maskz_load_epi32(own, line(limit / kSide, i)));
             }
         }
     }

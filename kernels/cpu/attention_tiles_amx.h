@@ -283,10 +283,16 @@ inline void mix_all(const TiledSplit& s,
             weights.make(0, c, chunk);
         }
     }
+    // With many columns the rows are read again and again: two sets would not stay in the nearest
+    // cache.
+    const bool many = across > 2;
     int64_t configured = 0;  // rows of the second tile of columns
     for (int64_t l = 0; l < mixes; l++) {
-        const std::byte* rows = rows_of[l % 2];
+        const std::byte* rows = rows_of[many ? 0 : l % 2];
         std::byte* next = rows_of[(l + 1) % 2];
+        for (int64_t chunk = 0; many && l > 0 && chunk < chunks; chunk++) {
+            rows_as_right<Rows>(s, l, chunk, chunks, rows_of[0]);
+        }
         const bool wide = 2 * l + 1 < latent_tiles;
         for (int64_t c = 0; c < across; c += 2) {
             const bool two = c + 1 < across;
@@ -306,7 +312,7 @@ inline void mix_all(const TiledSplit& s,
                 if (l + 1 == mixes) {
                     return;
                 }
-                if (c == 0) {
+                if (!many) {
                     rows_as_right<Rows>(s, l + 1, chunk, chunks, next);
                 }
                 weights.make(l + 1, c, chunk);
