@@ -6,6 +6,7 @@
 
 #include "app/conversation_json.h"
 #include "app/conversation_store.h"
+#include "app/draft_writer.h"
 
 namespace app {
 
@@ -45,6 +46,7 @@ void ConversationStore::restore(const std::vector<int64_t>& ids) {
 }
 
 void ConversationStore::erase(const std::vector<int64_t>& ids) {
+    settle_drafts();
     db_->transaction(true, [&] {
         for (const int64_t id : ids) {
             if (has_index_) {
@@ -100,27 +102,29 @@ void ConversationStore::move_to_folder(const std::vector<int64_t>& ids, int64_t 
 }
 
 void ConversationStore::save_draft(int64_t conversation, const Draft& draft) {
-    db_->transaction(false, [&] {
-        if (draft.empty()) {
-            db_->run("DELETE FROM drafts WHERE conversation_id = ?", {conversation});
-            return;
-        }
-        Json staged = Json::array();
-        for (const Attachment& attachment : draft.staged) {
-            staged.push_back(Json{{"name", attachment.name},
-                                  {"text", attachment.text},
-                                  {"tokens", attachment.tokens},
-                                  {"files", json_of(attachment.files)}});
-        }
-        db_->run(
-            "INSERT INTO drafts (conversation_id, text, cursor, staged) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT(conversation_id) DO UPDATE SET text = excluded.text, "
-            "cursor = excluded.cursor, staged = excluded.staged",
-            {conversation, draft.text, static_cast<int64_t>(draft.cursor), dump(staged)});
-    });
+    settle_drafts();
+    write_draft(*db_, conversation, draft);
+}
+
+void ConversationStore::save_draft_later(int64_t conversation, Draft draft) {
+    if (in_memory_) {
+        write_draft(*db_, conversation, draft);
+        return;
+    }
+    if (!draft_writer_) {
+        draft_writer_ = std::make_unique<DraftWriter>(path_);
+    }
+    draft_writer_->save(conversation, std::move(draft));
+}
+
+void ConversationStore::settle_drafts() const {
+    if (draft_writer_) {
+        draft_writer_->settle();
+    }
 }
 
 Draft ConversationStore::draft(int64_t conversation) const {
+    settle_drafts();
     Draft draft;
     auto row = db_->rows("SELECT text, cursor, staged FROM drafts WHERE conversation_id = ?",
                          {conversation});

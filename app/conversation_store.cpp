@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 
 #include "app/conversation_json.h"
+#include "app/draft_writer.h"
 
 namespace app {
 namespace {

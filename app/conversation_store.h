@@ -24,6 +24,8 @@
 
 namespace app {
 
+class DraftWriter;
+
 // A deletion of messages, as needed to take it back.
 struct DeletedMessages {
     int64_t conversation = 0;
@@ -90,6 +92,9 @@ public:
 
     // Of the conversation that is not begun yet: id 0.
     void save_draft(int64_t conversation, const Draft& draft);
+    // The same without waiting for it: what the store is asked afterwards about drafts knows it.
+    // Throws StoreError: an earlier one could not be written.
+    void save_draft_later(int64_t conversation, Draft draft);
     Draft draft(int64_t conversation) const;
     // Where a conversation was scrolled to; opaque.
     void save_scroll(int64_t conversation, const std::string& place);
@@ -120,12 +125,14 @@ private:
     void forget_index(int64_t id);
     Message read_message(const Database::Rows& rows) const;
     void read_attachments(Message& message) const;
+    void settle_drafts() const;  // none is on its way any more
 
     std::unique_ptr<Database> db_;
     std::filesystem::path path_;
     std::string problem_;
     bool in_memory_ = false;
     bool has_index_ = false;
+    std::unique_ptr<DraftWriter> draft_writer_;  // null: nothing was saved later; ends before db_
 };
 
 }  // namespace app

@@ -112,10 +112,11 @@ void Chats::draft_changed() {
 void Chats::save_draft() {
     AppState& state = host_.state;
     draft_dirty_ = false;
-    const Draft draft = state.chat.edit.message != 0
-                            ? state.chat.edit.kept
-                            : Draft{state.draft.text(), state.draft.cursor(), state.staged};
-    host_.store_call([&] { host_.store.save_draft(state.conversation.id, draft); });
+    Draft draft = state.chat.edit.message != 0
+                      ? state.chat.edit.kept
+                      : Draft{state.draft.text(), state.draft.cursor(), state.staged};
+    host_.store_call(
+        [&] { host_.store.save_draft_later(state.conversation.id, std::move(draft)); });
 }
 
 void Chats::load_draft() {

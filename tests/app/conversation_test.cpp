@@ -523,6 +523,24 @@ TEST_CASE("drafts, places and folders are kept by conversation") {
     CHECK(store.draft(0).text == "a new one");
     store.save_draft(0, {});
     CHECK(store.draft(0).empty());
+    // Without waiting: later questions know it all the same, the newest counts, and the file has it
+    // when the store is gone.
+    const std::string folder_text(6'000'000, 'x');
+    for (int i = 0; i <= 20; i++) {
+        store.save_draft_later(id,
+                               {"typed " + std::to_string(i), 0, {{"src", folder_text, 7, {}}}});
+        store.save_draft_later(0, {"new " + std::to_string(i), 0, {}});
+    }
+    CHECK(store.draft(id).text == "typed 20");
+    CHECK(store.draft(id).staged.at(0).text == folder_text);
+    store.save_draft_later(0, {"gone", 0, {}});
+    store.save_draft(0, {});
+    CHECK(store.draft(0).empty());
+    {
+        ConversationStore second(path);
+        second.save_draft_later(0, {"at the end", 0, {}});
+    }
+    CHECK(store.draft(0).text == "at the end");
     CHECK(store.scroll(id) == "1234.5");
     CHECK(store.value("open") == "8");
     REQUIRE(store.folders().size() == 2);
