@@ -7,6 +7,7 @@
 // shown; the store keeps the rest.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -32,6 +33,8 @@ struct Attachment {
     std::vector<AttachedFile> files;
     int64_t id = 0;         // 0: not stored yet
     bool left_out = false;  // the person decided: the model no longer reads it
+    // Of text, by whoever read it from a folder; zeros: not known. Not stored.
+    std::array<uint64_t, 2> text_hash{};
 };
 
 struct AnswerStats {

@@ -289,7 +289,7 @@ void Controller::recount() {
     Message draft;
     draft.content = state_.draft.text();
     draft.attachments = state_.staged;
-    const bool has_draft = !draft.content.empty() || !draft.attachments.empty();
+    const std::string words = draft.content;
     int64_t codebase = 0;
     for (const Message& message : conversation.messages) {
         for (const Attachment& attachment : message.attachments) {
@@ -299,14 +299,14 @@ void Controller::recount() {
     for (const Attachment& attachment : state_.staged) {
         codebase += attachment.tokens;
     }
-    if (has_draft) {
-        conversation.messages.push_back(draft);
+    if (!draft.content.empty() || !draft.attachments.empty()) {
+        conversation.messages.push_back(std::move(draft));
     }
     const int64_t limit = state_.memory.ctx_size > 0 ? state_.memory.ctx_size : model_->ctx_size;
     const int64_t reserve = std::min(settings_.answer_reserve_tokens, limit / 4);
     const runtime::ChatOptions options{state_.thinking, true, true};
-    prompt_worker_.add([this, model = model_, conversation = std::move(conversation),
-                        words = draft.content, codebase, limit, reserve, options,
+    prompt_worker_.add([this, model = model_, conversation = std::move(conversation), words,
+                        codebase, limit, reserve, options,
                         system_prompt = settings_.system_prompt]() mutable -> Worker::Done {
         ContextView context;
         context.known = true;

@@ -90,11 +90,15 @@ Attachment PackDesk::attachment_of(codebase::Pack pack) {
         attachment.files.push_back(
             {std::move(file.path), std::move(file.reason), file.tokens, shown});
     }
+    const Key key = codebase::content_hash(attachment.text);
+    attachment.text_hash = {key.low, key.high};
     return attachment;
 }
 
+// Of megabytes it takes milliseconds: known of what was read here, made for what the store kept.
 PackDesk::Key PackDesk::key_of(const Attachment& attachment) {
-    return codebase::content_hash(attachment.text);
+    const Key known{attachment.text_hash[0], attachment.text_hash[1]};
+    return known == Key{} ? codebase::content_hash(attachment.text) : known;
 }
 
 void PackDesk::attach(const std::vector<fs::path>& paths) {
