@@ -154,6 +154,41 @@ void CpuBackend::Attention::read_page(const RowKernels& kernels,
     }
 }
 
+void CpuBackend::Attention::score_page(const RowKernels& kernels,
+                                       RowScores& s,
+                                       const SequenceSpan& span,
+                                       int64_t position,
+                                       int64_t next) const {
+    const int64_t n = latent() + rotary();
+    void (*score)(const RowScores&) = nullptr;
+    if (n % 32 == 0) {
+        if (pages.int8_latent) {
+            score = latent() % kCodesPerScale == 0 && rotary() % 32 == 0 ? kernels.score_q8_latent
+                                                                         : nullptr;
+        } else {
+            score = pages.dtype == DType::f16    ? kernels.score_f16
+                    : pages.dtype == DType::bf16 ? kernels.score_bf16
+                    : pages.dtype == DType::q8_0 ? kernels.score_q8_0
+                                                 : nullptr;
+        }
+    }
+    if (score == nullptr) {
+        read_page(kernels, span, position / kPageTokens, s.count, s.tile);
+        kernels.dot(s.scores, s.score_stride, s.queries, s.stride, s.n, s.tile, s.stride, s.count,
+                    row());
+        return;
+    }
+    const LatentRow latent_row(latent(), rotary());
+    s.rows = k_row(pages, span, position);
+    s.next = next < 0 ? nullptr : k_row(pages, span, next);
+    s.row_bytes = pages.row_bytes;
+    s.dim = n;
+    s.latent = latent();
+    s.rotary_at = latent_row.rotary_at;
+    s.scales_at = latent_row.scales_at;
+    score(s);
+}
+
 void CpuBackend::mla_attend(const TensorView& heads,
                             const TensorView& q,
                             const TensorView& k_b,

@@ -74,11 +74,11 @@ void CpuBackend::attend_expanded(const Attention& a, const SequenceSpan& span) {
                 }
                 float* k = keys + (h * kTileTokens + page * kPageTokens) * k_row;
                 float* v = values + (h * kTileTokens + page * kPageTokens) * v_cols;
-                std::fill(k, k + count * k_row, 0.0F);
-                rows_.mix(k, k_row, z, row, count, k_b + h * latent * k_cols, k_cols, latent,
-                          k_cols);
+                rows_.mix(k, k_row, nullptr, z, row, count, k_b + h * latent * k_cols, k_cols,
+                          latent, k_cols);
                 for (int64_t r = 0; r < count; r++) {
                     std::copy_n(z + r * row + latent, rotary, k + r * k_row + nope);
+                    std::fill(k + r * k_row + nope + rotary, k + (r + 1) * k_row, 0.0F);
                 }
                 rows_.dot(v, v_cols, z, row, count, v_b + h * value * z_cols, z_cols, value,
                           z_cols);
@@ -128,17 +128,14 @@ void CpuBackend::attend_expanded(const Attention& a, const SequenceSpan& span) {
                         }
                         rows_.dot(scores, kPageTokens, queries + t * k_row, k_row, n, k, k_row,
                                   seen, k_row);
+                        float factors[kQueryTokens];
                         for (int64_t j = 0; j < n; j++) {
-                            float* sum = sums + (t + j) * v_cols;
-                            const float factor =
+                            factors[j] =
                                 rows_.softmax_step(scores + j * kPageTokens, seen, a.scale,
                                                    max + 2 * (t + j), max + 2 * (t + j) + 1);
-                            if (factor != 1.0F) {
-                                rows_.multiply(sum, sum, factor, v_cols);
-                            }
                         }
-                        rows_.mix(sums + t * v_cols, v_cols, scores, kPageTokens, n, v, v_cols,
-                                  seen, v_cols);
+                        rows_.mix(sums + t * v_cols, v_cols, factors, scores, kPageTokens, n, v,
+                                  v_cols, seen, v_cols);
                     }
                 }
                 for (int64_t t = 0; t < count; t++) {

@@ -66,7 +66,7 @@ void CpuBackend::attend_parts(const Attention& a,
     const int64_t part_size = most * heads * part_row;
 
     Queries q{queries, tiles_for(a.pages)};
-    int64_t work_bytes = (kPageTokens * a.row() + heads * kPageTokens) * 4;
+    int64_t work_bytes = (kPageTokens * a.row() + most * heads * (kPageTokens + 1)) * 4;
     if (q.tiles != nullptr) {
         q.packed_bytes = q.tiles->query_bytes(most * heads, a.row());
         q.packed = scratch_.bytes(Slot::tiled_queries, n_groups * q.packed_bytes);
@@ -187,8 +187,7 @@ void CpuBackend::attend_part(const Attention& a,
                              float* sums) const {
     const Group& group = *part.group;
     if (q.tiles == nullptr) {
-        auto* tile = reinterpret_cast<float*>(work);
-        attend_split(a, group, part.split, q.floats, tile, tile + kPageTokens * a.row(), sums);
+        attend_split(a, part, q.floats, work, sums);
         return;
     }
     const int64_t heads = a.n_heads(), begin = part.split * kSplitTokens;
@@ -250,44 +249,53 @@ void CpuBackend::attend_part(const Attention& a,
 
 // Scores, running softmax and mixed latents of one group's tokens over the positions of one split.
 void CpuBackend::attend_split(const Attention& a,
-                              const Group& group,
-                              int64_t split,
+                              const Part& where,
                               const float* queries,
-                              float* tile,
-                              float* scores,
+                              std::byte* work,
                               float* part) const {
+    const Group& group = *where.group;
     const int64_t heads = a.n_heads(), row = a.row(), mix = a.mix(), part_row = a.part_row();
+    const int64_t columns = group.count * heads;
+    auto* tile = reinterpret_cast<float*>(work);      // [64, row]
+    float* scores = tile + kPageTokens * row;         // [columns, 64]
+    float* factors = scores + columns * kPageTokens;  // [columns]
+    queries += group.local * heads * row;
     const int64_t first = group.span->start + group.first;  // position of the group's first token
-    const int64_t begin = split * kSplitTokens,
+    const int64_t begin = where.split * kSplitTokens,
                   end = std::min(begin + kSplitTokens, first + group.count);
-    for (int64_t i = 0; i < group.count * heads; i++) {
+    for (int64_t i = 0; i < columns; i++) {
         float* sum = part + i * part_row;
-        std::fill(sum, sum + mix, 0.0F);
         sum[mix] = -INFINITY;
         sum[mix + 1] = 0;
     }
     for (int64_t position = begin; position < end; position += kPageTokens) {
-        a.read_page(rows_, *group.span, position / kPageTokens,
-                    std::min(kPageTokens, end - position), tile);
-        for (int64_t t = 0; t < group.count; t++) {
-            // A token never sees rows behind its own, not even with weight zero: they may hold
-            // anything.
-            const int64_t seen = std::min(kPageTokens, first + t + 1 - position);
-            if (seen <= 0) {
-                continue;
-            }
-            float* sums = part + t * heads * part_row;
-            rows_.dot(scores, kPageTokens, queries + (group.local + t) * heads * row, row, heads,
-                      tile, row, seen, row);
-            for (int64_t h = 0; h < heads; h++) {
-                float* sum = sums + h * part_row;
-                const float factor = rows_.softmax_step(scores + h * kPageTokens, seen, a.scale,
-                                                        sum + mix, sum + mix + 1);
-                if (factor != 1.0F) {
-                    rows_.multiply(sum, sum, factor, mix);
-                }
-            }
-            rows_.mix(sums, part_row, scores, kPageTokens, heads, tile, row, seen, mix);
+        const int64_t count = std::min(kPageTokens, end - position);
+        // A token never sees rows behind its own, not even with weight zero: they may hold
+        // anything. So tokens before the first of these leave the page alone.
+        const int64_t blind = std::max<int64_t>(0, position - first);
+        RowScores s{};
+        s.scores = scores + blind * heads * kPageTokens;
+        s.score_stride = kPageTokens;
+        s.queries = queries + blind * heads * row;
+        s.n = columns - blind * heads;
+        s.count = count;
+        s.tile = tile;
+        s.stride = row;
+        a.score_page(rows_, s, *group.span, position,
+                     position + kPageTokens < end ? position + kPageTokens : -1);
+        for (int64_t i = blind * heads; i < columns; i++) {
+            float* sum = part + i * part_row;
+            factors[i] = rows_.softmax_step(scores + i * kPageTokens,
+                                            std::min(count, first + i / heads + 1 - position),
+                                            a.scale, sum + mix, sum + mix + 1);
+        }
+        // Tokens that see as much of the page together: one by one at the diagonal, else all.
+        for (int64_t t = blind, n = 1; t < group.count; t += n) {
+            const int64_t seen = std::min(count, first + t + 1 - position);
+            n = seen == count ? group.count - t : 1;
+            const int64_t i = t * heads;
+            rows_.mix(part + i * part_row, part_row, position == begin ? nullptr : factors + i,
+                      scores + i * kPageTokens, kPageTokens, n * heads, tile, row, seen, mix);
         }
     }
 }

@@ -36,11 +36,8 @@ public:
     void reserve_work(const WorkShape& shape) override;
     void upload(const TensorView& device, const void* host) override;
     void download(void* host, const TensorView& device) override;
-    void copy(std::byte* to,
-              const std::byte* from,
-              int64_t pitch,
-              int64_t bytes,
-              int64_t count) override;
+    void copy(
+        std::byte* to, const std::byte* from, int64_t pitch, int64_t bytes, int64_t count) override;
     DeviceMemory memory() const override;
     std::string description() const override;
 
@@ -148,11 +145,9 @@ private:
                      std::byte* work,
                      float* sums) const;
     void attend_split(const Attention& a,
-                      const Group& group,
-                      int64_t split,
+                      const Part& where,
                       const float* queries,
-                      float* tile,
-                      float* scores,
+                      std::byte* work,
                       float* part) const;
     void attend_expanded(const Attention& a, const SequenceSpan& span);
 

@@ -1,10 +1,12 @@
 // Arithmetic on rows of floats in 16 lanes: what attention, norms and activations spend their time
 // in. One source (row_kernels.inl) is compiled for AVX-512, for AVX2 and for any processor;
-// row_kernels() is the best one here. Every sum has one order, a property of the row alone (16
-// lanes, then lane i + 8, i + 4, i + 2, i + 1), whatever block of rows is computed together. Rows
-// said to be "padded" are readable up to the next multiple of 16.
+// row_kernels() is the best one here. Every sum has one order, a property of the row and the
+// instruction set alone, whatever block of rows is computed together: 16 lanes, then lane i + 8,
+// i + 4, i + 2, i + 1; in `dot` and scores with AVX2 8 lanes, then those of each half as before,
+// then the halves. Rows said to be "padded" are readable up to the next multiple of 16.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace kernels::cpu {
@@ -13,6 +15,20 @@ inline constexpr int64_t kLanes = 16;
 static inline constexpr int64_t padded(int64_t n) {  // static: see row_kernels.inl
     return (n + kLanes - 1) / kLanes * kLanes;
 }
+
+// K rows as they lie in a page, asked for their scores.
+struct RowScores {
+    float* scores;  // [n, count], score_stride apart
+    int64_t score_stride;
+    const float* queries;   // [n >= 1] of `dim` floats
+    float* tile;            // [count] the rows as floats
+    int64_t stride;         // of both
+    int64_t n, dim;         // dim a multiple of 32
+    const std::byte* rows;  // [count], row_bytes apart
+    const std::byte* next;  // rows that will probably be asked for then, or null
+    int64_t row_bytes, count;
+    int64_t latent, rotary_at, scales_at;  // of q8_latent (k_type.h); latent a multiple of 128
+};
 
 struct RowKernels {
     // out[i, j] = a[i] . b[j]; dim is a multiple of 16.
@@ -26,9 +42,11 @@ struct RowKernels {
                 int64_t n_b,
                 int64_t dim);
 
-    // acc[i] += sum over j, in order, of p[i, j] * v[j]; cols is a multiple of 16.
+    // acc[i] = acc[i] * factor[i] + sum over j, in order, of p[i, j] * v[j]; without factors the
+    // sum alone. cols is a multiple of 16.
     void (*mix)(float* acc,
                 int64_t acc_stride,
+                const float* factor,
                 const float* p,
                 int64_t p_stride,
                 int64_t n_rows,
@@ -65,6 +83,13 @@ struct RowKernels {
     // dst[0, n) = values of an F16 or a Q8_0 row, as dequantize_row, but fast. May be null.
     void (*widen_f16)(float* dst, const void* src, int64_t n);
     void (*widen_q8_0)(float* dst, const void* src, int64_t n);
+
+    // scores = queries . rows, as `dot` of the rows as floats, which are written to `tile`. May be
+    // null.
+    void (*score_f16)(const RowScores& s);
+    void (*score_bf16)(const RowScores& s);
+    void (*score_q8_0)(const RowScores& s);
+    void (*score_q8_latent)(const RowScores& s);
 };
 
 const RowKernels& row_kernels();

@@ -1,8 +1,10 @@
 // The body of row_kernels.h, included once per instruction set by row_kernels_<name>.cpp, which
-// defines KERNELS_ROWS_A and KERNELS_ROWS_B (the block of rows that `dot` keeps in registers), and
-// KERNELS_F16C where it has the instructions. No function here may have external linkage: a shared
-// copy compiled for AVX-512 could be the one that an older processor gets. These files are compiled
-// with contraction on: acc + a * b is one fused operation where there is one.
+// defines KERNELS_REGISTER_BYTES, KERNELS_DOT_A and _B and KERNELS_MIX_A and _C (the registers of
+// sums that `dot` and `mix` keep), and KERNELS_F16C where it has the instructions. No function here
+// may have external linkage: a shared copy compiled for AVX-512 could be the one that an older
+// processor gets. These files are compiled with contraction on: acc + a * b is one fused operation
+// where there is one.
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -11,20 +13,77 @@
 namespace kernels::cpu {
 namespace {
 
-using V = float __attribute__((vector_size(64)));
-using U = uint32_t __attribute__((vector_size(64)));
+constexpr int kRegisterLanes = KERNELS_REGISTER_BYTES / 4, kRegisters = 16 / kRegisterLanes;
+
+using R = float __attribute__((vector_size(KERNELS_REGISTER_BYTES)));
+using RU = uint32_t __attribute__((vector_size(KERNELS_REGISTER_BYTES)));
+using LooseR = float __attribute__((vector_size(KERNELS_REGISTER_BYTES), aligned(4), may_alias));
 using V8 = float __attribute__((vector_size(32)));
 using V4 = float __attribute__((vector_size(16)));
-using LooseV = float __attribute__((vector_size(64), aligned(4), may_alias));
+
+// 16 lanes, in registers of the processor's own width: gcc 12 keeps vectors wider than that in
+// memory, and compares them lane by lane.
+struct V {
+    R r[kRegisters];
+};
+
+template <typename Function>
+inline V each_register(const Function& f) {
+    V v;
+#pragma GCC unroll 4
+    for (int i = 0; i < kRegisters; i++) {
+        v.r[i] = f(i);
+    }
+    return v;
+}
 
 inline V load(const float* p) {
-    return *reinterpret_cast<const LooseV*>(p);
+    return each_register(
+        [p](int i) { return R(*reinterpret_cast<const LooseR*>(p + i * kRegisterLanes)); });
 }
 inline void store(float* p, V v) {
-    *reinterpret_cast<LooseV*>(p) = v;
+#pragma GCC unroll 4
+    for (int i = 0; i < kRegisters; i++) {
+        *reinterpret_cast<LooseR*>(p + i * kRegisterLanes) = v.r[i];
+    }
 }
 inline V all(float x) {
-    return V{} + x;
+    return each_register([x](int) { return x - R{}; });  // adding zero would make -0 to 0
+}
+
+inline V operator+(V a, V b) {
+    return each_register([&](int i) { return a.r[i] + b.r[i]; });
+}
+inline V operator-(V a, V b) {
+    return each_register([&](int i) { return a.r[i] - b.r[i]; });
+}
+inline V operator*(V a, V b) {
+    return each_register([&](int i) { return a.r[i] * b.r[i]; });
+}
+inline V operator/(V a, V b) {
+    return each_register([&](int i) { return a.r[i] / b.r[i]; });
+}
+inline V operator-(V a) {
+    return each_register([&](int i) { return -a.r[i]; });
+}
+inline V operator-(V a, float b) {
+    return a - all(b);
+}
+inline V operator+(float a, V b) {
+    return all(a) + b;
+}
+inline V operator*(V a, float b) {
+    return a * all(b);
+}
+inline V operator*(float a, V b) {
+    return all(a) * b;
+}
+inline V& operator+=(V& a, V b) {
+    return a = a + b;
+}
+// a where it is larger, else b.
+inline V larger(V a, V b) {
+    return each_register([&](int i) { return a.r[i] > b.r[i] ? a.r[i] : b.r[i]; });
 }
 
 // The first n < 16 lanes; the others are zero, or stay as they are in memory.
@@ -37,196 +96,65 @@ inline void store_part(float* p, V v, int64_t n) {
     std::memcpy(p, &v, static_cast<size_t>(n) * sizeof(float));
 }
 
+// Lanes taken together until four are left: i and i + 8, then i and i + 4.
+template <typename Function>
+inline V4 four_lanes(V v, const Function& f) {
+    const R(&r)[kRegisters] = v.r;
+#if KERNELS_REGISTER_BYTES == 16
+    return f(f(r[0], r[2]), f(r[1], r[3]));
+#else
+#    if KERNELS_REGISTER_BYTES == 64
+    const V8 a = f(__builtin_shufflevector(r[0], r[0], 0, 1, 2, 3, 4, 5, 6, 7),
+                   __builtin_shufflevector(r[0], r[0], 8, 9, 10, 11, 12, 13, 14, 15));
+#    else
+    const V8 a = f(r[0], r[1]);
+#    endif
+    return f(__builtin_shufflevector(a, a, 0, 1, 2, 3), __builtin_shufflevector(a, a, 4, 5, 6, 7));
+#endif
+}
+
 inline float lane_sum(V v) {
-    const V8 a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
-                 __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-    const V4 b =
-        __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
-    return (b[0] + b[2]) + (b[1] + b[3]);
+    const V4 four = four_lanes(v, [](auto a, auto b) { return a + b; });
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 inline float lane_max(V v) {
-    float m = v[0];
-    for (int i = 1; i < 16; i++) {
-        m = m > v[i] ? m : v[i];
-    }
-    return m;
+    const auto larger_of = [](auto a, auto b) { return a > b ? a : b; };
+    const V4 four = four_lanes(v, larger_of);
+    return larger_of(larger_of(four[0], four[2]), larger_of(four[1], four[3]));
 }
 
 // e^x to about 1 ulp (polynomial of Cephes' expf); 0 below -87, the largest power above 88; NaN
 // stays NaN.
-inline V exp16(V x) {
-    const V lowest = all(-87.0F), highest = all(88.0F);
-    const V clamped = x < lowest ? lowest : (x > highest ? highest : x);
-    const V magic =
-        all(12582912.0F);  // 1.5 * 2^23: adding it rounds to an integer, kept in the low bits
-    const V shifted = clamped * 1.44269504F + magic;
-    const V n = shifted - magic;
-    V r = clamped - n * 0.693359375F;
+inline R exp_register(R x) {
+    const R lowest = -87.0F - R{}, highest = 88.0F - R{};
+    const R clamped = x < lowest ? lowest : (x > highest ? highest : x);
+    const R magic =
+        12582912.0F - R{};  // 1.5 * 2^23: adding it rounds to an integer, kept in the low bits
+    const R shifted = clamped * 1.44269504F + magic;
+    const R n = shifted - magic;
+    R r = clamped - n * 0.693359375F;
     r = r - n * -2.12194440e-4F;
-    V p = r * 1.9875691500e-4F + 1.3981999507e-3F;
+    R p = r * 1.9875691500e-4F + 1.3981999507e-3F;
     p = p * r + 8.3334519073e-3F;
     p = p * r + 4.1665795894e-2F;
     p = p * r + 1.6666665459e-1F;
     p = p * r + 5.0000001201e-1F;
     p = p * (r * r) + r + 1.0F;
-    const U power = (reinterpret_cast<U>(shifted) - reinterpret_cast<U>(magic) + 127U) << 23;
-    const V result = p * reinterpret_cast<V>(power);
-    return x < lowest ? V{} : result;
+    const RU power = (reinterpret_cast<RU>(shifted) - reinterpret_cast<RU>(magic) + 127U) << 23;
+    const R result = p * reinterpret_cast<R>(power);
+    return x < lowest ? R{} : result;
+}
+
+inline V exp16(V x) {
+    return each_register([&](int i) { return exp_register(x.r[i]); });
 }
 
 inline float exp1(float x) {
-    return exp16(all(x))[0];
+    return exp_register(x - R{})[0];
 }
 
-template <int A, int B>
-inline void dot_block(float* out,
-                      int64_t out_stride,
-                      const float* a,
-                      int64_t a_stride,
-                      const float* b,
-                      int64_t b_stride,
-                      int64_t dim) {
-    V acc[A][B] = {};
-    for (int64_t d = 0; d < dim; d += kLanes) {
-        V y[B];
-#pragma GCC unroll 8
-        for (int j = 0; j < B; j++) {
-            y[j] = load(b + j * b_stride + d);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < A; i++) {
-            const V x = load(a + i * a_stride + d);
-#pragma GCC unroll 8
-            for (int j = 0; j < B; j++) {
-                acc[i][j] += x * y[j];
-            }
-        }
-    }
-    for (int i = 0; i < A; i++) {
-        for (int j = 0; j < B; j++) {
-            out[i * out_stride + j] = lane_sum(acc[i][j]);
-        }
-    }
-}
-
-template <int A>
-inline void dot_rows(float* out,
-                     int64_t out_stride,
-                     const float* a,
-                     int64_t a_stride,
-                     const float* b,
-                     int64_t b_stride,
-                     int64_t n_b,
-                     int64_t dim) {
-    int64_t j = 0;
-    for (; j + KERNELS_ROWS_B <= n_b; j += KERNELS_ROWS_B) {
-        dot_block<A, KERNELS_ROWS_B>(out + j, out_stride, a, a_stride, b + j * b_stride, b_stride,
-                                     dim);
-    }
-    for (; j < n_b; j++) {
-        dot_block<A, 1>(out + j, out_stride, a, a_stride, b + j * b_stride, b_stride, dim);
-    }
-}
-
-void dot(float* out,
-         int64_t out_stride,
-         const float* a,
-         int64_t a_stride,
-         int64_t n_a,
-         const float* b,
-         int64_t b_stride,
-         int64_t n_b,
-         int64_t dim) {
-    int64_t i = 0;
-    for (; i + KERNELS_ROWS_A <= n_a; i += KERNELS_ROWS_A) {
-        dot_rows<KERNELS_ROWS_A>(out + i * out_stride, out_stride, a + i * a_stride, a_stride, b,
-                                 b_stride, n_b, dim);
-    }
-    for (; i < n_a; i++) {
-        dot_rows<1>(out + i * out_stride, out_stride, a + i * a_stride, a_stride, b, b_stride, n_b,
-                    dim);
-    }
-}
-
-template <int A, int C>
-inline void mix_block(float* acc,
-                      int64_t acc_stride,
-                      const float* p,
-                      int64_t p_stride,
-                      const float* v,
-                      int64_t v_stride,
-                      int64_t n_v) {
-    V sum[A][C];
-#pragma GCC unroll 8
-    for (int i = 0; i < A; i++) {
-#pragma GCC unroll 8
-        for (int c = 0; c < C; c++) {
-            sum[i][c] = load(acc + i * acc_stride + c * kLanes);
-        }
-    }
-    for (int64_t j = 0; j < n_v; j++) {
-        V x[C];
-#pragma GCC unroll 8
-        for (int c = 0; c < C; c++) {
-            x[c] = load(v + j * v_stride + c * kLanes);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < A; i++) {
-            const V w = all(p[i * p_stride + j]);
-#pragma GCC unroll 8
-            for (int c = 0; c < C; c++) {
-                sum[i][c] += w * x[c];
-            }
-        }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < A; i++) {
-#pragma GCC unroll 8
-        for (int c = 0; c < C; c++) {
-            store(acc + i * acc_stride + c * kLanes, sum[i][c]);
-        }
-    }
-}
-
-template <int A>
-inline void mix_rows(float* acc,
-                     int64_t acc_stride,
-                     const float* p,
-                     int64_t p_stride,
-                     const float* v,
-                     int64_t v_stride,
-                     int64_t n_v,
-                     int64_t cols) {
-    constexpr int kC = KERNELS_ROWS_B;
-    int64_t c = 0;
-    for (; c + kC * kLanes <= cols; c += kC * kLanes) {
-        mix_block<A, kC>(acc + c, acc_stride, p, p_stride, v + c, v_stride, n_v);
-    }
-    for (; c < cols; c += kLanes) {
-        mix_block<A, 1>(acc + c, acc_stride, p, p_stride, v + c, v_stride, n_v);
-    }
-}
-
-void mix(float* acc,
-         int64_t acc_stride,
-         const float* p,
-         int64_t p_stride,
-         int64_t n_rows,
-         const float* v,
-         int64_t v_stride,
-         int64_t n_v,
-         int64_t cols) {
-    int64_t i = 0;
-    for (; i + KERNELS_ROWS_A <= n_rows; i += KERNELS_ROWS_A) {
-        mix_rows<KERNELS_ROWS_A>(acc + i * acc_stride, acc_stride, p + i * p_stride, p_stride, v,
-                                 v_stride, n_v, cols);
-    }
-    for (; i < n_rows; i++) {
-        mix_rows<1>(acc + i * acc_stride, acc_stride, p + i * p_stride, p_stride, v, v_stride, n_v,
-                    cols);
-    }
-}
+#include "kernels/cpu/row_products.inl"
 
 float softmax_step(float* s, int64_t n, float scale, float* max, float* sum) {
     const int64_t end = padded(n);
@@ -238,7 +166,7 @@ float softmax_step(float* s, int64_t n, float scale, float* max, float* sum) {
         // scale > 0 keeps the padding at -inf
         const V x = load(s + j) * scale;
         store(s + j, x);
-        largest = x > largest ? x : largest;
+        largest = larger(x, largest);
     }
     const float m = lane_max(largest);
     V total{};
@@ -346,11 +274,12 @@ void widen_q8_0(float* dst, const void* src, int64_t n) {
 }  // namespace
 
 const RowKernels KERNELS_ROWS_NAME = {
-    dot,       mix,        softmax_step, merge, multiply, multiply_add, add, norm, swiglu,
+    dot,       mix,        softmax_step,   merge,           multiply,      multiply_add,
+    add,       norm,       swiglu,
 #ifdef KERNELS_F16C
-    widen_f16, widen_q8_0,
+    widen_f16, widen_q8_0, score<F16Rows>, score<Bf16Rows>, score<Q8Rows>, score<LatentRows>,
 #else
-    nullptr, nullptr,
+    nullptr, nullptr, nullptr,      nullptr, nullptr,  nullptr,
 #endif
 };
 

@@ -1,6 +1,7 @@
 // Every variant of the row kernels that this machine can run, against loops in double precision.
 #include "kernels/cpu/row_kernels.h"
 
+#include "kernels/k_row.h"
 #include "tests/kernels/backend_support.h"
 
 using namespace tests;
@@ -45,18 +46,28 @@ TEST_CASE(
                         }
                     }
                     Floats acc = random.normals(n_a * dim), p = random.normals(n_a * 64);
-                    const Floats before = acc;
-                    k->mix(acc.data(), dim, p.data(), 64, n_a, b.data(), dim, n_b, dim);
+                    const Floats before = acc, factors = random.normals(n_a);
+                    const bool afresh = n_b % 2 == 1;  // what was in acc does not count
+                    if (afresh) {
+                        std::fill(acc.begin(), acc.end(), kNaN);
+                    }
+                    const auto factor = [&](int64_t x) {
+                        return afresh ? nullptr : factors.data() + x;
+                    };
+                    k->mix(acc.data(), dim, factor(0), p.data(), 64, n_a, b.data(), dim, n_b, dim);
                     for (int64_t x = 0; x < n_a; x++) {
                         Floats alone(before.begin() + x * dim, before.begin() + (x + 1) * dim);
-                        k->mix(alone.data(), dim, p.data() + x * 64, 64, 1, b.data(), dim, n_b,
-                               dim);
+                        k->mix(alone.data(), dim, factor(x), p.data() + x * 64, 64, 1, b.data(),
+                               dim, n_b, dim);
                         REQUIRE(
                             same_bits(alone, std::span(acc).subspan(static_cast<size_t>(x * dim),
                                                                     static_cast<size_t>(dim))));
                         for (int64_t d = 0; d < dim; d++) {
-                            double want = before[static_cast<size_t>(x * dim + d)],
-                                   size = std::abs(want);
+                            double want = afresh
+                                              ? 0
+                                              : double{before[static_cast<size_t>(x * dim + d)]} *
+                                                    factors[static_cast<size_t>(x)];
+                            double size = std::abs(want);
                             for (int64_t y = 0; y < n_b; y++) {
                                 const double term = double{p[static_cast<size_t>(x * 64 + y)]} *
                                                     b[static_cast<size_t>(y * dim + d)];
@@ -185,6 +196,55 @@ TEST_CASE("row kernels: wide reads of F16 and Q8_0 equal dequantize_row bit for 
             Floats got(576);
             k->widen_q8_0(got.data(), bytes.data(), 576);
             REQUIRE(same_bits(got, want));
+        }
+    }
+}
+
+TEST_CASE(
+    "row kernels: scores of packed rows are those of the rows as floats, bit for bit, and nothing "
+    "else is read or written") {
+    Random random(5);
+    const std::pair<kernels::KType, void (*RowKernels::*)(const kernels::cpu::RowScores&)> kinds[] =
+        {{kernels::DType::f16, &RowKernels::score_f16},
+         {kernels::DType::bf16, &RowKernels::score_bf16},
+         {kernels::DType::q8_0, &RowKernels::score_q8_0},
+         {kernels::KType::q8_latent(), &RowKernels::score_q8_latent}};
+    for (int i = 0; const RowKernels* k = row_kernels_variant(i); i++) {
+        for (const auto& [type, score] : kinds) {
+            if (k->*score == nullptr) {
+                continue;
+            }
+            for (const auto& [latent, rotary] : {std::pair<int64_t, int64_t>{512, 64}, {128, 32}}) {
+                const int64_t dim = latent + rotary,
+                              bytes = kernels::k_row_bytes(type, latent, rotary);
+                const kernels::LatentRow at(latent, rotary);
+                for (int64_t count : {1, 2, 3, 5, 7, 63, 64}) {
+                    for (int64_t n : {1, 3, 4, 5, 20}) {
+                        CAPTURE(i, name(type), dim, count, n);
+                        // exactly as large as what may be read
+                        std::vector<std::byte> rows(static_cast<size_t>(count * bytes));
+                        Floats want_tile;
+                        for (int64_t r = 0; r < count; r++) {
+                            const Floats numbers = random.normals(dim, 3);
+                            std::byte* row = rows.data() + r * bytes;
+                            kernels::pack_k_row(type, numbers.data(), latent, rotary, row);
+                            want_tile.resize(static_cast<size_t>((r + 1) * dim));
+                            kernels::unpack_k_row(type, row, latent, rotary,
+                                                  want_tile.data() + r * dim);
+                        }
+                        const Floats queries = random.normals(n * dim);
+                        Floats want(static_cast<size_t>(n * 64), kNaN), got = want;
+                        Floats tile(static_cast<size_t>(count * dim), kNaN);
+                        k->dot(want.data(), 64, queries.data(), dim, n, want_tile.data(), dim,
+                               count, dim);
+                        (k->*score)({got.data(), 64, queries.data(), tile.data(), dim, n, dim,
+                                     rows.data(), nullptr, bytes, count, latent, at.rotary_at,
+                                     at.scales_at});
+                        REQUIRE(same_bits(tile, want_tile));
+                        REQUIRE(same_bits(got, want));
+                    }
+                }
+            }
         }
     }
 }

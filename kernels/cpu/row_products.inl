@@ -1,0 +1,454 @@
+// The part of row_kernels.inl that attention spends its time in: sums of products of rows, in
+// blocks that stay in the registers.
+//
+// A block of A x B sums takes A + B loads for A * B fused operations; those are two a cycle at
+// best, four or five cycles each, so 8 sums at least have to go on side by side. What a block reads
+// again lies in the first-level cache: `dot` takes some rows of b through all of a, `mix` some
+// columns of v through all rows of p. The other operand comes from the second level, which is asked
+// for no more than 16 bytes a cycle then.
+
+// What a block is made of: a register, but where 16 lanes are worth more than registers.
+#if KERNELS_REGISTER_BYTES == 16
+using D = V;
+#else
+using D = R;
+#endif
+constexpr int kDotLanes = sizeof(D) / 4;
+constexpr int64_t kStationaryBytes = 16 * 1024;  // of b, half of the smallest first-level cache
+
+inline D load_block(const float* p) {
+    D v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+inline void store_block(float* p, D v) {
+    std::memcpy(p, &v, sizeof v);
+}
+
+// A distance known when this is compiled. gcc computes the addresses of rows that lie a variable
+// distance apart one by one, again in each step.
+template <int64_t n>
+struct Fixed {
+    constexpr operator int64_t() const { return n; }  // NOLINT: stands for the number
+};
+// That of the model's rows, 512 + 64 numbers, and of a page's scores.
+using RowFloats = Fixed<576>;
+using PageScores = Fixed<64>;
+
+#if KERNELS_REGISTER_BYTES == 32
+// In each half of a register (0 + 2) + (1 + 3), then the halves: what summing four registers at
+// once comes to.
+inline float block_sum(D v) {
+    const V4 low = __builtin_shufflevector(v, v, 0, 1, 2, 3),
+             high = __builtin_shufflevector(v, v, 4, 5, 6, 7);
+    return ((low[0] + low[2]) + (low[1] + low[3])) + ((high[0] + high[2]) + (high[1] + high[3]));
+}
+
+inline V4 block_sums(D a, D b, D c, D d) {
+    const D ab = __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13) +
+                 __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+    const D cd = __builtin_shufflevector(c, d, 0, 8, 1, 9, 4, 12, 5, 13) +
+                 __builtin_shufflevector(c, d, 2, 10, 3, 11, 6, 14, 7, 15);
+    const D sums = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) +
+                   __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
+    return __builtin_shufflevector(sums, sums, 0, 1, 2, 3) +
+           __builtin_shufflevector(sums, sums, 4, 5, 6, 7);
+}
+#else
+inline float block_sum(D v) {
+    V lanes;
+    std::memcpy(&lanes, &v, sizeof v);
+    return lane_sum(lanes);
+}
+#endif
+
+template <int A, int B>
+inline void store_sums(float* out, int64_t out_stride, const D (&acc)[A][B]) {
+#if KERNELS_REGISTER_BYTES == 32
+    if constexpr (A == 4) {
+#    pragma GCC unroll 8
+        for (int j = 0; j < B; j++) {
+            const V4 sums = block_sums(acc[0][j], acc[1][j], acc[2][j], acc[3][j]);
+#    pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) {
+                out[i * out_stride + j] = sums[i];
+            }
+        }
+        return;
+    }
+#endif
+#pragma GCC unroll 8
+    for (int i = 0; i < A; i++) {
+#pragma GCC unroll 8
+        for (int j = 0; j < B; j++) {
+            out[i * out_stride + j] = block_sum(acc[i][j]);
+        }
+    }
+}
+
+// acc += products of kDotLanes numbers of each row, of b as registers.
+template <int A, int B, typename Stride>
+inline void dot_step(D (&acc)[A][B], const float* a, Stride a_stride, const D (&y)[B]) {
+#pragma GCC unroll 8
+    for (int i = 0; i < A; i++) {
+        const D x = load_block(a + i * a_stride);
+#pragma GCC unroll 8
+        for (int j = 0; j < B; j++) {
+            acc[i][j] += x * y[j];
+        }
+    }
+}
+
+template <int A, int B, typename Stride>
+inline void dot_block(float* out,
+                      int64_t out_stride,
+                      const float* a,
+                      Stride a_stride,
+                      const float* b,
+                      Stride b_stride,
+                      int64_t dim) {
+    D acc[A][B] = {};
+    for (int64_t d = 0; d < dim; d += kDotLanes) {
+        D y[B];
+#pragma GCC unroll 8
+        for (int j = 0; j < B; j++) {
+            y[j] = load_block(b + j * b_stride + d);
+        }
+        dot_step(acc, a + d, a_stride, y);
+    }
+    store_sums(out, out_stride, acc);
+}
+
+template <int n>
+struct Count {
+    static constexpr int value = n;
+};
+
+// Calls f(Count<n>) for n, which is 1 .. Most.
+template <int Most, typename Function>
+inline void with_count(int64_t n, const Function& f) {
+    if constexpr (Most > 1) {
+        if (n < Most) {
+            with_count<Most - 1>(n, f);
+            return;
+        }
+    }
+    f(Count<Most>{});
+}
+
+// Calls f(begin, count) for pieces of at most Most that cover [0, n); the last two are alike rather
+// than one of them single.
+template <int Most, typename Function>
+inline void in_blocks(int64_t n, const Function& f) {
+    for (int64_t at = 0, count; at < n; at += count) {
+        const int64_t left = n - at;
+        count = left == Most + 1 ? (Most + 1) / 2 : left < Most ? left : Most;
+        with_count<Most>(count, [&](auto c) { f(at, c); });
+    }
+}
+
+constexpr int64_t stationary_rows(int64_t row_floats) {
+    const int64_t rows = kStationaryBytes / 4 / row_floats / KERNELS_DOT_B * KERNELS_DOT_B;
+    return rows < KERNELS_DOT_B ? KERNELS_DOT_B : rows;
+}
+
+template <typename Stride>
+inline void dot_rows(float* out,
+                     int64_t out_stride,
+                     const float* a,
+                     Stride a_stride,
+                     int64_t n_a,
+                     const float* b,
+                     Stride b_stride,
+                     int64_t n_b,
+                     int64_t dim) {
+    const int64_t most = stationary_rows(dim);
+    for (int64_t first = 0; first < n_b; first += most) {
+        const int64_t rows = n_b - first < most ? n_b - first : most;
+        in_blocks<KERNELS_DOT_A>(n_a, [&](int64_t i, auto n_i) {
+            in_blocks<KERNELS_DOT_B>(rows, [&](int64_t j, auto n_j) {
+                dot_block<n_i.value, n_j.value>(out + i * out_stride + first + j, out_stride,
+                                                a + i * a_stride, a_stride,
+                                                b + (first + j) * b_stride, b_stride, dim);
+            });
+        });
+    }
+}
+
+void dot(float* out,
+         int64_t out_stride,
+         const float* a,
+         int64_t a_stride,
+         int64_t n_a,
+         const float* b,
+         int64_t b_stride,
+         int64_t n_b,
+         int64_t dim) {
+    if (a_stride == RowFloats() && b_stride == RowFloats()) {
+        dot_rows(out, out_stride, a, RowFloats(), n_a, b, RowFloats(), n_b, dim);
+    } else {
+        dot_rows(out, out_stride, a, a_stride, n_a, b, b_stride, n_b, dim);
+    }
+}
+
+template <int A, int C, typename PStride, typename VStride>
+inline void mix_block(float* acc,
+                      int64_t acc_stride,
+                      const float* factor,
+                      const float* p,
+                      PStride p_stride,
+                      const float* v,
+                      VStride v_stride,
+                      int64_t n_v) {
+    D sum[A][C] = {};
+    if (factor != nullptr) {
+#pragma GCC unroll 8
+        for (int i = 0; i < A; i++) {
+#pragma GCC unroll 8
+            for (int c = 0; c < C; c++) {
+                sum[i][c] = load_block(acc + i * acc_stride + c * kDotLanes) * factor[i];
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (int64_t j = 0; j < n_v; j++) {
+        D x[C];
+#pragma GCC unroll 8
+        for (int c = 0; c < C; c++) {
+            x[c] = load_block(v + j * v_stride + c * kDotLanes);
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < A; i++) {
+            const float w = p[i * p_stride + j];
+#pragma GCC unroll 8
+            for (int c = 0; c < C; c++) {
+                sum[i][c] += w * x[c];
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < A; i++) {
+#pragma GCC unroll 8
+        for (int c = 0; c < C; c++) {
+            store_block(acc + i * acc_stride + c * kDotLanes, sum[i][c]);
+        }
+    }
+}
+
+template <typename PStride, typename VStride>
+inline void mix_rows(float* acc,
+                     int64_t acc_stride,
+                     const float* factor,
+                     const float* p,
+                     PStride p_stride,
+                     int64_t n_rows,
+                     const float* v,
+                     VStride v_stride,
+                     int64_t n_v,
+                     int64_t cols) {
+    in_blocks<KERNELS_MIX_C>(cols / kDotLanes, [&](int64_t c, auto n_c) {
+        in_blocks<KERNELS_MIX_A>(n_rows, [&](int64_t i, auto n_i) {
+            mix_block<n_i.value, n_c.value>(acc + i * acc_stride + c * kDotLanes, acc_stride,
+                                            factor == nullptr ? nullptr : factor + i,
+                                            p + i * p_stride, p_stride, v + c * kDotLanes, v_stride,
+                                            n_v);
+        });
+    });
+}
+
+void mix(float* acc,
+         int64_t acc_stride,
+         const float* factor,
+         const float* p,
+         int64_t p_stride,
+         int64_t n_rows,
+         const float* v,
+         int64_t v_stride,
+         int64_t n_v,
+         int64_t cols) {
+    if (p_stride == PageScores() && v_stride == RowFloats()) {
+        mix_rows(acc, acc_stride, factor, p, PageScores(), n_rows, v, RowFloats(), n_v, cols);
+    } else {
+        mix_rows(acc, acc_stride, factor, p, p_stride, n_rows, v, v_stride, n_v, cols);
+    }
+}
+
+#ifdef KERNELS_F16C
+// How rows of each type become floats, a register at a time. begin(d) comes before the numbers
+// [d, d + 32) of each row.
+
+#    if KERNELS_REGISTER_BYTES == 64
+inline D from_f16(const std::byte* p) {
+    return reinterpret_cast<D>(
+        _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+}
+inline D from_bf16(const std::byte* p) {
+    return reinterpret_cast<D>(_mm512_slli_epi32(
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16));
+}
+inline D from_codes(const std::byte* p) {
+    return reinterpret_cast<D>(_mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))));
+}
+#    else
+inline D from_f16(const std::byte* p) {
+    return reinterpret_cast<D>(
+        _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+inline D from_bf16(const std::byte* p) {
+    return reinterpret_cast<D>(_mm256_slli_epi32(
+        _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), 16));
+}
+inline D from_codes(const std::byte* p) {
+    return reinterpret_cast<D>(_mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))));
+}
+#    endif
+
+struct F16Rows {
+    static constexpr int64_t kBlockBytes = 64, kBytes = 1152;  // of 32 numbers, of the model's row
+    static void begin(const std::byte* /*row*/, float& /*scale*/) {}
+    static D read(const std::byte* row, int64_t i, float /*scale*/) {
+        return from_f16(row + 2 * i);
+    }
+};
+
+struct Bf16Rows {
+    static constexpr int64_t kBlockBytes = 64, kBytes = 1152;
+    static void begin(const std::byte* /*row*/, float& /*scale*/) {}
+    static D read(const std::byte* row, int64_t i, float /*scale*/) {
+        return from_bf16(row + 2 * i);
+    }
+};
+
+struct Q8Rows {  // f16 scale, 32 codes
+    static constexpr int64_t kBlockBytes = 34, kBytes = 612;
+    static void begin(const std::byte* block, float& scale) {
+        uint16_t half;
+        std::memcpy(&half, block, sizeof half);
+        scale = _cvtsh_ss(half);
+    }
+    static D read(const std::byte* block, int64_t i, float scale) {
+        return from_codes(block + 2 + i) * scale;
+    }
+};
+
+struct CodeRows {  // codes alone; the scale, of four blocks, is the caller's
+    static constexpr int64_t kBlockBytes = 32;
+    static void begin(const std::byte* /*row*/, float& /*scale*/) {}
+    static D read(const std::byte* row, int64_t i, float scale) {
+        return from_codes(row + i) * scale;
+    }
+};
+
+// acc += products of numbers [from, to) of B rows as they lie at `rows`; the numbers go to the tile
+// too, and `ahead` is asked for at the same places.
+template <typename Rows, int A, int B, typename Stride, typename Bytes>
+inline void read_steps(D (&acc)[A][B],
+                       const float* a,
+                       const std::byte* rows,
+                       const std::byte* ahead,
+                       Bytes row_bytes,
+                       float (&scale)[B],
+                       float* tile,
+                       Stride stride,
+                       int64_t from,
+                       int64_t to) {
+    for (int64_t d = from; d < to; d += 32) {
+#    pragma GCC unroll 8
+        for (int j = 0; j < B; j++) {
+            _mm_prefetch(reinterpret_cast<const char*>(ahead + j * row_bytes), _MM_HINT_T0);
+            Rows::begin(rows + j * row_bytes, scale[j]);
+        }
+#    pragma GCC unroll 4
+        for (int64_t i = 0; i < 32; i += kDotLanes) {
+            D y[B];
+#    pragma GCC unroll 8
+            for (int j = 0; j < B; j++) {
+                y[j] = Rows::read(rows + j * row_bytes, i, scale[j]);
+                store_block(tile + j * stride + d + i, y[j]);
+            }
+            dot_step(acc, a + d + i, stride, y);
+        }
+        rows += Rows::kBlockBytes;
+        ahead += Rows::kBlockBytes;
+    }
+}
+
+struct LatentRows {  // q8_latent: two parts, and scales behind them
+    static constexpr int64_t kBytes = 656;
+};
+constexpr int64_t kScaleCodes =
+    128;  // kCodesPerScale of k_type.h, whose functions are not for here
+
+template <typename Rows, int A, int B, typename Stride, typename Bytes>
+inline void read_block(const RowScores& s,
+                       float* out,
+                       const std::byte* rows,
+                       const std::byte* ahead,
+                       Bytes row_bytes,
+                       float* tile,
+                       Stride stride) {
+    D acc[A][B] = {};
+    float scale[B] = {};
+    if constexpr (__is_same(Rows, LatentRows)) {
+        for (int64_t d = 0; d < s.latent; d += kScaleCodes) {
+#    pragma GCC unroll 8
+            for (int j = 0; j < B; j++) {
+                std::memcpy(&scale[j], rows + j * row_bytes + s.scales_at + d / kScaleCodes * 4, 4);
+            }
+            read_steps<CodeRows>(acc, s.queries, rows + d, ahead + d, row_bytes, scale, tile,
+                                 stride, d, d + kScaleCodes);
+        }
+        read_steps<F16Rows>(acc, s.queries, rows + s.rotary_at, ahead + s.rotary_at, row_bytes,
+                            scale, tile, stride, s.latent, s.dim);
+    } else {
+        read_steps<Rows>(acc, s.queries, rows, ahead, row_bytes, scale, tile, stride, 0, s.dim);
+    }
+    store_sums(out, s.score_stride, acc);
+}
+
+template <typename Rows, typename Stride, typename Bytes>
+inline void score_rows(const RowScores& s, Stride stride, Bytes row_bytes) {
+    const int64_t most = stationary_rows(s.dim);
+    const int64_t together = s.n < KERNELS_DOT_A ? 1 : KERNELS_DOT_A;
+    for (int64_t first = 0; first < s.count; first += most) {
+        const int64_t rows = s.count - first < most ? s.count - first : most;
+        float* out = s.scores + first;
+        float* tile = s.tile + first * stride;
+        in_blocks<KERNELS_DOT_B>(rows, [&](int64_t j, auto n_j) {
+            // Those of the next piece: this one's come from the cache.
+            const int64_t row = first + j, then = row + most;
+            const std::byte* src = s.rows + row * row_bytes;
+            const std::byte* ahead = then + n_j.value <= s.count ? s.rows + then * row_bytes
+                                     : then >= s.count && s.next != nullptr
+                                         ? s.next + (then - s.count) * row_bytes
+                                         : src;
+            if (together == 1) {
+                read_block<Rows, 1, n_j.value>(s, out + j, src, ahead, row_bytes, tile + j * stride,
+                                               stride);
+            } else {
+                read_block<Rows, KERNELS_DOT_A, n_j.value>(s, out + j, src, ahead, row_bytes,
+                                                           tile + j * stride, stride);
+            }
+        });
+        in_blocks<KERNELS_DOT_A>(s.n - together, [&](int64_t i, auto n_i) {
+            i += together;
+            in_blocks<KERNELS_DOT_B>(rows, [&](int64_t j, auto n_j) {
+                dot_block<n_i.value, n_j.value>(out + i * s.score_stride + j, s.score_stride,
+                                                s.queries + i * stride, stride, tile + j * stride,
+                                                stride, s.dim);
+            });
+        });
+    }
+}
+
+template <typename Rows>
+void score(const RowScores& s) {
+    if (s.stride == RowFloats() && s.row_bytes == Rows::kBytes) {
+        score_rows<Rows>(s, RowFloats(), Fixed<Rows::kBytes>());
+    } else {
+        score_rows<Rows>(s, s.stride, s.row_bytes);
+    }
+}
+#endif
