@@ -34,26 +34,50 @@ struct Avx512 {
         all_tiles<Avx512, Block>(job);
     }
 
-    // sums[t] += codes[i] . x[t][4 i .. 4 i + 3] for each lane, i below `words`.
-    template <bool is_signed, int largest, int rows>
-    static void add_dots(Int* sums, const int32_t* codes, const int8_t* const* x, int words) {
+    // sums[t] += codes[i] . x[t][first + 4 i .. 4 i + 3] for each lane, i below `words`; with
+    // `factors` times those.
+    template <bool is_signed, int largest, int rows, int words, bool factors>
+    static void add_dots(Int* sums,
+                         const int32_t (*codes)[kLanes],
+                         const int32_t* factor,
+                         const int8_t* const* x,
+                         int64_t first) {
+        Int dots[rows];
+        for (int t = 0; t < rows; t++) {
+            dots[t] = factors ? zero_int() : sums[t];
+        }
         for (int i = 0; i < words; i++) {
-            const Int w = load_int(codes + kLanes * i);
+            const Int w = load_int(codes[i]);
             for (int t = 0; t < rows; t++) {
                 int32_t four;
-                std::memcpy(&four, x[t] + 4 * i, 4);
-                sums[t] = _mm512_dpbusd_epi32(sums[t], w, _mm512_set1_epi32(four));
+                std::memcpy(&four, x[t] + first + 4 * i, 4);
+                dots[t] = _mm512_dpbusd_epi32(dots[t], w, _mm512_set1_epi32(four));
             }
+        }
+        for (int t = 0; t < rows; t++) {
+            if constexpr (factors) {
+                dots[t] = _mm512_add_epi32(sums[t], _mm512_mullo_epi32(dots[t], load_int(factor)));
+            }
+            sums[t] = dots[t];
         }
     }
 
-    static Int broadcast(int value) { return _mm512_set1_epi32(value); }
+    static Int zero_int() { return _mm512_setzero_si512(); }
+    static Int broadcast_16(int value) { return _mm512_set1_epi16(static_cast<int16_t>(value)); }
+    static Int broadcast_word(const std::byte* src) {
+        int32_t word;
+        std::memcpy(&word, src, 4);
+        return _mm512_set1_epi32(word);
+    }
+    static Float broadcast_float(const std::byte* src) {
+        float value;
+        std::memcpy(&value, src, 4);
+        return _mm512_set1_ps(value);
+    }
     static Int load_int(const int32_t* src) { return _mm512_load_si512(src); }
-    static Int add(Int a, Int b) { return _mm512_add_epi32(a, b); }
-    static Int multiply(Int a, Int b) { return _mm512_mullo_epi32(a, b); }
+    static Int pair_sums(Int a, Int b) { return _mm512_madd_epi16(a, b); }
 
     static Float zero() { return _mm512_setzero_ps(); }
-    static Float broadcast(float value) { return _mm512_set1_ps(value); }
     static Float load(const float* src) { return _mm512_load_ps(src); }
     static Float load_unaligned(const float* src) { return _mm512_loadu_ps(src); }
     static void store(float* dst, Float v) { _mm512_store_ps(dst, v); }

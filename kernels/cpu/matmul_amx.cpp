@@ -79,6 +79,28 @@ inline void configure(int codes) {
     load_config(config);
 }
 
+// dst[i * stride + l] = word i of v[l], 8 x 8 words.
+inline void store_transposed(const __m256i* v, void* dst, int64_t stride) {
+    __m256i a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm256_unpacklo_epi32(v[i], v[i + 1]);
+        a[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        b[i] = _mm256_unpacklo_epi64(a[i], a[i + 2]);
+        b[i + 1] = _mm256_unpackhi_epi64(a[i], a[i + 2]);
+        b[i + 2] = _mm256_unpacklo_epi64(a[i + 1], a[i + 3]);
+        b[i + 3] = _mm256_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+    auto* out = static_cast<int32_t*>(dst);
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i * stride),
+                            _mm256_permute2x128_si256(b[i], b[4 + i], 0x20));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + (4 + i) * stride),
+                            _mm256_permute2x128_si256(b[i], b[4 + i], 0x31));
+    }
+}
+
 // Part `part` of `rows` rows (at most 16), as far as products with Blocks want it; absent ones
 // become zeros.
 template <typename Block>

@@ -13,13 +13,6 @@
 namespace kernels::cpu {
 namespace {
 
-// Weights are asked for this far ahead. The processor's own look-ahead stops at the end of a page,
-// and a block is worked on too long for the next lines to be found in time: without it Q4_K was
-// read from memory at 7.5 GB/s a core, with 1024 at 10.7, 2048 at 12.1, 8192 at 8.2 (Sapphire
-// Rapids, other work running; a plain read reaches 15). The last lines of a tensor ask past its
-// end, which is harmless.
-constexpr int64_t kAhead = 2048;
-
 // v[k] holds eight numbers of part 2k and eight of part 2k + 1: the sums of the eight parts.
 inline __m256i sums_of_parts(const __m512i* v) {
     const __m512i a =
