@@ -226,7 +226,7 @@ void CpuBackend::mla_attend(const TensorView& heads,
 }
 
 void CpuBackend::attend_absorbed(const Attention& a, std::span<const SequenceSpan> spans) {
-    const int64_t most = group_tokens(a);
+    const int64_t most = group_tokens(a), split = split_tokens(a);
     auto* groups = scratch_.get<Group>(Slot::indices, kAbsorbTokens);
     size_t n_groups = 0;
     int64_t n = 0, first_row = 0;
@@ -241,7 +241,7 @@ void CpuBackend::attend_absorbed(const Attention& a, std::span<const SequenceSpa
                 t,
                 count,
                 n,
-                (span.start + t + count + kSplitTokens - 1) / kSplitTokens,
+                (span.start + t + count + split - 1) / split,
                 n_groups == 0 ? 0
                               : groups[n_groups - 1].parts_before + groups[n_groups - 1].splits};
             n_groups++;

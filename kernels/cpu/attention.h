@@ -27,13 +27,14 @@ static inline std::byte* k_row(const KPages& pages, const SequenceSpan& span, in
 }
 
 // Tokens whose absorbed queries and mixed latents are held at a time, those that read the cached
-// rows together (with a matrix unit: queries, sums and weights of so many stay in the second-level
-// cache), and parts per thread between two merges, which bounds the memory of unmerged sums at any
-// length.
+// rows together (queries, sums and weights of so many stay in the second-level cache), and parts
+// per thread between two merges, which bounds the memory of unmerged sums at any length; without a
+// matrix unit more parts of fewer tokens.
 inline constexpr int64_t kAbsorbTokens = 256;
 inline constexpr int64_t kGroupTokens = 4;
 inline constexpr int64_t kTiledGroupTokens = 8;
 inline constexpr int64_t kPartsPerThread = 8;
+inline constexpr int64_t kPartTokensPerThread = kPartsPerThread * kTiledGroupTokens;
 
 struct CpuBackend::Attention {
     const TensorView& heads;  // [T, H, V]

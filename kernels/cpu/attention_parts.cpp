@@ -1,6 +1,6 @@
 // Absorbed attention's sums over the positions.
 //
-// Work is cut into parts: a group of neighbouring tokens of a sequence, and a split of 256
+// Work is cut into parts: a group of neighbouring tokens of a sequence, and a split of 128 or 256
 // positions. A thread reads the split's rows once for all heads of the group, with the matrix unit
 // where there is one (attention_tiles.h), else as floats. The parts' sums are merged in the order
 // of the positions. With many groups a thread takes one through all its splits; with few (decoding)
@@ -17,8 +17,8 @@ namespace kernels::cpu {
 namespace {
 
 static_assert(kCodesPerScale == 128);  // as attention_tiles_amx.cpp reads them
-static_assert(kSplitTokens == kTiledSplitRows && kSplitTokens % kPageTokens == 0);
-constexpr int64_t kSplitPages = kSplitTokens / kPageTokens;
+static_assert(kSplitTokens % kPageTokens == 0 && kTiledSplitRows % kPageTokens == 0);
+constexpr int64_t kTiledSplitPages = kTiledSplitRows / kPageTokens;
 // So many groups per thread keep all threads busy to the end.
 constexpr int64_t kManyGroups = 3;
 
@@ -42,6 +42,10 @@ struct CpuBackend::Queries {
 
 int64_t CpuBackend::group_tokens(const Attention& a) const {
     return tiles_for(a.pages) != nullptr ? kTiledGroupTokens : kGroupTokens;
+}
+
+int64_t CpuBackend::split_tokens(const Attention& a) const {
+    return tiles_for(a.pages) != nullptr ? kTiledSplitRows : kSplitTokens;
 }
 
 const AttentionTiles* CpuBackend::tiles_for(const KPages& rows) const {
@@ -97,14 +101,14 @@ void CpuBackend::attend_parts(const Attention& a,
         }
     };
     // Whether a token of the group sees a position of the split.
-    const auto sees = [](const Group& group, int64_t token, int64_t split) {
-        return split * kSplitTokens <= group.span->start + group.first + token;
+    const auto sees = [tokens = split_tokens(a)](const Group& group, int64_t token, int64_t split) {
+        return split * tokens <= group.span->start + group.first + token;
     };
 
     if (n_groups >= kManyGroups * active_) {
         const int64_t private_bytes = work_bytes + part_size * 4;
         std::byte* private_work = scratch_.bytes(Slot::worker, private_bytes * active_);
-        parallel(n_groups, 1, [&](int64_t begin, int64_t end, int worker) {
+        one_by_one(n_groups, 1, [&](int64_t begin, int64_t end, int worker) {
             std::byte* work = private_work + worker * private_bytes;
             auto* part = reinterpret_cast<float*>(work + work_bytes);
             for (int64_t g = begin; g < end; g++) {
@@ -125,7 +129,11 @@ void CpuBackend::attend_parts(const Attention& a,
     }
 
     const int64_t total = groups.back().parts_before + groups.back().splits;
-    const int64_t wave = std::min(total, kPartsPerThread * active_);
+    const int64_t parts_at_once =
+        active_ *
+        (q.tiles != nullptr ? kPartsPerThread : std::max<int64_t>(1, kPartTokensPerThread / most));
+    const int64_t waves = (total + parts_at_once - 1) / parts_at_once,
+                  wave = (total + waves - 1) / waves;
     auto* parts = scratch_.get<float>(Slot::partials, wave * part_size);
     std::byte* private_work = scratch_.bytes(Slot::worker, work_bytes * active_);
     const auto group_of = [&](int64_t part) {
@@ -137,9 +145,10 @@ void CpuBackend::attend_parts(const Attention& a,
     const int64_t rows = (groups.back().local + groups.back().count) * heads;
     for (int64_t wave_begin = 0; wave_begin < total; wave_begin += wave) {
         const int64_t wave_end = std::min(wave_begin + wave, total);
-        // Two pieces for each thread: neighbours within them are read ahead.
-        const int64_t piece = std::max<int64_t>(1, (wave_end - wave_begin) / (2 * active_));
-        parallel(wave_end - wave_begin, piece, [&](int64_t begin, int64_t end, int worker) {
+        // Two pieces for each thread with a matrix unit: neighbours within them are read ahead.
+        const int64_t piece =
+            q.tiles != nullptr ? std::max<int64_t>(1, (wave_end - wave_begin) / (2 * active_)) : 1;
+        one_by_one(wave_end - wave_begin, piece, [&](int64_t begin, int64_t end, int worker) {
             for (int64_t i = wave_begin + begin; i < wave_begin + end; i++) {
                 const Group* group = group_of(i);
                 Part part{group, i - group->parts_before};
@@ -190,12 +199,13 @@ void CpuBackend::attend_part(const Attention& a,
         attend_split(a, part, q.floats, work, sums);
         return;
     }
-    const int64_t heads = a.n_heads(), begin = part.split * kSplitTokens;
-    const std::byte *rows[kSplitPages] = {}, *next[kSplitPages] = {};
+    const int64_t heads = a.n_heads(), begin = part.split * kTiledSplitRows;
+    const std::byte *rows[kTiledSplitPages] = {}, *next[kTiledSplitPages] = {};
     // Rows of a split as far as the group sees them; returns how many.
     const auto find_rows = [&](const Group& of, int64_t split, const std::byte** found) {
-        const int64_t first = split * kSplitTokens;
-        const int64_t count = std::min(kSplitTokens, of.span->start + of.first + of.count - first);
+        const int64_t first = split * kTiledSplitRows;
+        const int64_t count =
+            std::min(kTiledSplitRows, of.span->start + of.first + of.count - first);
         for (int64_t r = 0; r < count; r += kPageTokens) {
             found[r / kPageTokens] = k_row(a.pages, *of.span, first + r);
         }

@@ -1,6 +1,7 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include <sys/mman.h>
@@ -137,6 +138,15 @@ void CpuBackend::use_threads_for(int64_t tokens) {
 
 void CpuBackend::parallel(int64_t count, int64_t grain, RangeBody body) {
     pool_->parallel_for(count, grain, body, active_);
+}
+
+void CpuBackend::one_by_one(int64_t count, int64_t piece, RangeBody body) {
+    std::atomic<int64_t> next{0};
+    parallel(active_, 1, [&](int64_t, int64_t, int worker) {
+        for (int64_t i; (i = next.fetch_add(piece, std::memory_order_relaxed)) < count;) {
+            body(i, std::min(i + piece, count), worker);
+        }
+    });
 }
 
 const float* CpuBackend::vector(const TensorView& v, Slot slot) {

@@ -21,9 +21,10 @@ namespace kernels::cpu {
 
 inline constexpr int64_t kBlockTokens = 512;
 
-// Positions that one thread attends to at a time. Sums over the positions are made per split, then
-// over the splits in order: a function of the position alone.
-inline constexpr int64_t kSplitTokens = 4 * kPageTokens;
+// Positions that one thread attends to at a time, without a matrix unit (attention_tiles.h has its
+// own). Sums over the positions are made per split, then over the splits in order: a function of
+// the position alone.
+inline constexpr int64_t kSplitTokens = 2 * kPageTokens;
 
 class CpuBackend final : public Backend {
 public:
@@ -98,6 +99,9 @@ private:
     struct Queries;    // of all groups
 
     void parallel(int64_t count, int64_t grain, RangeBody body);
+    // As parallel, but each thread takes `piece` at a time until none is left, however many there
+    // are: for few pieces that take long.
+    void one_by_one(int64_t count, int64_t piece, RangeBody body);
     // Sets the number of threads for a pass of this many tokens.
     void use_threads_for(int64_t tokens);
     const float* vector(const TensorView& v,
@@ -129,6 +133,7 @@ private:
                float* weights);
     void attend_absorbed(const Attention& a, std::span<const SequenceSpan> spans);
     int64_t group_tokens(const Attention& a) const;
+    int64_t split_tokens(const Attention& a) const;
     const AttentionTiles* tiles_for(const KPages& rows) const;  // or null
     void attend_groups(const Attention& a,
                        std::span<const Group> groups,

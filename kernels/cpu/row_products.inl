@@ -100,14 +100,8 @@ inline void dot_step(D (&acc)[A][B], const float* a, Stride a_stride, const D (&
 }
 
 template <int A, int B, typename Stride>
-inline void dot_block(float* out,
-                      int64_t out_stride,
-                      const float* a,
-                      Stride a_stride,
-                      const float* b,
-                      Stride b_stride,
-                      int64_t dim) {
-    D acc[A][B] = {};
+inline void dot_steps(
+    D (&acc)[A][B], const float* a, Stride a_stride, const float* b, Stride b_stride, int64_t dim) {
     for (int64_t d = 0; d < dim; d += kDotLanes) {
         D y[B];
 #pragma GCC unroll 8
@@ -116,6 +110,18 @@ inline void dot_block(float* out,
         }
         dot_step(acc, a + d, a_stride, y);
     }
+}
+
+template <int A, int B, typename Stride>
+inline void dot_block(float* out,
+                      int64_t out_stride,
+                      const float* a,
+                      Stride a_stride,
+                      const float* b,
+                      Stride b_stride,
+                      int64_t dim) {
+    D acc[A][B] = {};
+    dot_steps(acc, a, a_stride, b, b_stride, dim);
     store_sums(out, out_stride, acc);
 }
 
@@ -341,103 +347,76 @@ struct CodeRows {  // codes alone; the scale, of four blocks, is the caller's
     }
 };
 
-// acc += products of numbers [from, to) of B rows as they lie at `rows`; the numbers go to the tile
-// too, and `ahead` is asked for at the same places.
-template <typename Rows, int A, int B, typename Stride, typename Bytes>
-inline void read_steps(D (&acc)[A][B],
-                       const float* a,
-                       const std::byte* rows,
-                       const std::byte* ahead,
-                       Bytes row_bytes,
-                       float (&scale)[B],
-                       float* tile,
-                       Stride stride,
-                       int64_t from,
-                       int64_t to) {
-    for (int64_t d = from; d < to; d += 32) {
-#    pragma GCC unroll 8
-        for (int j = 0; j < B; j++) {
-            _mm_prefetch(reinterpret_cast<const char*>(ahead + j * row_bytes), _MM_HINT_T0);
-            Rows::begin(rows + j * row_bytes, scale[j]);
+// What will be read next, asked for a line at a time between products: all at once, the requests
+// would hold up the queries.
+struct Ahead {
+    const std::byte *at, *end;
+    void step() {
+        if (at < end) {
+            _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1);
+            at += 64;
         }
+    }
+};
+
+// to[d] = number d of a row, for d in [0, n).
+template <typename Rows>
+inline void widen(float* to, const std::byte* row, float scale, int64_t n) {
+    for (int64_t d = 0; d < n; d += 32, row += Rows::kBlockBytes) {
+        Rows::begin(row, scale);
 #    pragma GCC unroll 4
         for (int64_t i = 0; i < 32; i += kDotLanes) {
-            D y[B];
-#    pragma GCC unroll 8
-            for (int j = 0; j < B; j++) {
-                y[j] = Rows::read(rows + j * row_bytes, i, scale[j]);
-                store_block(tile + j * stride + d + i, y[j]);
-            }
-            dot_step(acc, a + d + i, stride, y);
+            store_block(to + d + i, Rows::read(row, i, scale));
         }
-        rows += Rows::kBlockBytes;
-        ahead += Rows::kBlockBytes;
     }
 }
 
 struct LatentRows {  // q8_latent: two parts, and scales behind them
     static constexpr int64_t kBytes = 656;
 };
-constexpr int64_t kScaleCodes =
-    128;  // kCodesPerScale of k_type.h, whose functions are not for here
+constexpr int64_t kScaleCodes = 128;  // kCodesPerScale of k_type.h, whose functions are not for here
 
-template <typename Rows, int A, int B, typename Stride, typename Bytes>
-inline void read_block(const RowScores& s,
-                       float* out,
-                       const std::byte* rows,
-                       const std::byte* ahead,
-                       Bytes row_bytes,
-                       float* tile,
-                       Stride stride) {
-    D acc[A][B] = {};
-    float scale[B] = {};
+template <typename Rows>
+inline void widen_row(const RowScores& s, float* to, const std::byte* row) {
     if constexpr (__is_same(Rows, LatentRows)) {
         for (int64_t d = 0; d < s.latent; d += kScaleCodes) {
-#    pragma GCC unroll 8
-            for (int j = 0; j < B; j++) {
-                std::memcpy(&scale[j], rows + j * row_bytes + s.scales_at + d / kScaleCodes * 4, 4);
-            }
-            read_steps<CodeRows>(acc, s.queries, rows + d, ahead + d, row_bytes, scale, tile,
-                                 stride, d, d + kScaleCodes);
+            float scale;
+            std::memcpy(&scale, row + s.scales_at + d / kScaleCodes * 4, 4);
+            widen<CodeRows>(to + d, row + d, scale, kScaleCodes);
         }
-        read_steps<F16Rows>(acc, s.queries, rows + s.rotary_at, ahead + s.rotary_at, row_bytes,
-                            scale, tile, stride, s.latent, s.dim);
+        widen<F16Rows>(to + s.latent, row + s.rotary_at, 0, s.dim - s.latent);
     } else {
-        read_steps<Rows>(acc, s.queries, rows, ahead, row_bytes, scale, tile, stride, 0, s.dim);
+        widen<Rows>(to, row, 0, s.dim);
     }
-    store_sums(out, s.score_stride, acc);
 }
 
 template <typename Rows, typename Stride, typename Bytes>
 inline void score_rows(const RowScores& s, Stride stride, Bytes row_bytes) {
     const int64_t most = stationary_rows(s.dim);
-    const int64_t together = s.n < KERNELS_DOT_A ? 1 : KERNELS_DOT_A;
     for (int64_t first = 0; first < s.count; first += most) {
         const int64_t rows = s.count - first < most ? s.count - first : most;
-        float* out = s.scores + first;
         float* tile = s.tile + first * stride;
-        in_blocks<KERNELS_DOT_B>(rows, [&](int64_t j, auto n_j) {
-            // Those of the next piece: this one's come from the cache.
-            const int64_t row = first + j, then = row + most;
-            const std::byte* src = s.rows + row * row_bytes;
-            const std::byte* ahead = then + n_j.value <= s.count ? s.rows + then * row_bytes
-                                     : then >= s.count && s.next != nullptr
-                                         ? s.next + (then - s.count) * row_bytes
-                                         : src;
-            if (together == 1) {
-                read_block<Rows, 1, n_j.value>(s, out + j, src, ahead, row_bytes, tile + j * stride,
-                                               stride);
-            } else {
-                read_block<Rows, KERNELS_DOT_A, n_j.value>(s, out + j, src, ahead, row_bytes,
-                                                           tile + j * stride, stride);
-            }
-        });
-        in_blocks<KERNELS_DOT_A>(s.n - together, [&](int64_t i, auto n_i) {
-            i += together;
+        for (int64_t j = 0; j < rows; j++) {
+            widen_row<Rows>(s, tile + j * stride, s.rows + (first + j) * row_bytes);
+        }
+        Ahead ahead{};
+        const int64_t then = first + most;
+        if (then < s.count) {
+            ahead.at = s.rows + then * row_bytes;
+            ahead.end = ahead.at + (s.count - then < most ? s.count - then : most) * row_bytes;
+        } else if (s.next != nullptr) {
+            ahead.at = s.next;
+            ahead.end = s.next + most * row_bytes;
+        }
+        in_blocks<KERNELS_DOT_A>(s.n, [&](int64_t i, auto n_i) {
             in_blocks<KERNELS_DOT_B>(rows, [&](int64_t j, auto n_j) {
-                dot_block<n_i.value, n_j.value>(out + i * s.score_stride + j, s.score_stride,
-                                                s.queries + i * stride, stride, tile + j * stride,
-                                                stride, s.dim);
+                D acc[n_i.value][n_j.value] = {};
+                for (int64_t d = 0; d < s.dim; d += 32) {
+                    ahead.step();
+                    dot_steps(acc, s.queries + i * stride + d, stride, tile + j * stride + d,
+                              stride, 32);
+                }
+                store_sums(s.scores + i * s.score_stride + first + j, s.score_stride, acc);
             });
         });
     }

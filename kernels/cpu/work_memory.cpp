@@ -43,7 +43,7 @@ int64_t CpuBackend::work_bytes(const WorkShape& s) const {
     const int64_t wide = row + 2 * kLanes;
     bytes += attended * s.n_heads * (row + mix) * kFloat + 16 * 1024;
     bytes += groups * (columns + kLanes) * wide * 6;
-    bytes += threads * kPartsPerThread * kTiledGroupTokens * s.n_heads * mix * kFloat;
+    bytes += threads * kPartTokensPerThread * s.n_heads * mix * kFloat;
     const int64_t attending = 2 * kPageTokens * 3 * wide * kFloat +
                               columns * (mix + 16 * kPageTokens) * kFloat +
                               (s.n_heads + 2 * kLanes) * wide * 6 + 32 * 1024;
