@@ -158,7 +158,7 @@ void CpuBackend::Attention::score_page(const RowKernels& kernels,
                                        RowScores& s,
                                        const SequenceSpan& span,
                                        int64_t position,
-                                       int64_t next) const {
+                                       const std::byte* next) const {
     const int64_t n = latent() + rotary();
     void (*score)(const RowScores&) = nullptr;
     if (n % 32 == 0) {
@@ -180,7 +180,7 @@ void CpuBackend::Attention::score_page(const RowKernels& kernels,
     }
     const LatentRow latent_row(latent(), rotary());
     s.rows = k_row(pages, span, position);
-    s.next = next < 0 ? nullptr : k_row(pages, span, next);
+    s.next = next;
     s.row_bytes = pages.row_bytes;
     s.dim = n;
     s.latent = latent();

@@ -75,13 +75,13 @@ struct CpuBackend::Attention {
                    int64_t count,
                    float* tile) const;
     // Scores of the page that begins at `position` of the sequence, and its rows as floats; `next`
-    // is where the page begins that will probably follow, or -1. The caller has filled in all but
-    // where the rows lie.
+    // are the rows that will probably follow, or null. The caller has filled in all but where the
+    // rows lie.
     void score_page(const RowKernels& kernels,
                     RowScores& s,
                     const SequenceSpan& span,
                     int64_t position,
-                    int64_t next) const;
+                    const std::byte* next) const;
 };
 
 // Neighbouring tokens of a sequence that read the cached rows together.

@@ -291,8 +291,15 @@ void CpuBackend::attend_split(const Attention& a,
         s.count = count;
         s.tile = tile;
         s.stride = row;
+        const bool last = position + kPageTokens >= end;
+        const SequenceSpan* next = group.span;
+        int64_t then = position + kPageTokens;
+        if (last) {
+            next = where.next_group != nullptr ? where.next_group->span : nullptr;
+            then = where.next_split * kSplitTokens;
+        }
         a.score_page(rows_, s, *group.span, position,
-                     position + kPageTokens < end ? position + kPageTokens : -1);
+                     next != nullptr ? k_row(a.pages, *next, then) : nullptr);
         for (int64_t i = blind * heads; i < columns; i++) {
             float* sum = part + i * part_row;
             factors[i] = rows_.softmax_step(scores + i * kPageTokens,

@@ -24,7 +24,7 @@ inline constexpr int64_t kBlockTokens = 512;
 // Positions that one thread attends to at a time, without a matrix unit (attention_tiles.h has its
 // own). Sums over the positions are made per split, then over the splits in order: a function of
 // the position alone.
-inline constexpr int64_t kSplitTokens = 2 * kPageTokens;
+inline constexpr int64_t kSplitTokens = 4 * kPageTokens;
 
 class CpuBackend final : public Backend {
 public:
