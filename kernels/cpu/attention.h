@@ -16,6 +16,7 @@ namespace kernels::cpu {
 //       512     8192      2.66 s     2.27 s    too little to give up the same bits for
 //      1024     8192      6.34 s     4.63 s
 //      2048     2048      5.43 s     2.43 s
+// Expanding does 0.88 of the multiplications at 512 tokens, 0.68 at 1,024, 0.58 at 2,048.
 // With a matrix unit (attention_tiles.h) the cached rows are always used: absorbed attention
 // does 2.1 times the multiplications, at four times the speed.
 inline constexpr int64_t kExpandFromTokens = 1024;
