@@ -374,7 +374,8 @@ inline void widen(float* to, const std::byte* row, float scale, int64_t n) {
 struct LatentRows {  // q8_latent: two parts, and scales behind them
     static constexpr int64_t kBytes = 656;
 };
-constexpr int64_t kScaleCodes = 128;  // kCodesPerScale of k_type.h, whose functions are not for here
+constexpr int64_t kScaleCodes =
+    128;  // kCodesPerScale of k_type.h, whose functions are not for here
 
 template <typename Rows>
 inline void widen_row(const RowScores& s, float* to, const std::byte* row) {
