@@ -85,7 +85,9 @@ struct Avx2Tile {
 
     // In a register from here on. gcc moves additions to where their sum is used, after all the
     // products, for which there are not registers enough.
-    static void keep(Int& v) { asm("" : "+x"(v.low), "+x"(v.high)); }
+    static void keep(Int& v) {
+        asm("" : "+x"(v.low), "+x"(v.high));
+    }
 
     static Int both(__m256i v) {
         return {v, v};
