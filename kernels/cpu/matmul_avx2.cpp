@@ -32,26 +32,43 @@ struct Avx2Tile {
         constexpr int kSteps = kFit >= 8 ? 8 : kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
         constexpr int kTaken = kSteps < words ? kSteps : words;
         const Int each = factors ? load_int(factor) : broadcast_16(1);
+        const auto product = [&](const Int& w, int t, int i) {
+            int32_t word;
+            std::memcpy(&word, x[t] + first + 4 * i, 4);
+            const __m256i four = _mm256_set1_epi32(word);
+            return Int{pair_products<is_signed>(w.low, four),
+                       pair_products<is_signed>(w.high, four)};
+        };
+        // Row by row where sums are taken up often, so that they stay in registers; else all rows
+        // for each vector of codes.
+        if constexpr (kTaken <= 2) {
 #pragma GCC unroll 8
-        for (int i = 0; i < words; i += kTaken) {
-            Int pairs[rows];
-            for (int s = 0; s < kTaken; s++) {
-                const Int w = load_int(codes[i + s]);
+            for (int i = 0; i < words; i += kTaken) {
+                const Int w = load_int(codes[i]), more = load_int(codes[i + kTaken - 1]);
                 for (int t = 0; t < rows; t++) {
-                    int32_t word;
-                    std::memcpy(&word, x[t] + first + 4 * (i + s), 4);
-                    const __m256i four = _mm256_set1_epi32(word);
-                    const Int products = {pair_products<is_signed>(w.low, four),
-                                          pair_products<is_signed>(w.high, four)};
-                    pairs[t] = s == 0 ? products
-                                      : Int{_mm256_add_epi16(pairs[t].low, products.low),
-                                            _mm256_add_epi16(pairs[t].high, products.high)};
-                    keep(pairs[t].low);
-                    keep(pairs[t].high);
+                    Int pairs = product(w, t, i);
+                    if constexpr (kTaken == 2) {
+                        pairs = add_16(pairs, product(more, t, i + 1));
+                    }
+                    sums[t] = add(sums[t], pair_sums(pairs, each));
+                    keep(sums[t]);
                 }
             }
-            for (int t = 0; t < rows; t++) {
-                sums[t] = add(sums[t], pair_sums(pairs[t], each));
+        } else {
+#pragma GCC unroll 8
+            for (int i = 0; i < words; i += kTaken) {
+                Int pairs[rows];
+                for (int s = 0; s < kTaken; s++) {
+                    const Int w = load_int(codes[i + s]);
+                    for (int t = 0; t < rows; t++) {
+                        const Int products = product(w, t, i + s);
+                        pairs[t] = s == 0 ? products : add_16(pairs[t], products);
+                        keep(pairs[t]);
+                    }
+                }
+                for (int t = 0; t < rows; t++) {
+                    sums[t] = add(sums[t], pair_sums(pairs[t], each));
+                }
             }
         }
     }
@@ -68,8 +85,8 @@ struct Avx2Tile {
 
     // In a register from here on. gcc moves additions to where their sum is used, after all the
     // products, for which there are not registers enough.
-    static void keep(__m256i& v) {
-        asm("" : "+x"(v));
+    static void keep(Int& v) {
+        asm("" : "+x"(v.low), "+x"(v.high));
     }
 
     static Int both(__m256i v) {
@@ -100,6 +117,9 @@ struct Avx2Tile {
     }
     static Int add(Int a, Int b) {
         return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)};
+    }
+    static Int add_16(Int a, Int b) {
+        return {_mm256_add_epi16(a.low, b.low), _mm256_add_epi16(a.high, b.high)};
     }
     static Int pair_sums(Int a, Int b) {
         return {_mm256_madd_epi16(a.low, b.low), _mm256_madd_epi16(a.high, b.high)};

@@ -1,6 +1,7 @@
 // 256 weights of a row at a time, unpacked to bytes in registers: the formats of kernels/quants for
-// the AVX2 and AVX-512 products. Codes are unsigned here, q + kOffset, as the byte products of
-// these processors want one unsigned operand; the layouts are drawn in kernels/quants/<type>.h.
+// the AVX2 and AVX-512 products. Codes are unsigned here as far as they may be, q + kOffset, as the
+// byte products of these processors want one unsigned operand; the layouts are drawn in
+// kernels/quants/<type>.h.
 //
 // Included by files compiled for wider instruction sets: everything is in an anonymous namespace,
 // and no inline function of another header is called (see matmul_variants.h).
@@ -19,7 +20,7 @@ namespace {
 
 // Eight parts of 32 weights. Fields a format does not have are not set.
 struct Group {
-    __m256i codes[8];     // 32 unsigned bytes each
+    __m256i codes[8];     // 32 bytes each, see Codes
     __m256 scale;         // one per part
     __m256 minimum;       // one per part
     __m128i sub_scale;    // 16 int8
@@ -54,10 +55,10 @@ inline __m256i high_nibbles(__m256i bytes) {
     return low_nibbles(_mm256_srli_epi16(bytes, 4));
 }
 
-// 16 bytes -> their 16 low nibbles, then their 16 high ones.
-inline __m256i nibbles_16(const void* src) {
-    const __m128i bytes = load_16(src);
-    return low_nibbles(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes));
+// 16 bytes and 16 other ones.
+inline __m256i two_16(const std::byte* first, const std::byte* second) {
+    return _mm256_blend_epi32(_mm256_castsi128_si256(load_16(first)),
+                              _mm256_broadcastsi128_si256(load_16(second)), 0xF0);
 }
 
 // Bits `shift` and `shift + 1` of each byte.
@@ -88,82 +89,108 @@ inline __m256i look_up(const int8_t* table, int offset, __m256i codes) {
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values), codes);
 }
 
-// The half at byte `at` of eight blocks `size` apart.
+// The half at byte `at` of eight blocks `size` apart; 16 bytes of each are read.
 template <size_t size>
 __m256 halves_of_8(const std::byte* src, size_t at) {
-    const auto half = [&](size_t i) {
-        int16_t bits;
-        std::memcpy(&bits, src + i * size + at, 2);
-        return bits;
+    static_assert(size >= 17);
+    const auto two = [&](size_t i) {
+        return _mm_unpacklo_epi16(load_16(src + i * size + at), load_16(src + (i + 1) * size + at));
     };
     return _mm256_cvtph_ps(
-        _mm_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7)));
+        _mm_unpacklo_epi64(_mm_unpacklo_epi32(two(0), two(2)), _mm_unpacklo_epi32(two(4), two(6))));
 }
 
-// Codes<Block>: kOffset, kLargest (the largest code), and for blocks of 32 codes(), scale() and
-// minimum() of eight blocks; for blocks of 256 load() of all.
+// Codes<Block>: kOffset, kLargest (the largest unsigned code), and load() of 256 weights, or
+// scale() and minimum() of eight blocks of 32 with codes() of one, or of two where
+//
+//   kApart   the format keeps the nibbles of weights i and 16 + i together: codes 2 k and 2 k + 1
+//            of a group are the first and the second halves of parts k and k + 4
+//
+// Codes are q + kOffset; those of kOffset 128 are q itself in a group, as their products are too
+// large for unsigned ones (see x86_rows.h).
 template <typename Block>
 struct Codes;
 
 template <typename Block>
 struct Codes32 {
+    static constexpr bool kApart = false;
     static __m256 scale(const std::byte* src) { return halves_of_8<sizeof(Block)>(src, 0); }
     static __m256 minimum(const std::byte* src) { return halves_of_8<sizeof(Block)>(src, 2); }
+};
+
+// With 16 bytes of nibbles from byte `at` on.
+template <typename Block, size_t at>
+struct Nibbles32 : Codes32<Block> {
+    static constexpr bool kApart = true;
+    static void codes(const std::byte* first, const std::byte* second, __m256i* codes) {
+        const __m256i bytes = two_16(first + at, second + at);
+        codes[0] = low_nibbles(bytes);
+        codes[1] = high_nibbles(bytes);
+    }
+};
+
+// And their fifth bits in the four bytes before.
+template <typename Block, size_t at>
+struct FiveBits32 : Nibbles32<Block, at> {
+    static void codes(const std::byte* first, const std::byte* second, __m256i* codes) {
+        Nibbles32<Block, at>::codes(first, second, codes);
+        const __m256i a = fifth_bits(first + at - 4), b = fifth_bits(second + at - 4);
+        codes[0] = _mm256_or_si256(codes[0], _mm256_permute2x128_si256(a, b, 0x20));
+        codes[1] = _mm256_or_si256(codes[1], _mm256_permute2x128_si256(a, b, 0x31));
+    }
 };
 
 template <>
 struct Codes<BlockQ8_0> : Codes32<BlockQ8_0> {
     static constexpr int kOffset = 128, kLargest = 255;
-    static __m256i codes(const std::byte* src) {
-        return _mm256_xor_si256(load_32(src + 2), _mm256_set1_epi8(static_cast<char>(0x80)));
-    }
+    static __m256i codes(const std::byte* src) { return load_32(src + 2); }
 };
 
 template <>
-struct Codes<BlockQ4_0> : Codes32<BlockQ4_0> {
+struct Codes<BlockQ4_0> : Nibbles32<BlockQ4_0, 2> {
     static constexpr int kOffset = 8, kLargest = 15;
-    static __m256i codes(const std::byte* src) { return nibbles_16(src + 2); }
 };
 
 template <>
-struct Codes<BlockQ4_1> : Codes32<BlockQ4_1> {
+struct Codes<BlockQ4_1> : Nibbles32<BlockQ4_1, 4> {
     static constexpr int kOffset = 0, kLargest = 15;
-    static __m256i codes(const std::byte* src) { return nibbles_16(src + 4); }
 };
 
 template <>
-struct Codes<BlockQ5_0> : Codes32<BlockQ5_0> {
+struct Codes<BlockQ5_0> : FiveBits32<BlockQ5_0, 6> {
     static constexpr int kOffset = 16, kLargest = 31;
-    static __m256i codes(const std::byte* src) {
-        return _mm256_or_si256(nibbles_16(src + 6), fifth_bits(src + 2));
-    }
 };
 
 template <>
-struct Codes<BlockQ5_1> : Codes32<BlockQ5_1> {
+struct Codes<BlockQ5_1> : FiveBits32<BlockQ5_1, 8> {
     static constexpr int kOffset = 0, kLargest = 31;
-    static __m256i codes(const std::byte* src) {
-        return _mm256_or_si256(nibbles_16(src + 8), fifth_bits(src + 4));
-    }
 };
 
 template <>
-struct Codes<BlockIQ4_NL> : Codes32<BlockIQ4_NL> {
+struct Codes<BlockIQ4_NL> : Nibbles32<BlockIQ4_NL, 2> {
     static constexpr int kOffset = 128, kLargest = 255;
-    static __m256i codes(const std::byte* src) {
-        return look_up(kIq4Values, kOffset, nibbles_16(src + 2));
+    static void codes(const std::byte* first, const std::byte* second, __m256i* codes) {
+        Nibbles32::codes(first, second, codes);
+        codes[0] = look_up(kIq4Values, 0, codes[0]);
+        codes[1] = look_up(kIq4Values, 0, codes[1]);
     }
 };
 
 template <>
-struct Codes<BlockMXFP4> {
+struct Codes<BlockMXFP4> : Nibbles32<BlockMXFP4, 1> {
     static constexpr int kOffset = 12, kLargest = 24;
-    static __m256i codes(const std::byte* src) {
-        return look_up(kFp4Values, kOffset, nibbles_16(src + 1));
+    static void codes(const std::byte* first, const std::byte* second, __m256i* codes) {
+        Nibbles32::codes(first, second, codes);
+        codes[0] = look_up(kFp4Values, kOffset, codes[0]);
+        codes[1] = look_up(kFp4Values, kOffset, codes[1]);
     }
     static __m256 scale(const std::byte* src) {
-        const auto e = [&](int i) { return static_cast<int>(src[17 * i]); };
-        return power_of(_mm256_setr_epi32(e(0), e(1), e(2), e(3), e(4), e(5), e(6), e(7)));
+        const auto two = [&](int i) {
+            return _mm_unpacklo_epi8(load_16(src + 17 * i), load_16(src + 17 * i + 17));
+        };
+        const __m128i all = _mm_unpacklo_epi32(_mm_unpacklo_epi16(two(0), two(2)),
+                                               _mm_unpacklo_epi16(two(4), two(6)));
+        return power_of(_mm256_cvtepu8_epi32(all));
     }
     static __m256 power_of(__m256i power) {
         const __m256i one = _mm256_set1_epi32(1);
@@ -178,8 +205,15 @@ template <typename Block>
 void load_group(const std::byte* src, Group& group) {
     using Format = Codes<Block>;
     if constexpr (Block::kElements == 32) {
-        for (int j = 0; j < 8; j++) {
-            group.codes[j] = Format::codes(src + static_cast<size_t>(j) * sizeof(Block));
+        constexpr auto kBytes = static_cast<int64_t>(sizeof(Block));
+        if constexpr (Format::kApart) {
+            for (int k = 0; k < 4; k++) {
+                Format::codes(src + k * kBytes, src + (k + 4) * kBytes, &group.codes[2 * k]);
+            }
+        } else {
+            for (int j = 0; j < 8; j++) {
+                group.codes[j] = Format::codes(src + j * kBytes);
+            }
         }
         group.scale = Format::scale(src);
         if constexpr (Block::kMinimum) {
@@ -211,6 +245,7 @@ inline void load_scales_6bit(const uint8_t* src, Group& group) {
 
 template <>
 struct Codes<BlockQ4_K> {
+    static constexpr bool kApart = false;
     static constexpr int kOffset = 0, kLargest = 15;
     static void load(const uint8_t* src, Group& group) {
         load_scales_6bit(src, group);
@@ -224,6 +259,7 @@ struct Codes<BlockQ4_K> {
 
 template <>
 struct Codes<BlockQ5_K> {
+    static constexpr bool kApart = false;
     static constexpr int kOffset = 0, kLargest = 31;
     static void load(const uint8_t* src, Group& group) {
         load_scales_6bit(src, group);
@@ -239,6 +275,7 @@ struct Codes<BlockQ5_K> {
 
 template <>
 struct Codes<BlockIQ4_XS> {
+    static constexpr bool kApart = true;
     static constexpr int kOffset = 128, kLargest = 255;
     static __m256 scales(const uint8_t* src) {
         const __m256i low =
@@ -254,14 +291,18 @@ struct Codes<BlockIQ4_XS> {
     }
     static void load(const uint8_t* src, Group& group) {
         group.scale = scales(src);
-        for (int j = 0; j < 8; j++) {
-            group.codes[j] = look_up(kIq4Values, kOffset, nibbles_16(src + 8 + 16 * j));
+        const auto* nibbles = reinterpret_cast<const std::byte*>(src + 8);
+        for (int k = 0; k < 4; k++) {
+            const __m256i bytes = two_16(nibbles + 16 * k, nibbles + 16 * k + 64);
+            group.codes[2 * k] = look_up(kIq4Values, 0, low_nibbles(bytes));
+            group.codes[2 * k + 1] = look_up(kIq4Values, 0, high_nibbles(bytes));
         }
     }
 };
 
 template <>
 struct Codes<BlockQ6_K> {
+    static constexpr bool kApart = false;
     static constexpr int kOffset = 32, kLargest = 63;
     static void load(const uint8_t* src, Group& group) {
         group.scale = _mm256_set1_ps(load_half(src + 208));
@@ -283,6 +324,7 @@ struct Codes<BlockQ6_K> {
 
 template <>
 struct Codes<BlockQ3_K> {
+    static constexpr bool kApart = false;
     static constexpr int kOffset = 4, kLargest = 7;
     static __m128i sub_scales(const uint8_t* src) {
         const uint32_t a = load_word(src + 96), b = load_word(src + 100), c = load_word(src + 104);
@@ -313,6 +355,7 @@ struct Codes<BlockQ3_K> {
 
 template <>
 struct Codes<BlockQ2_K> {
+    static constexpr bool kApart = false;
     static constexpr int kOffset = 0, kLargest = 3;
     static void load(const uint8_t* src, Group& group) {
         group.scale = _mm256_set1_ps(load_half(src + 80));

@@ -67,39 +67,67 @@ KERNELS_INLINE __m256i sums_of_16(const __m256i* v) {
     }
 }
 
+// Sums of two products, of codes as they are in a group.
+template <typename Block>
+KERNELS_INLINE __m256i pair_products(__m256i codes, __m256i x) {
+    if constexpr (Codes<Block>::kOffset == 128) {
+        return _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
+    } else {
+        return _mm256_maddubs_epi16(codes, x);
+    }
+}
+
 // The integer of each of eight parts.
 template <typename Block>
 KERNELS_INLINE __m256i group_dots(const Group& w, const int8_t* q, __m256i sums) {
     using Format = Codes<Block>;
-    constexpr bool kIsSigned = Format::kOffset == 128;  // as sums of two would not fit in 16 bits
+    constexpr bool kIsSigned = Format::kOffset == 128;  // sums of two of these are as large as fit
     constexpr int kFit = 32767 / (2 * 127 * Format::kLargest);
+    const __m256i one = _mm256_set1_epi16(1);
     __m256i dots[8];
     __m256i total;
-    if constexpr (Block::kSubScales) {
+    if constexpr (Format::kApart) {
+        // In each half of a vector is one part: there is half as much to add crosswise.
+        for (int k = 0; k < 4; k++) {
+            const int8_t *a = q + 32 * k, *b = a + 128;
+            const __m256i first =
+                _mm256_blend_epi32(load_32(a), _mm256_broadcastsi128_si256(load_16(b)), 0xF0);
+            const __m256i second =
+                _mm256_blend_epi32(_mm256_broadcastsi128_si256(load_16(a + 16)), load_32(b), 0xF0);
+            const __m256i low = pair_products<Block>(w.codes[2 * k], first);
+            const __m256i high = pair_products<Block>(w.codes[2 * k + 1], second);
+            if constexpr (kIsSigned) {
+                dots[k] =
+                    _mm256_add_epi32(_mm256_madd_epi16(low, one), _mm256_madd_epi16(high, one));
+            } else {
+                dots[k] = _mm256_madd_epi16(_mm256_add_epi16(low, high), one);
+            }
+        }
+        total = crosswise_64(crosswise_32(dots[0], dots[1]), crosswise_32(dots[2], dots[3]));
+    } else if constexpr (Block::kSubScales) {
         // Factors of even parts in the low half, of odd parts in the high half; part j takes word j
         // of each.
         const __m128i order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
         const __m256i factors = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(w.sub_scale, order));
         for (int j = 0; j < 8; j++) {
-            const __m256i pairs = _mm256_maddubs_epi16(w.codes[j], load_32(q + 32 * j));
+            const __m256i pairs = pair_products<Block>(w.codes[j], load_32(q + 32 * j));
             const auto word = static_cast<int16_t>(2 * j | (2 * j + 1) << 8);
             dots[j] =
                 _mm256_madd_epi16(pairs, _mm256_shuffle_epi8(factors, _mm256_set1_epi16(word)));
         }
         total = sums_of_8(dots);
-    } else if constexpr (kIsSigned) {
-        for (int j = 0; j < 8; j++) {
-            const __m256i code = _mm256_xor_si256(w.codes[j], _mm256_set1_epi8(-128));
-            const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(code),
-                                                       _mm256_sign_epi8(load_32(q + 32 * j), code));
-            dots[j] = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-        }
-        total = sums_of_8(dots);
     } else {
         for (int j = 0; j < 8; j++) {
-            dots[j] = _mm256_maddubs_epi16(w.codes[j], load_32(q + 32 * j));
+            dots[j] = pair_products<Block>(w.codes[j], load_32(q + 32 * j));
+            if constexpr (kIsSigned) {
+                dots[j] = _mm256_madd_epi16(dots[j], one);
+            }
         }
-        total = sums_of_16<(kFit >= 8)>(dots);
+        if constexpr (kIsSigned) {
+            total = sums_of_8(dots);
+        } else {
+            total = sums_of_16<(kFit >= 8)>(dots);
+        }
     }
     if constexpr (Format::kOffset != 0 && !kIsSigned) {
         const __m256i offset = _mm256_set1_epi16(Format::kOffset);

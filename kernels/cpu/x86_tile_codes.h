@@ -98,13 +98,22 @@ void nibble_blocks(EightRows src, To& to, const Code& code) {
     }
 }
 
+// The first words of 16 bits at byte `at` of each row; 16 bytes of each are read.
+inline __m128i first_words(EightRows src, size_t at) {
+    const auto two = [&](int l) {
+        return _mm_unpacklo_epi16(load_16(src[l] + at), load_16(src[l + 1] + at));
+    };
+    return _mm_unpacklo_epi64(_mm_unpacklo_epi32(two(0), two(2)),
+                              _mm_unpacklo_epi32(two(4), two(6)));
+}
+
 template <typename Block, typename To>
 void half_scales(EightRows src, To& to) {
     for (int j = 0; j < 8; j++) {
         const size_t block = static_cast<size_t>(j) * sizeof(Block);
-        to.scale(j, half_of_8(src, block));
+        to.scale(j, _mm256_cvtph_ps(first_words(src, block)));
         if constexpr (Block::kMinimum) {
-            to.minimum(j, half_of_8(src, block + 2));
+            to.minimum(j, _mm256_cvtph_ps(first_words(src, block + 2)));
         }
     }
 }
@@ -177,9 +186,10 @@ struct TileCodes<BlockMXFP4> {
     template <bool, typename To>
     static void load(EightRows src, To& to) {
         for (int j = 0; j < 8; j++) {
-            const auto e = [&](int l) { return static_cast<int>(src[l][17 * j]); };
-            to.scale(j, Codes<BlockMXFP4>::power_of(
-                            _mm256_setr_epi32(e(0), e(1), e(2), e(3), e(4), e(5), e(6), e(7))));
+            const __m128i words = first_words(src, static_cast<size_t>(17 * j));
+            const __m256i power =
+                _mm256_and_si256(_mm256_cvtepu16_epi32(words), _mm256_set1_epi32(255));
+            to.scale(j, Codes<BlockMXFP4>::power_of(power));
         }
         nibble_blocks<BlockMXFP4, 1>(src, to, [](int, int, __m256i nibbles) {
             return look_up(kFp4Values, Codes<BlockMXFP4>::kOffset, nibbles);
