@@ -4,9 +4,10 @@
 //   bench attention [TYPE...] [--depth N]
 //
 // Single-threaded. For each weight type and each variant of the products: GB/s of weights read for
-// one, two and eight activation rows (decoding alone and together) and GFLOP/s for 512 (prompts);
-// medians of several runs, each over enough weights not to stay in the caches. Eight rows take the
-// weights in pieces of 64 rows, as a thread gets them.
+// one, two and eight activation rows (decoding alone and together) and GFLOP/s for 32, 64 (an
+// expert's share of a prompt) and 512; medians of several runs, each over enough weights not to
+// stay in the caches. All but the last take the weights in pieces of 64 rows, as a thread gets
+// them.
 //
 // attention: one token, and 64 of one sequence, behind N cached ones in the model's shape, for each
 // type of K row: microseconds a token and layer, GB/s of K rows read for one.
@@ -157,10 +158,17 @@ void bench_type(const Options& options) {
         };
         const double together[] = {decode(1), decode(2), decode(8)};
         int64_t copy = 0;
-        const double prompt = median_seconds(3, [&] { run(copy++ % copies, kRows, M); });
-        std::printf("%-8s %-14s %6.1f, %6.1f, %6.1f GB/s (1, 2, 8 rows) %8.1f GFLOP/s (512 rows)\n",
-                    name.c_str(), (*v)->name, together[0], together[1], together[2],
-                    2e-9 * static_cast<double>(M * K * kRows) / prompt);
+        const auto prompt = [&](int64_t rows, int64_t piece) {
+            const double seconds = median_seconds(3, [&] { run(copy++ % copies, rows, piece); });
+            return 2e-9 * static_cast<double>(M * K * rows) / seconds;
+        };
+        const double many[] = {prompt(32, 64), prompt(64, 64), prompt(kRows, M)};
+        std::printf(
+            "%-8s %-14s %6.1f, %6.1f, %6.1f GB/s (1, 2, 8 rows) %7.1f, %7.1f, %7.1f GFLOP/s (32, "
+            "64, "
+            "512 rows)\n",
+            name.c_str(), (*v)->name, together[0], together[1], together[2], many[0], many[1],
+            many[2]);
         std::fflush(stdout);
     }
 }
