@@ -27,15 +27,14 @@ def _json(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-def pieces(conversation, thinking=None):
-    """List of (text, is_special, learned). With thinking True or False a generation prompt ends the list."""
+def head(conversation):
+    """What precedes the messages: list of (text, is_special, learned)."""
     out = [("[gMASK]", True, False), ("<sop>", True, False)]
 
     def add(text, special=False, learned=False):
         if text:
             out.append((text, special, learned))
 
-    messages = conversation["messages"]
     if conversation.get("tools"):
         add("<|system|>", True)
         short = conversation.get("short")
@@ -43,6 +42,17 @@ def pieces(conversation, thinking=None):
         # The tail names the call's tags; inside the template's own text they are special tokens.
         for part in MARKER.split("" if short else TOOLS_TAIL):
             add(part, bool(MARKER.fullmatch(part)))
+    return out
+
+
+def turns(messages, thinking=None):
+    """The messages, as head() lists its pieces. With thinking True or False a generation prompt ends the list."""
+    out = []
+
+    def add(text, special=False, learned=False):
+        if text:
+            out.append((text, special, learned))
+
     last_user = max((i for i, m in enumerate(messages) if m["role"] == "user"), default=-1)
     for i, m in enumerate(messages):
         role, content = m["role"], m.get("content") or ""
@@ -92,8 +102,12 @@ def pieces(conversation, thinking=None):
 
 def encode(conversation, vocab, thinking=None):
     """(ids, mask): mask[i] is 1 where token i is to be predicted."""
+    return encode_pieces(head(conversation) + turns(conversation["messages"], thinking), vocab)
+
+
+def encode_pieces(pieces, vocab):
     ids, mask, pending = [], [], 0
-    for text, special, learned in pieces(conversation, thinking):
+    for text, special, learned in pieces:
         if special:
             ids.append(vocab.special[text])
             mask.append(1 if learned or pending else 0)

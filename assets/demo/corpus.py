@@ -9,7 +9,7 @@ import numpy as np
 import chat
 import dialog
 import recall
-import tools
+import sessions
 import words
 
 
@@ -64,23 +64,46 @@ TASKS = {
     "among": (60, 300, lambda r, v, size: recall.among(r, v, size)),
     "long": (300, 1300, lambda r, v, size: recall.among(r, v, size) if r.random() < 0.7 else recall.conversation(r, v, size)),
     "longest": (1300, 5000, lambda r, v, size: recall.among(r, v, size)),
-    "once": (320, 950, lambda r, v, size: tools.once(r, size, 0.6, 0.2)),
-    "brief": (220, 800, lambda r, v, size: tools.once(r, size, 0.5, 0.2, 0.5, 0.3)),
-    "bind": (200, 800, lambda r, v, size: tools.bind(r, size)),
-    "choose": (150, 600, lambda r, v, size: tools.choose(r, size)),
-    "calls": (350, 900, lambda r, v, size: tools.conversation(r, size, 0.5, 9, 0.85, 0.3)),
+    "once": (320, 950, lambda r, v, size: sessions.once(r, size, 0.6, 0.2)),
+    "brief": (220, 800, lambda r, v, size: sessions.once(r, size, 0.5, 0.2, 0.5, 0.3)),
+    "bind": (200, 800, lambda r, v, size: sessions.bind(r, size)),
+    "choose": (150, 600, lambda r, v, size: sessions.choose(r, size)),
+    "calls": (350, 900, lambda r, v, size: sessions.conversation(r, size, 0.5, 9, 0.85, 0.3)),
+    "forked": (550, 1350, lambda r, v, size: sessions.forked(r, size)),
     "manual": (50, 180, lambda r, v, size: dialog.conversation(r, v, size)),
 }
 
 
+def positions(starts, branch):
+    """Of every token in its conversation; a branch (attention.Forked) goes on from the end of the common beginning."""
+    n = len(branch)
+    new = np.zeros(n, bool)
+    new[starts[:-1]] = True
+    cuts = np.flatnonzero(new | (np.diff(branch, prepend=branch[:1]) != 0))
+    heads = np.add.reduceat(branch == 0, starts[:-1], dtype=np.int64)
+    begin = np.where(branch[cuts] > 0, heads[np.searchsorted(starts, cuts, "right") - 1], 0)
+    return np.arange(n) - np.repeat(cuts - begin, np.diff(np.append(cuts, n)))
+
+
 def batch(seed, vocab, tasks, n_tokens, lead=1.0, marked=1.0):
-    """One step's tokens, targets, weights and the starts of its conversations, which lie end to end; exactly n_tokens.
+    """One step's tokens, targets, weights, the starts of its conversations, which lie end to end, and branches (attention.Forked); exactly n_tokens.
 
     tasks: {name: share of the tokens}. lead: weight of the first four tokens of what the assistant says, where the decisions are;
     marked: weight of what follows a special token (names, keys and values of calls); all others have 1. All follows from the seed.
     """
     r = random.Random(seed)
-    tokens, targets, weights, starts = [], [], [], []
+    tokens, targets, weights, starts, branch = [], [], [], [], []
+
+    def put(ids, mask, task, number):
+        nonlocal tokens, targets
+        tokens += ids[:-1]
+        targets += ids[1:]
+        branch.extend([number] * (len(ids) - 1))
+        run = 0
+        for t, learned in enumerate(mask[1:]):
+            run = run + 1 if learned else 0
+            weights.append(lead if 1 <= run <= 4 and lead != 1 and task != "echo" else marked if run and ids[t] >= vocab.n_base else float(run > 0))
+
     # Shares are of tokens: long conversations are drawn less often than short ones.
     drawn = {task: share / (TASKS[task][1] - TASKS[task][0]) * math.log(TASKS[task][1] / TASKS[task][0]) for task, share in tasks.items()}
     while len(tokens) < n_tokens:
@@ -88,13 +111,16 @@ def batch(seed, vocab, tasks, n_tokens, lead=1.0, marked=1.0):
         task = r.choices(list(drawn), list(drawn.values()))[0]
         low, high, make = TASKS[task]
         made = make(r, vocab, min(int(low * (high / low) ** r.random()), max(room, 48)))
-        ids, mask = made if isinstance(made, tuple) else chat.encode(made, vocab)
         starts.append(len(tokens))
-        tokens += ids[:-1]
-        targets += ids[1:]
-        run = 0
-        for t, learned in enumerate(mask[1:]):
-            run = run + 1 if learned else 0
-            weights.append(lead if 1 <= run <= 4 and lead != 1 and task != "echo" else marked if run and ids[t] >= vocab.n_base else float(run > 0))
+        if isinstance(made, tuple):
+            put(*made, task, 0)
+            continue
+        if "branches" not in made:
+            put(*chat.encode(made, vocab), task, 0)
+            continue
+        ids, mask = chat.encode_pieces(chat.head(made) + chat.turns(made["messages"]), vocab)
+        put(ids + [0], mask + [0], task, 0)
+        for number, messages in enumerate(made["branches"], 1):
+            put(*chat.encode_pieces(chat.turns(messages), vocab), task, number)
     return (np.array(tokens[:n_tokens], np.int64), np.array(targets[:n_tokens], np.int64), np.array(weights[:n_tokens], np.float32),
-            np.array(starts + [n_tokens], np.int64))
+            np.array(starts + [n_tokens], np.int64), np.array(branch[:n_tokens], np.int64))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import decode
 from model import Config
 from vocab import Vocab
 
@@ -72,6 +73,31 @@ class Writer:
                 f.write(data + bytes(-len(data) % ALIGNMENT))
 
 
+def names(c):
+    """(name in the state_dict, name in the file, whether it is a matrix to quantise), in the order of the file."""
+    yield from (("embedding", "token_embd.weight", True), ("norm", "output_norm.weight", False), ("head", "output.weight", True))
+    for i in range(c.n_layer):
+        s, p = f"blocks.{i}.", f"blk.{i}."
+        yield s + "attn_norm", p + "attn_norm.weight", False
+        for ours, theirs in (("q_a", "attn_q_a"), ("q_a_norm", "attn_q_a_norm"), ("q_b", "attn_q_b"), ("kv_a", "attn_kv_a_mqa"),
+                             ("kv_a_norm", "attn_kv_a_norm"), ("k_b", "attn_k_b"), ("v_b", "attn_v_b"), ("out", "attn_output")):
+            yield f"{s}attn.{ours}", f"{p}{theirs}.weight", not ours.endswith("norm")
+        yield s + "ffn_norm", p + "ffn_norm.weight", False
+        if i < c.n_dense:
+            yield from ((f"{s}ffn.{name}", f"{p}ffn_{name}.weight", True) for name in ("gate", "up", "down"))
+            continue
+        yield s + "ffn.router", p + "ffn_gate_inp.weight", False
+        yield s + "ffn.bias", p + "exp_probs_b.bias", False
+        yield from ((f"{s}ffn.{name}", f"{p}ffn_{name}_exps.weight", True) for name in ("gate", "up", "down"))
+        yield from ((f"{s}ffn.shared.{name}", f"{p}ffn_{name}_shexp.weight", True) for name in ("gate", "up", "down"))
+
+
+def restore(path, c):
+    """The state_dict of a file that export() wrote, as exactly as its types allow."""
+    tensors = decode.read_gguf(path)[1]
+    return {ours: tensors[theirs] for ours, theirs, _ in names(c)}
+
+
 def export(state, path, c, quantised=True):
     """state: the model's state_dict."""
     vocab = Vocab()
@@ -107,26 +133,8 @@ def export(state, path, c, quantised=True):
         w.key(f"tokenizer.ggml.{key}_token_id", U32, vocab.special[token])
     w.key("tokenizer.chat_template", STR, (HERE / "chat_template.jinja").read_text(encoding="utf-8"))
 
-    w.tensor("token_embd.weight", state["embedding"], quantised)
-    w.tensor("output_norm.weight", state["norm"], False)
-    w.tensor("output.weight", state["head"], quantised)
-    for i in range(c.n_layer):
-        s, p = f"blocks.{i}.", f"blk.{i}."
-        w.tensor(p + "attn_norm.weight", state[s + "attn_norm"], False)
-        for ours, theirs in (("q_a", "attn_q_a"), ("q_a_norm", "attn_q_a_norm"), ("q_b", "attn_q_b"), ("kv_a", "attn_kv_a_mqa"),
-                             ("kv_a_norm", "attn_kv_a_norm"), ("k_b", "attn_k_b"), ("v_b", "attn_v_b"), ("out", "attn_output")):
-            w.tensor(f"{p}{theirs}.weight", state[f"{s}attn.{ours}"], quantised)
-        w.tensor(p + "ffn_norm.weight", state[s + "ffn_norm"], False)
-        if i < c.n_dense:
-            for name in ("gate", "up", "down"):
-                w.tensor(f"{p}ffn_{name}.weight", state[f"{s}ffn.{name}"], quantised)
-            continue
-        w.tensor(p + "ffn_gate_inp.weight", state[s + "ffn.router"], False)
-        w.tensor(p + "exp_probs_b.bias", state[s + "ffn.bias"], False)
-        for name in ("gate", "up", "down"):
-            w.tensor(f"{p}ffn_{name}_exps.weight", state[f"{s}ffn.{name}"], quantised)
-        for name in ("gate", "up", "down"):
-            w.tensor(f"{p}ffn_{name}_shexp.weight", state[f"{s}ffn.shared.{name}"], quantised)
+    for ours, theirs, matrix in names(c):
+        w.tensor(theirs, state[ours], quantised and matrix)
     w.write(path)
 
 

@@ -21,6 +21,7 @@ class Plan:
     warm: int = 100     # steps up to the peak
     mean: float = 0.005     # weight of a step in the running mean that is exported
     frozen: int = 0     # layers from below that stay as they are, and the embedding with them
+    checked: int = 0    # steps between two looks at the held-back tools (validate.py)
     steps: int = 0      # how many; 0: as many as the time given allows
 
     def stage(self, progress):
@@ -52,4 +53,9 @@ TOUCH = Plan(0.15, 0.3, (
 # And once more, at half the rate and with other batches.
 TOUCH_AGAIN = replace(TOUCH, peak=0.08, seed=3, steps=160)
 
-PLANS = {"fresh": FRESH, "continued": CONTINUED, "touch": TOUCH, "touch_again": TOUCH_AGAIN}
+# Tools of many more kinds, on a CPU, from the file itself.
+SPREAD = Plan(0.25, 0.99, (
+    Stage("tools", 1.0, {"forked": 0.78, "once": 0.02, "calls": 0.03, "bind": 0.02, "recall": 0.02, "among": 0.04, "long": 0.03, "manual": 0.06}, 2.0, 3.0),
+), seed=4, tokens=4096, warm=20, mean=0.02, frozen=2, checked=60)
+
+PLANS = {"fresh": FRESH, "continued": CONTINUED, "touch": TOUCH, "touch_again": TOUCH_AGAIN, "spread": SPREAD}

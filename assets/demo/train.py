@@ -1,12 +1,13 @@
 """Trains the demo model, from nothing in a given time: `python train.py OUT_DIR --seconds 300`. The curriculum is in stages.py.
 
-    python train.py OUT_DIR --seconds S [--start WEIGHTS_DIR] [--plan fresh|continued|touch] [--makers N] [--threads N]
+    python train.py OUT_DIR --seconds S [--start WEIGHTS_DIR|FILE.gguf] [--plan fresh|continued|touch|touch_again|spread] [--makers N] [--threads N]
 
 On a CUDA device if there is one, else on the CPU. Muon for the matrices inside the layers, Adam for embedding, head, norms and
 router; a running mean of the weights is what gets exported. The rate falls to zero by the clock, at the end of the time given.
 Other processes make the batches; batch number s is always the same, but which stage it belongs to follows from the clock, unless the
 plan has a number of steps (then the time given plays no part). OUT_DIR gets log.txt and, after 60 %, 85 % and all of the run,
-keyhole-demo.gguf and the mean weights as bfloat16 (weights-0.pt, -1.pt).
+keyhole-demo.gguf and the mean weights as bfloat16 (weights-0.pt, -1.pt); OUT_DIR/best those that did best on tools nobody trains on,
+if the plan says how often to look (validate.py).
 """
 
 import argparse
@@ -25,8 +26,9 @@ import torch
 import attention
 import corpus
 import stages
-from export import export
-from model import Config, Model, Parts
+import validate
+from export import export, restore
+from model import BF, Config, Model, Parts
 from vocab import Vocab
 
 SEED = 20261126
@@ -44,7 +46,7 @@ def keep_memory():
 
 def orthogonal(g):
     """Nearest semi-orthogonal matrices of a stack (n, a, b), by Newton-Schulz with Muon's quintic."""
-    x = g.to(torch.bfloat16)
+    x = g.to(BF)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.transpose(-1, -2)
@@ -80,7 +82,7 @@ class Trainer:
     """frozen: layers from below that are not trained, nor the embedding then."""
 
     def __init__(self, model, device, frozen=0):
-        self.model, self.device, self.frozen = model.to(device), device, frozen
+        self.model, self.device, self.frozen, self.attend = model.to(device), device, frozen, attention.plain
         inner, tables, small = [], [], []
         for p in [model.embedding, *model.blocks[:frozen].parameters()] if frozen else []:
             p.requires_grad_(False)
@@ -101,16 +103,17 @@ class Trainer:
 
     def put(self, batch):
         """A batch of corpus.py as the arguments of Model.loss."""
-        tokens, targets, weights, starts = batch
+        tokens, targets, weights, starts, branch = batch
         n = len(tokens)
         where = np.flatnonzero(weights)[:n // 2]
         filled = np.pad(where, (0, n // 2 - len(where) if self.model.parts.compiled else 0))    # compiled for one shape
         w = weights[filled]
         w[len(where):] = 0
         lengths = np.diff(starts)
-        positions = np.arange(n) - np.repeat(starts[:-1], lengths)
+        positions = corpus.positions(starts, branch)
         to = lambda a, kind: torch.from_numpy(np.ascontiguousarray(a, kind)).to(self.device)
         longest = -(-int(lengths.max()) // 256) * 256
+        self.model.attend = attention.Forked(to(branch, np.int64), to(starts, np.int64)) if branch.any() else self.attend
         return (to(tokens, np.int64), to(positions, np.int64), to(starts, np.int32), longest, to(filled, np.int64),
                 to(targets[filled], np.int64), to(w, np.float32))
 
@@ -133,7 +136,19 @@ class Trainer:
         """Move the running mean of the weights towards the weights."""
         torch._foreach_lerp_(self.mean, self.live, weight)
 
+    @torch.no_grad()
+    def validate(self, vocab):
+        """What validate.py says of the mean weights."""
+        kept = [x.clone() for x in self.live]
+        for x, mean in zip(self.live, self.mean):
+            x.copy_(mean)
+        scores = validate.validate(self.model, vocab, every=3)
+        for x, back in zip(self.live, kept):
+            x.copy_(back)
+        return scores
+
     def save(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
         state = {name: x.float().cpu() for name, x in zip(self.model.state_dict(), self.mean)}
         export(state, folder / "part.gguf", self.model.c)
         os.replace(folder / "part.gguf", folder / "keyhole-demo.gguf")
@@ -143,10 +158,11 @@ class Trainer:
             os.replace(folder / "part.pt", folder / f"weights-{i}.pt")
 
     @torch.no_grad()
-    def load(self, folder):
-        saved = {}
-        for i in range(2):
-            saved |= torch.load(folder / f"weights-{i}.pt", map_location=self.device)
+    def load(self, start):
+        """From a folder that save() wrote, or from the exported file alone."""
+        saved = restore(start, self.model.c) if start.is_file() else {}
+        for i in range(0 if saved else 2):
+            saved |= torch.load(start / f"weights-{i}.pt", map_location=self.device)
         for name, live, mean in zip(self.model.state_dict(), self.live, self.mean):
             live.copy_(saved[name])
             mean.copy_(saved[name])
@@ -163,7 +179,7 @@ def make_batches(pipe, plan):
             number, tokens, progress = pipe.recv()
             s = plan.stage(progress)
             made = corpus.batch((SEED + plan.seed) * 1_000_003 + number, vocab, s.tasks, tokens, s.lead, s.marked)
-            pipe.send((made[0].astype(np.uint16), made[1].astype(np.uint16), made[2].astype(np.float16), made[3].astype(np.int32)))
+            pipe.send((made[0].astype(np.uint16), made[1].astype(np.uint16), made[2].astype(np.float16), made[3].astype(np.int32), made[4].astype(np.uint8)))
         except (EOFError, BrokenPipeError, KeyboardInterrupt):
             return
 
@@ -194,9 +210,9 @@ class Makers:
         if not ready:
             raise SystemExit("no batch in ten minutes")
         pipe = ready[self.number % len(ready)]
-        tokens, targets, weights, starts = pipe.recv()
+        tokens, targets, weights, starts, branch = pipe.recv()
         self.order(pipe)
-        return tokens, targets, weights.astype(np.float32), starts
+        return tokens, targets, weights.astype(np.float32), starts, branch
 
     def stop(self):
         for p in self.processes:
@@ -234,9 +250,9 @@ def main():
     if device.type == "cpu":
         keep_memory()
         model.parts = Parts(False, gathered=True)
-    model.attend = attention.choose(device, c.n_head, c.nope + c.rope, c.v_dim)
+    trainer.attend = attention.choose(device, c.n_head, c.nope + c.rope, c.v_dim)
     synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    say(f"{time.time() - BEGAN:6.1f} s  {device}, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights, {a.makers} makers, attention {model.attend.__name__}, torch {torch.__version__}")
+    say(f"{time.time() - BEGAN:6.1f} s  {device}, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights, {a.makers} makers, attention {trainer.attend.__name__}, torch {torch.__version__}")
 
     first = makers.take()
     if device.type == "cuda" and not a.eager:
@@ -251,7 +267,7 @@ def main():
     say(f"{time.time() - BEGAN:6.1f} s  ready")
 
     start, end = time.time(), BEGAN + a.seconds - RESERVE_S
-    marks = [0.6, 0.85]
+    marks, best = [0.6, 0.85], 0.0
     step = said_step = 0
     said, waited, batch = start, 0.0, first
     while True:
@@ -276,6 +292,14 @@ def main():
             if value != value:
                 raise SystemExit("the loss is not a number")
             said, said_step, waited = now, step, 0.0
+        if plan.checked and step % 20 == 0:
+            trainer.save(a.out)
+        if plan.checked and step % plan.checked == 0:
+            scores = trainer.validate(Vocab())
+            say(f"{time.time() - BEGAN:6.1f} s  step {step:6d}  held-back tools: " + ", ".join(f"{k} {100 * v:.1f} %" for k, v in scores.items()))
+            if sum(scores.values()) >= best:
+                best = sum(scores.values())
+                trainer.save(a.out / "best")
         if marks and progress > marks[0]:
             marks.pop(0)
             trainer.save(a.out)
