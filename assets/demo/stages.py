@@ -53,9 +53,10 @@ TOUCH = Plan(0.15, 0.3, (
 # And once more, at half the rate and with other batches.
 TOUCH_AGAIN = replace(TOUCH, peak=0.08, seed=3, steps=160)
 
-# Tools of many more kinds, on a CPU, from the file itself.
+# Tools of many more kinds, on a CPU, from the file itself; then down to nothing from there.
 SPREAD = Plan(0.25, 0.99, (
     Stage("tools", 1.0, {"forked": 0.78, "once": 0.02, "calls": 0.03, "bind": 0.02, "recall": 0.02, "among": 0.04, "long": 0.03, "manual": 0.06}, 2.0, 3.0),
-), seed=4, tokens=4096, warm=20, mean=0.02, frozen=2, checked=60)
+), seed=4, tokens=4096, warm=20, mean=0.02, frozen=2, checked=60, steps=100)
+SPREAD_AGAIN = replace(SPREAD, peak=0.3, hold=0.2, seed=5, warm=4, mean=0.04, checked=50, steps=74)
 
-PLANS = {"fresh": FRESH, "continued": CONTINUED, "touch": TOUCH, "touch_again": TOUCH_AGAIN, "spread": SPREAD}
+PLANS = {"fresh": FRESH, "continued": CONTINUED, "touch": TOUCH, "touch_again": TOUCH_AGAIN, "spread": SPREAD, "spread_again": SPREAD_AGAIN}

@@ -1,6 +1,6 @@
 """Trains the demo model, from nothing in a given time: `python train.py OUT_DIR --seconds 300`. The curriculum is in stages.py.
 
-    python train.py OUT_DIR --seconds S [--start WEIGHTS_DIR|FILE.gguf] [--plan fresh|continued|touch|touch_again|spread] [--makers N] [--threads N]
+    python train.py OUT_DIR --seconds S [--start WEIGHTS_DIR|FILE.gguf] [--plan fresh|continued|touch|touch_again|spread|spread_again] [--makers N] [--threads N]
 
 On a CUDA device if there is one, else on the CPU. Muon for the matrices inside the layers, Adam for embedding, head, norms and
 router; a running mean of the weights is what gets exported. The rate falls to zero by the clock, at the end of the time given.
