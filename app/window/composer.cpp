@@ -386,7 +386,6 @@ void draw_composer(AppState& state, ImVec2 at, ImVec2 size) {
     const auto px = [scale](float units) { return std::round(units * scale); };
     begin_region("composer", at, size);
     ImDrawList* list = ImGui::GetWindowDrawList();
-    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kBackground);
     const float width = std::min(px(kColumn), size.x - px(2 * kMargin) - px(4));
     const float x = std::round(at.x + (size.x - width) / 2);
     float y = at.y + px(6);

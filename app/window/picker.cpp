@@ -351,7 +351,6 @@ void draw_picker(AppState& state, ImVec2 at, ImVec2 size) {
     const auto px = [scale](float units) { return std::round(units * scale); };
     begin_region("picker", at, size);
     ImDrawList* list = ImGui::GetWindowDrawList();
-    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kBackground);
     const float head = draw_head(state, at, size.x);
     const std::vector<PickerRow>& rows = current_rows(picker);
 

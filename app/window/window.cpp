@@ -524,7 +524,7 @@ int run_window(const Options& options) {
     // drawn on the cores that decode, a frame is not to wait for their turn.
     std::optional<runtime::EngineThread> started;
     std::thread([&] {
-        lower_thread_priority(std::getenv("KH_NICE") ? std::atoi(std::getenv("KH_NICE")) : kEngineStepsBehind);  // XXX
+        lower_thread_priority(kEngineStepsBehind);
         started.emplace(wake);
     }).join();
     runtime::EngineThread& engine = *started;

@@ -3,7 +3,7 @@ read, counted and staged, then a line is typed beside it. Prints the gaps betwee
 What fails is the main thread's own work from a frame to the next, for that is the program's and not the machine's: a goal, and
 three times as much room for a slow machine; with KEYHOLE_SLACK=1 the goals themselves, gaps included.
     window_gaps.py KEYHOLE [MODEL.gguf [MEGABYTES]]
-Without a model a random one is made that goes round in circles; a given one is asked at a high temperature, so that it goes on.
+Without a model a random one is made whose answer goes round in circles; answers that end are asked for again.
 Needs Xvfb and xdotool."""
 import json
 import os
@@ -22,7 +22,7 @@ GAP_MS, WORK_MS = 50, 20
 keyhole = sys.argv[1]
 given = sys.argv[2] if len(sys.argv) > 2 else None
 megabytes = float(sys.argv[3]) if len(sys.argv) > 3 else 5.7
-asked_again = 0
+pauses = []  # (since, until) when no answer was streaming: frames then have no reason
 home = tempfile.mkdtemp()
 failures = []
 
@@ -63,13 +63,11 @@ def streaming():
 
 def keep_streaming():
     """An answer that has ended is written again."""
-    global asked_again
+    since = time.monotonic()
     if not streaming():
-        time.sleep(0.1)
-        if not streaming():
-            asked_again += 1
-            xdotool("key", "ctrl+r")
-            until(streaming, "another answer")
+        xdotool("key", "ctrl+r")
+        until(streaming, "another answer")
+        pauses.append((since - 0.3, time.monotonic() + 0.1))
 
 
 def until(holds, what, seconds=120, meanwhile=lambda: None):
@@ -82,7 +80,7 @@ def until(holds, what, seconds=120, meanwhile=lambda: None):
 
 
 def judge(what, since, end):
-    intervals = program.intervals(since, end)
+    intervals = program.intervals(since, end, pauses)
     if len(intervals) < 10:
         failures.append(f"{what}: {len(intervals)} frames")
         return
@@ -110,7 +108,7 @@ try:
     if not given:
         long_answer_model(keyhole, model, question)
     with open(f"{home}/keyhole/settings.json", "w") as file:
-        json.dump({"temperature": 5 if given else 0}, file)
+        json.dump({"temperature": 0}, file)
     port = free_port()
     program = Program(keyhole, model, "-c", "4096", port=port)
     program.wait_for("first frame drawn")
@@ -138,7 +136,7 @@ try:
         keep_streaming()
     time.sleep(1.5)
     judge("a line is typed beside it", began, time.monotonic())
-    print(f"answers that ended and were asked for again: {asked_again}")
+    print(f"answers that ended and were asked for again: {len(pauses)}")
     if program.stop() != 0:
         failures.append("exit status")
 finally:

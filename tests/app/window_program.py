@@ -70,10 +70,11 @@ class Program:
         except (OSError, IndexError):
             return 0
 
-    def intervals(self, since, until):
+    def intervals(self, since, until, pauses=()):
         """From each frame to the next, by the program's own clock: (ms, ms that its main thread worked)."""
         drawn = [re.search(r"frame \d+: ([\d.]+) ms after the last, of which ([\d.]+) ms", line)
-                 for when, line in list(self.lines) if since <= when <= until]
+                 for when, line in list(self.lines)
+                 if since <= when <= until and not any(a <= when <= b for a, b in pauses)]
         return [(float(found[1]), float(found[2])) for found in drawn if found][1:]
 
     def gaps_ms(self, since, until):
