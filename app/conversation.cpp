@@ -35,7 +35,8 @@ std::vector<runtime::ChatMessage> to_chat(const Conversation& conversation,
         out.role = message.role;
         for (const Attachment& attachment : message.attachments) {
             if (!attachment.left_out) {
-                out.content += attachment.text + "\n";
+                out.content += attachment.text.str();
+                out.content += '\n';
             }
         }
         if (!message.left_out) {

@@ -13,24 +13,19 @@
 #include <string_view>
 #include <vector>
 
+#include "app/attached_files.h"
+#include "app/shared_text.h"
 #include "runtime/text/chat_format.h"
 #include "runtime/text/tokenizer.h"
 
 namespace app {
 
-struct AttachedFile {
-    std::string path;
-    std::string reason;  // not empty: why it is not shown to the model in full
-    int64_t tokens = 0;
-    bool included = true;
-};
-
 // A dropped folder or file, as it was when it was dropped.
 struct Attachment {
     std::string name;  // "keyhole/"
-    std::string text;  // what the model reads
+    SharedText text;   // what the model reads
     int64_t tokens = 0;
-    std::vector<AttachedFile> files;
+    AttachedFiles files;
     int64_t id = 0;         // 0: not stored yet
     bool left_out = false;  // the person decided: the model no longer reads it
     // Of text, by whoever read it from a folder; zeros: not known. Not stored.

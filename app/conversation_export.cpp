@@ -73,10 +73,10 @@ std::string to_markdown(const Conversation& conversation) {
     for (const Message& message : conversation.messages) {
         out += std::string("## ") + name_for_people(message.role) + "\n\n";
         for (const Attachment& attachment : message.attachments) {
-            const std::string fence = fence_for(attachment.text);
+            const std::string& text = attachment.text.str();
+            const std::string fence = fence_for(text);
             out += "<details><summary>" + escape_html(attachment.name) + "</summary>\n\n" + fence +
-                   "\n" + attachment.text + (attachment.text.ends_with('\n') ? "" : "\n") + fence +
-                   "\n\n</details>\n\n";
+                   "\n" + text + (text.ends_with('\n') ? "" : "\n") + fence + "\n\n</details>\n\n";
         }
         if (!message.reasoning.empty()) {
             std::string quoted = "> ";
@@ -131,7 +131,7 @@ std::string to_html(const Conversation& conversation) {
         for (const Attachment& attachment : message.attachments) {
             out += "<details><summary>" + escape_html(attachment.name) + " \u00B7 " +
                    std::to_string(attachment.tokens) + " tokens</summary><pre>" +
-                   escape_html(attachment.text) + "</pre></details>\n";
+                   escape_html(attachment.text.str()) + "</pre></details>\n";
         }
         if (!message.reasoning.empty()) {
             out += "<details><summary>Thinking</summary><div class=\"text\">" +
@@ -160,9 +160,9 @@ std::string to_json(const std::vector<ExportedTree>& trees) {
             Json attachments = Json::array();
             for (const Attachment& attachment : message.attachments) {
                 attachments.push_back(Json{{"name", attachment.name},
-                                           {"text", attachment.text},
+                                           {"text", attachment.text.str()},
                                            {"tokens", attachment.tokens},
-                                           {"files", json_of(attachment.files)},
+                                           {"files", json_of(attachment.files.all())},
                                            {"left_out", attachment.left_out}});
             }
             messages.push_back(Json{{"id", message.id},

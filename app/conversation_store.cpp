@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kPatience = 2000, kLittlePatience = 20;  // milliseconds, for another program's write
+constexpr int kPatience = 2000, kLittlePatience = 2;  // milliseconds, for another program's write
 
 int64_t now_seconds() {
     return std::chrono::duration_cast<std::chrono::seconds>(
@@ -359,8 +359,8 @@ void ConversationStore::insert_message(int64_t conversation_id, Message& message
         db_->run(
             "INSERT INTO attachments (message_id, name, text, tokens, files, left_out) "
             "VALUES (?, ?, ?, ?, ?, ?)",
-            {message.id, attachment.name, attachment.text, attachment.tokens,
-             dump(json_of(attachment.files)), int64_t{attachment.left_out}});
+            {message.id, attachment.name, Database::TextView{attachment.text}, attachment.tokens,
+             dump(json_of(attachment.files.all())), int64_t{attachment.left_out}});
         attachment.id = db_->last_id();
     }
     if (message.state != MessageState::streaming) {

@@ -25,6 +25,9 @@ Database::Rows::Rows(sqlite3* db, const char* sql, const std::vector<Value>& val
         } else if (const auto* blob = std::get_if<Blob>(&values[i])) {
             sqlite3_bind_blob64(statement_, at, blob->bytes.data(), blob->bytes.size(),
                                 SQLITE_TRANSIENT);
+        } else if (const auto* view = std::get_if<TextView>(&values[i])) {
+            sqlite3_bind_text64(statement_, at, view->text.data() ? view->text.data() : "",
+                                view->text.size(), SQLITE_STATIC, SQLITE_UTF8);
         } else {
             const auto& text = std::get<std::string>(values[i]);
             sqlite3_bind_text64(statement_, at, text.data(), text.size(), SQLITE_TRANSIENT,

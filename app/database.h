@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -26,7 +27,11 @@ public:
     struct Blob {
         std::string bytes;
     };
-    using Value = std::variant<int64_t, double, std::string, Blob>;
+    // A large text that is not copied: it must outlive the statement.
+    struct TextView {
+        std::string_view text;
+    };
+    using Value = std::variant<int64_t, double, std::string, Blob, TextView>;
 
     class Rows {
     public:

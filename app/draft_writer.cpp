@@ -13,9 +13,9 @@ void write_draft(const Database& db, int64_t conversation, const Draft& draft) {
         Json list = Json::array();
         for (const Attachment& attachment : draft.staged) {
             list.push_back(Json{{"name", attachment.name},
-                                {"text", attachment.text},
+                                {"text", attachment.text.str()},
                                 {"tokens", attachment.tokens},
-                                {"files", json_of(attachment.files)}});
+                                {"files", json_of(attachment.files.all())}});
         }
         staged = dump(list);
     }
@@ -29,7 +29,8 @@ void write_draft(const Database& db, int64_t conversation, const Draft& draft) {
             "INSERT INTO drafts (conversation_id, text, cursor, staged) VALUES (?, ?, ?, ?) "
             "ON CONFLICT(conversation_id) DO UPDATE SET text = excluded.text, "
             "cursor = excluded.cursor, staged = excluded.staged",
-            {conversation, draft.text, static_cast<int64_t>(draft.cursor), std::move(staged)});
+            {conversation, draft.text, static_cast<int64_t>(draft.cursor),
+             Database::TextView{staged}});
     });
 }
 
@@ -71,7 +72,7 @@ void DraftWriter::run() {
         if (waiting_.empty()) {
             return;
         }
-        const auto next = waiting_.extract(waiting_.begin());
+        auto next = waiting_.extract(waiting_.begin());
         writing_ = true;
         lock.unlock();
         std::string problem;
@@ -84,6 +85,7 @@ void DraftWriter::run() {
         } catch (const StoreError& error) {
             problem = error.what();
         }
+        next.mapped() = {};  // perhaps the last to know a text of megabytes: not under the lock
         lock.lock();
         writing_ = false;
         if (!problem.empty()) {

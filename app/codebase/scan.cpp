@@ -9,13 +9,11 @@
 #include <thread>
 #include <unordered_map>
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include "app/codebase/count_cache.h"
 #include "app/codebase/decode.h"
 #include "app/codebase/order.h"
 #include "app/codebase/walk.h"
+#include "app/thread_priority.h"
 
 namespace app::codebase {
 namespace {
@@ -191,7 +189,7 @@ private:
         std::atomic<size_t> next{0};
         const auto run = [&](bool first) {
             if (options_.yields) {
-                ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);
+                lower_thread_priority(10);
             }
             constexpr size_t kAtOnce = 8;
             for (;;) {

@@ -81,6 +81,7 @@ struct PackingView {
     // Its first files while it is read: as they are found, then with what is known of each. A file
     // that is not counted yet has -1 tokens. Never written to; the next one takes its place.
     std::shared_ptr<const Attachment> arriving = nullptr;
+    int64_t found = 0;  // files there are, known before each was looked at
 };
 
 // What hangs over the window and has not been dropped.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "app/window/app_state.h"
+#include "app/window/attachment_words.h"
 #include "app/window/format.h"
 #include "app/window/widgets.h"
 
@@ -99,7 +100,7 @@ void draw_codebase(AppState& state, ImVec2 at, ImVec2 size) {
     draw_text(list, state.fonts.bold, {left, at.y + px(15)}, colour::kText, "Codebase");
     const bool fits = state.context.limit == 0 || state.context.used() <= state.context.limit;
     const std::string sum =
-        state.packing.active ? "reading \u00B7 " + with_commas(state.packing.files) + " files"
+        state.packing.active ? reading_words(state.packing)
         : state.context.limit > 0
             ? with_commas(tokens) + " of " + with_commas(state.context.limit) + " tokens"
             : with_commas(tokens) + " tokens";
@@ -165,13 +166,17 @@ void draw_codebase(AppState& state, ImVec2 at, ImVec2 size) {
                             y + px(10), colour::kTextSoft, with_commas(attachment->tokens));
         }
         y += px(32);
-        for (const AttachedFile& file : attachment->files) {
-            if (y + row >= files_at.y && y <= at.y + size.y) {
-                draw_file(state, file, {left, y}, right - left, row, attachment->tokens);
-            }
-            y += row;
+        // Of thousands of files those in sight.
+        const auto files = static_cast<float>(attachment->files.size());
+        const auto first =
+            static_cast<size_t>(std::clamp(std::floor((files_at.y - y) / row), 0.0F, files));
+        const auto last =
+            static_cast<size_t>(std::clamp(std::ceil((at.y + size.y - y) / row), 0.0F, files));
+        for (size_t f = first; f < last; f++) {
+            draw_file(state, attachment->files[f], {left, y + row * static_cast<float>(f)},
+                      right - left, row, attachment->tokens);
         }
-        y += px(8);
+        y += row * files + px(8);
     }
     ImGui::SetCursorScreenPos({at.x + 1, begin});
     ImGui::Dummy({1, y - begin + px(8)});

@@ -6,11 +6,12 @@
 #include <imgui.h>
 
 #include "app/window/app_state.h"
+#include "app/window/attachment_words.h"
 #include "app/window/compat.h"
 #include "app/window/format.h"
 #include "app/window/overflow_card.h"
 #include "app/window/text_field.h"
-#include "app/window/utf8.h"
+#include "app/window/typed_text.h"
 #include "app/window/widgets.h"
 
 namespace app::window {
@@ -38,14 +39,7 @@ bool read_keyboard(AppState& state) {
     bool send = false;
     // AltGr arrives as Ctrl+Alt on some systems: characters count unless it is a plain Ctrl.
     if (!ctrl && !io.KeySuper) {
-        std::string typed;
-        for (const ImWchar c : io.InputQueueCharacters) {
-            if (c >= 32 && c != 127) {
-                const auto code = static_cast<uint32_t>(c);
-                append_utf8(typed, code);
-            }
-        }
-        if (!typed.empty()) {
+        if (const std::string typed = take_typed(); !typed.empty()) {
             draft.insert(typed);
         }
     }
@@ -246,20 +240,17 @@ float draw_staged(AppState& state, float x, float y, float width) {
     size_t removed = state.staged.size();
     for (size_t i = 0; i < state.staged.size(); i++) {
         ImGui::PushID(static_cast<int>(i));
-        const auto included =
-            std::count_if(state.staged[i].files.begin(), state.staged[i].files.end(),
-                          [](const AttachedFile& f) { return f.included; });
-        const std::string detail = (included == 1 ? "1 file" : with_commas(included) + " files") +
-                                   " \u00B7 " + with_commas(state.staged[i].tokens) + " tokens";
-        if (chip("remove", state.staged[i].name, detail)) {
+        if (chip("remove", state.staged[i].name, attachment_words(state.staged[i]))) {
             removed = i;
         }
         ImGui::PopID();
     }
     if (state.packing.active &&
         chip("cancel", state.packing.name,
-             "reading \u00B7 " + with_commas(state.packing.files) + " files \u00B7 " +
-                 with_commas(state.packing.tokens) + " tokens")) {
+             reading_words(state.packing) +
+                 (state.packing.tokens > 0
+                      ? " \u00B7 " + with_commas(state.packing.tokens) + " tokens"
+                      : ""))) {
         state.actions->cancel_attach();
     }
     if (removed < state.staged.size()) {
@@ -367,6 +358,9 @@ float draw_attach_path(AppState& state, float x, float y, float width) {
 
 std::string room_text(const AppState& state, ImU32& ink) {
     ink = colour::kTextDim;
+    if (state.chat.overflow) {
+        return "";  // the card above says it, to the token
+    }
     if (!state.context.known || state.context.limit == 0) {
         return "";
     }
@@ -392,7 +386,6 @@ void draw_composer(AppState& state, ImVec2 at, ImVec2 size) {
     const auto px = [scale](float units) { return std::round(units * scale); };
     begin_region("composer", at, size);
     ImDrawList* list = ImGui::GetWindowDrawList();
-    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kBackground);
     const float width = std::min(px(kColumn), size.x - px(2 * kMargin) - px(4));
     const float x = std::round(at.x + (size.x - width) / 2);
     float y = at.y + px(6);

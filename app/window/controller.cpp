@@ -8,8 +8,8 @@
 
 #include "app/codebase/decode.h"
 #include "app/window/format.h"
+#include "app/window/turn_settings.h"
 #include "runtime/error.h"
-#include "runtime/text/chat_format.h"
 
 namespace app::window {
 namespace {
@@ -28,6 +28,18 @@ std::string home_relative(const std::string& path) {
 std::string expanded(const std::string& path) {
     const char* home = std::getenv("HOME");
     return home && (path == "~" || path.starts_with("~/")) ? home + path.substr(1) : path;
+}
+
+// What a count is of, beside the words of the draft.
+std::vector<int64_t> counted_about(const AppState& state) {
+    std::vector<int64_t> about = {
+        state.conversation.id, static_cast<int64_t>(state.conversation_generation),
+        static_cast<int64_t>(state.conversation.messages.size()), state.chat.edit.message};
+    for (const Attachment& attachment : state.staged) {
+        about.insert(about.end(), {attachment.tokens, static_cast<int64_t>(attachment.text.size()),
+                                   static_cast<int64_t>(attachment.text_hash[0])});
+    }
+    return about;
 }
 
 }  // namespace
@@ -61,7 +73,7 @@ Controller::Controller(AppState& state,
                               load_model(model_->path);
                           }
                       },
-                      [this] { count_wanted_ = true; },
+                      [this] { want_count(); },
                       {}}),
       desk_({state_, model_, paths_.cache,
              paths_.conversations.empty() ? fs::path()
@@ -69,7 +81,7 @@ Controller::Controller(AppState& state,
              [this](Banner::Kind kind, const std::string& text) { banner(kind, text); },
              [this] {
                  chats_.draft_changed();
-                 count_wanted_ = true;
+                 want_count();
              },
              hooks_.wake,
              [this](int64_t tokens) {
@@ -90,7 +102,7 @@ Controller::Controller(AppState& state,
                [this](Banner::Kind kind, const std::string& text) { banner(kind, text); }},
               options),
       preferences_({state_, settings_, hooks_.wake, [this] { save_settings_now(); },
-                    [this] { count_wanted_ = true; }}),
+                    [this] { want_count(); }}),
       remote_({state_, settings_, hooks_.wake, [this] { save_settings_now(); },
                [this] { other_source(); }},
               options),
@@ -212,7 +224,7 @@ bool Controller::follow_model() {
                 if (!loaded->is_demo) {
                     models_.remember(engine_options_);
                 }
-                count_wanted_ = true;
+                want_count();
             }
             view.state = ModelView::State::ready;
             break;
@@ -260,8 +272,8 @@ bool Controller::follow_memory() {
         state_.memory = fresh;
         state_.device = fresh.devices.empty() ? "" : fresh.devices.front().name;
     }
-    if (state_.context.limit != fresh.ctx_size && fresh.loaded && !remote_.on()) {
-        count_wanted_ = true;
+    if (state_.context.limit != fresh.ctx_size && fresh.loaded && !remote_.on() && !counting_) {
+        want_count();
     }
     return changed;
 }
@@ -285,68 +297,65 @@ void Controller::recount() {
         return;
     }
     counting_ = true;
-    Conversation conversation = state_.conversation;
-    Message draft;
-    draft.content = state_.draft.text();
-    draft.attachments = state_.staged;
-    const std::string words = draft.content;
-    int64_t codebase = 0;
-    for (const Message& message : conversation.messages) {
-        for (const Attachment& attachment : message.attachments) {
-            codebase += attachment.tokens;
-        }
-    }
-    for (const Attachment& attachment : state_.staged) {
-        codebase += attachment.tokens;
-    }
-    if (!draft.content.empty() || !draft.attachments.empty()) {
-        conversation.messages.push_back(std::move(draft));
-    }
     const int64_t limit = state_.memory.ctx_size > 0 ? state_.memory.ctx_size : model_->ctx_size;
-    const int64_t reserve = std::min(settings_.answer_reserve_tokens, limit / 4);
-    const runtime::ChatOptions options{state_.thinking, true, true};
-    prompt_worker_.add([this, model = model_, conversation = std::move(conversation), words,
-                        codebase, limit, reserve, options,
-                        system_prompt = settings_.system_prompt]() mutable -> Worker::Done {
-        ContextView context;
-        context.known = true;
-        context.limit = limit;
-        context.reserve = reserve;
-        context.codebase = codebase;
-        runtime::ChatOptions bare = options;
-        bare.add_generation_prompt = false;
-        const Conversation none;
-        context.system = static_cast<int64_t>(
-            runtime::ChatFormat::encode(*model->tokenizer, to_chat(none, system_prompt), {}, bare)
-                .size());
-        const auto total = static_cast<int64_t>(
-            runtime::ChatFormat::encode(*model->tokenizer, to_chat(conversation, system_prompt), {},
-                                        options)
-                .size());
-        context.draft = model->tokenizer->count(words);
-        // What reasoning adds: the same prompt without it is so much shorter.
-        if (std::any_of(conversation.messages.begin(), conversation.messages.end(),
-                        [](const Message& message) { return !message.reasoning.empty(); })) {
-            for (Message& message : conversation.messages) {
-                message.reasoning.clear();
-            }
-            const auto without = static_cast<int64_t>(
-                runtime::ChatFormat::encode(*model->tokenizer, to_chat(conversation, system_prompt),
-                                            {}, options)
-                    .size());
-            context.thinking = std::max<int64_t>(0, total - without);
+    // As it will be sent: with what this conversation has of its own.
+    TurnSettings turn = turn_settings(settings_, state_.conversation, state_.thinking, limit);
+    const auto take = [this, limit, reserve = turn.reserve](const PromptCount& count) {
+        counting_ = false;
+        if (remote_.on()) {
+            count_wanted_ = true;
+            return;
         }
-        context.chat = std::max<int64_t>(
-            0, total - context.system - codebase - context.draft - context.thinking);
-        return [this, context] {
-            counting_ = false;
-            if (remote_.on()) {
-                count_wanted_ = true;
-            } else {
-                state_.context = context;
+        state_.context = {true,       limit,       count.system, count.codebase,
+                          count.chat, count.draft, reserve,      count.thinking};
+    };
+    if (std::vector<int64_t> about = counted_about(state_); counted_about_ != about) {
+        counted_about_ = std::move(about);
+        want_count();
+        count_wanted_ = false;
+    }
+    if (counted_) {
+        prompt_worker_.add([this, take, model = model_, before = *counted_,
+                            words = state_.draft.text(),
+                            settings = std::move(turn.prompt)]() -> Worker::Done {
+            return [this, take, count = recount_words(*model->tokenizer, before, words, settings)] {
+                if (count) {
+                    take(*count);
+                } else {
+                    counting_ = false;
+                    want_count();
+                }
+            };
+        });
+        return;
+    }
+    Conversation conversation = state_.conversation;
+    // An edited question begins a branch of its own: what followed it is not in it.
+    if (const int64_t edited = state_.chat.edit.message; edited != 0) {
+        auto& messages = conversation.messages;
+        messages.erase(std::find_if(messages.begin(), messages.end(),
+                                    [edited](const Message& m) { return m.id == edited; }),
+                       messages.end());
+    }
+    prompt_worker_.add([this, take, model = model_, conversation = std::move(conversation),
+                        draft = Draft{state_.draft.text(), 0, state_.staged},
+                        settings = std::move(turn.prompt),
+                        serial = count_serial_]() mutable -> Worker::Done {
+        return [this, take, serial,
+                count = count_prompt(*model->tokenizer, std::move(conversation), draft, settings)] {
+            if (serial == count_serial_) {
+                counted_ = count;
             }
+            take(count);
         };
     });
+}
+
+// Something of the prompt is other than it was, beside the words of the draft.
+void Controller::want_count() {
+    count_wanted_ = true;
+    counted_.reset();
+    count_serial_++;
 }
 
 void Controller::draft_changed() {
@@ -358,7 +367,7 @@ void Controller::toggle_thinking() {
     state_.thinking = !state_.thinking;
     settings_.thinking = state_.thinking;
     save_settings_now();
-    count_wanted_ = true;
+    want_count();
 }
 
 void Controller::send() {
@@ -414,6 +423,7 @@ void Controller::remove_attachment(size_t index) {
     if (index < state_.staged.size()) {
         state_.staged.erase(state_.staged.begin() + static_cast<std::ptrdiff_t>(index));
         draft_changed();
+        want_count();
     }
 }
 
@@ -434,7 +444,7 @@ void Controller::other_source() {
         open_own_model(first_model_);
     }
     state_.context = {};
-    count_wanted_ = true;
+    want_count();
 }
 
 void Controller::open_own_model(const std::string& named) {

@@ -6,12 +6,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/codebase/pack.h"
 #include "app/conversation_store.h"
 #include "app/options.h"
+#include "app/prompt_count.h"
 #include "app/settings.h"
 #include "app/window/app_state.h"
 #include "app/window/chats.h"
@@ -81,6 +83,7 @@ private:
     bool follow_model();
     bool follow_memory();
     void recount();
+    void want_count();
     bool store_call(const std::function<void()>& call);
     void open_own_model(const std::string& named);
     std::shared_ptr<AnswerSource> source();
@@ -101,6 +104,8 @@ private:
     std::vector<std::string> waiting_paths_;
     uint64_t next_banner_ = 1;
     uint64_t count_serial_ = 0;
+    std::optional<PromptCount> counted_;  // of all but the words; none: to be made
+    std::vector<int64_t> counted_about_;
     bool count_wanted_ = false, counting_ = false;
     Chats chats_;
     PackDesk desk_;

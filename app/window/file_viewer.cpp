@@ -15,7 +15,6 @@ void draw_file_viewer(AppState& state, ImVec2 at, ImVec2 size) {
     const auto px = [scale](float units) { return std::round(units * scale); };
     begin_region("file_viewer", at, size);
     ImDrawList* list = ImGui::GetWindowDrawList();
-    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kBackground);
     const float left = at.x + px(24), right = at.x + size.x - px(24);
     ButtonLook look;
     look.border = colour::kLine;

@@ -185,7 +185,7 @@ void draw_gauge(AppState& state, ImVec2 at, ImVec2 size) {
     const float bar_x = at.x + px(92);
     const float right = at.x + size.x - px(16);
     const bool wide = size.x > px(980);
-    const float text_room = wide ? std::clamp(size.x * 0.42F, px(300), px(640)) : 0;
+    const float text_room = wide ? std::clamp(size.x * 0.5F, px(300), px(680)) : 0;
     const float bar_width = std::max(px(60), right - bar_x - (wide ? text_room + px(24) : 0));
     const float bar_height = px(12);
     const float line1 = at.y + px(14), line2 = line1 + px(22), line3 = line2 + px(22);

@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "app/window/app_state.h"
+#include "app/window/compat.h"
 #include "app/window/format.h"
+#include "app/window/text_run.h"
 #include "app/window/widgets.h"
 
 namespace app::window {
@@ -15,6 +17,7 @@ namespace {
 struct Line {
     std::string title, detail;
     bool enabled = true;
+    float height = 0;
 };
 
 std::string tokens_text(int64_t count) {
@@ -26,8 +29,6 @@ std::string effect(const OverflowChoice& choice, const OverflowReport& report) {
                        with_commas(choice.prompt_tokens);
     if (choice.fits) {
         text += ", " + with_commas(choice.room) + " are left for the answer";
-    } else if (choice.room > 0) {
-        text += "; still " + tokens_text(report.reserve - choice.room) + " too many";
     } else {
         text += "; still " + tokens_text(report.reserve - choice.room) + " too many";
     }
@@ -115,44 +116,48 @@ float draw_overflow_card(AppState& state, float x, float y, float width) {
     const auto px = [scale](float units) { return std::round(units * scale); };
     ImDrawList* list = ImGui::GetWindowDrawList();
     const OverflowView& view = *state.chat.overflow;
-    const float pad = px(14), row = px(44);
+    const float pad = px(14), row = px(44), inner = width - 2 * pad;
     const std::string head = headline(view);
-    const float head_height = draw_wrapped(nullptr, state.fonts.body, {}, width - 2 * pad, 0, head);
-    const auto count = static_cast<float>(view.report.choices.size());
-    const float height = pad * 2 + head_height + px(30) + count * row + px(38);
+    const float head_height = draw_wrapped(nullptr, state.fonts.body, {}, inner, 0, head);
+    // A choice is a title and what it does, all of it: it is what one decides by.
+    std::vector<Line> lines;
+    float rows = 0;
+    for (const OverflowChoice& choice : view.report.choices) {
+        Line& line = lines.emplace_back(line_of(choice, view));
+        line.height = row - font_size(state.fonts.small) +
+                      draw_wrapped(nullptr, state.fonts.small, {}, inner, 0, line.detail);
+        rows += line.height;
+    }
+    const float height = pad * 2 + head_height + px(30) + rows + px(38);
     list->AddRectFilled({x, y}, {x + width, y + height}, colour::kCard, px(10));
     list->AddRect({x, y}, {x + width, y + height}, colour::kWarningLine, px(10));
-    draw_wrapped(list, state.fonts.body, {x + pad, y + pad - px(3)}, width - 2 * pad, colour::kText,
-                 head);
+    draw_wrapped(list, state.fonts.body, {x + pad, y + pad - px(3)}, inner, colour::kText, head);
     float at = y + pad + head_height + px(4);
     draw_text(list, state.fonts.small, {x + pad, at}, colour::kTextDim,
               "Nothing was sent and nothing was left out. You decide:");
     at += px(26);
     int chosen = -1;
     for (size_t i = 0; i < view.report.choices.size(); i++) {
-        const Line line = line_of(view.report.choices[i], view);
+        const Line& line = lines[i];
         ImGui::PushID(static_cast<int>(i));
         Click click;
         if (line.enabled) {
-            click = click_area("choice", {x + px(6), at}, {width - px(12), row - px(2)});
+            click = click_area("choice", {x + px(6), at}, {width - px(12), line.height - px(2)});
         }
         ImGui::PopID();
         if (click.hovered) {
-            list->AddRectFilled({x + px(6), at}, {x + width - px(6), at + row - px(2)},
+            list->AddRectFilled({x + px(6), at}, {x + width - px(6), at + line.height - px(2)},
                                 colour::kHover, px(6));
         }
         draw_text(list, state.fonts.body, {x + pad, at + px(4)},
                   line.enabled ? colour::kAccentText : colour::kTextDim,
-                  ellipsize(state.fonts.body, line.title, width - 2 * pad));
-        draw_text(list, state.fonts.small, {x + pad, at + px(23)}, colour::kTextSoft,
-                  ellipsize(state.fonts.small, line.detail, width - 2 * pad));
-        if (click.hovered && text_width(state.fonts.small, line.detail) > width - 2 * pad) {
-            tooltip(state, line.detail);
-        }
+                  ellipsize(state.fonts.body, line.title, inner));
+        draw_wrapped(list, state.fonts.small, {x + pad, at + px(23)}, inner, colour::kTextSoft,
+                     line.detail);
         if (click.clicked) {
             chosen = static_cast<int>(i);
         }
-        at += row;
+        at += line.height;
     }
     ButtonLook look;
     look.font = state.fonts.small;

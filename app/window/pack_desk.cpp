@@ -43,15 +43,25 @@ PickerSecrets secrets_of(codebase::SecretPolicy policy) {
 constexpr int64_t kArrivingRows = 1000;  // shown while a folder is read
 
 std::shared_ptr<const Attachment> rows_so_far(const codebase::ScanResult& scan) {
-    auto rows = std::make_shared<Attachment>();
-    rows->name = scan.source.name();
+    std::vector<AttachedFile> files;
     for (const codebase::ScannedFile& file : scan.files) {
         const codebase::FileStatus status = codebase::default_status(file);
-        rows->files.push_back(
+        files.push_back(
             {codebase::printable_path(file.path), file.reason, file.tokens,
              status == codebase::FileStatus::full || status == codebase::FileStatus::outline});
     }
+    auto rows = std::make_shared<Attachment>();
+    rows->name = scan.source.name();
+    rows->files = std::move(files);
     return rows;
+}
+
+std::vector<std::array<uint64_t, 2>> texts_of(const ChangesView& changes) {
+    std::vector<std::array<uint64_t, 2>> texts;
+    for (const Attachment& attachment : changes.attachments) {
+        texts.push_back(attachment.text_hash);
+    }
+    return texts;
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -83,19 +93,23 @@ PackDesk::~PackDesk() {
 }
 
 Attachment PackDesk::attachment_of(codebase::Pack pack) {
-    Attachment attachment{pack.root, std::move(pack.text), pack.tokens, {}};
+    std::vector<AttachedFile> files;
     for (codebase::PackedFile& file : pack.files) {
         const bool shown = file.status == codebase::FileStatus::full ||
                            file.status == codebase::FileStatus::outline;
-        attachment.files.push_back(
-            {std::move(file.path), std::move(file.reason), file.tokens, shown});
+        files.push_back({std::move(file.path), std::move(file.reason), file.tokens, shown});
     }
-    const Key key = codebase::content_hash(attachment.text);
-    attachment.text_hash = {key.low, key.high};
+    Attachment attachment{pack.root, std::move(pack.text), pack.tokens, std::move(files)};
+    name(attachment);
     return attachment;
 }
 
 // Of megabytes it takes milliseconds: known of what was read here, made for what the store kept.
+void PackDesk::name(Attachment& attachment) {
+    const Key key = codebase::content_hash(attachment.text);
+    attachment.text_hash = {key.low, key.high};
+}
+
 PackDesk::Key PackDesk::key_of(const Attachment& attachment) {
     const Key known{attachment.text_hash[0], attachment.text_hash[1]};
     return known == Key{} ? codebase::content_hash(attachment.text) : known;
@@ -142,28 +156,37 @@ void PackDesk::attach(const std::vector<fs::path>& paths) {
             error = failure.what();
         }
         return [this, read, error, model] {
-            reading_.reset();
-            {
-                const std::lock_guard lock(arrived_mutex_);
-                arrived_.reset();
-            }
-            host_.state.packing = {};
-            if (!error.empty()) {
-                host_.banner(Banner::Kind::error, error);
-            }
-            for (Read& each : *read) {
-                if (!each.cancelled) {
-                    if (!model && host_.model) {  // it came while the folder was read
-                        each.attachment.tokens =
-                            host_.model->tokenizer->count(each.attachment.text);
+            if (!model && host_.model) {  // it came while the folder was read
+                worker_.add([this, read, error, came = host_.model]() -> Worker::Done {
+                    for (Read& each : *read) {
+                        each.attachment.tokens = came->tokenizer->count(each.attachment.text);
                     }
-                    stage(std::move(each));
-                }
+                    return [this, read, error] { take(*read, error); };
+                });
+            } else {
+                take(*read, error);
             }
-            host_.state.composer_focused = true;
-            host_.staged_changed();
         };
     });
+}
+
+void PackDesk::take(std::vector<Read>& read, const std::string& error) {
+    reading_.reset();
+    {
+        const std::lock_guard lock(arrived_mutex_);
+        arrived_.reset();
+    }
+    host_.state.packing = {};
+    if (!error.empty()) {
+        host_.banner(Banner::Kind::error, error);
+    }
+    for (Read& each : read) {
+        if (!each.cancelled) {
+            stage(std::move(each));
+        }
+    }
+    host_.state.composer_focused = true;
+    host_.staged_changed();
 }
 
 void PackDesk::stage(Read read) {
@@ -195,8 +218,11 @@ bool PackDesk::tick() {
     bool changed = worker_.deliver();
     AppState& state = host_.state;
     if (reading_) {
-        const int64_t files = reading_->classified, tokens = reading_->tokens;
-        changed = changed || files != state.packing.files || tokens != state.packing.tokens;
+        const int64_t files = reading_->classified, tokens = reading_->tokens,
+                      found = reading_->found;
+        changed = changed || files != state.packing.files || tokens != state.packing.tokens ||
+                  found != state.packing.found;
+        state.packing.found = found;
         state.packing.files = files;
         state.packing.tokens = tokens;
         const std::lock_guard lock(arrived_mutex_);
@@ -351,6 +377,7 @@ void PackDesk::set_level(const std::vector<size_t>& files, PickerLevel level) {
             picker.files[file].level = level;
         }
     }
+    picker.revision++;
     repack();
 }
 
@@ -359,6 +386,7 @@ void PackDesk::toggle_focus(size_t file) {
         codebase::FileChoice& chosen = choice(file);
         chosen.focus = !chosen.focus;
         host_.state.picker.files[file].focus = chosen.focus;
+        host_.state.picker.revision++;
         repack();
     }
 }
@@ -371,6 +399,7 @@ void PackDesk::set_secrets(const std::vector<size_t>& files, PickerSecrets what)
             picker.files[file].secrets = what;
         }
     }
+    picker.revision++;
     repack();
 }
 
@@ -512,7 +541,7 @@ void PackDesk::follow_conversation() {
     if (sent.empty()) {
         return;
     }
-    std::vector<std::pair<std::string, std::string>> texts;  // name, text
+    std::vector<std::pair<std::string, SharedText>> texts;  // name, text
     for (const Attachment* attachment : sent) {
         texts.emplace_back(attachment->name, attachment->text);
     }
@@ -578,16 +607,19 @@ void PackDesk::look() {
                 continue;
             }
             Attachment attachment;
+            std::vector<AttachedFile> files;
             attachment.name =
                 std::to_string(revision.changes.size()) +
                 (revision.changes.size() == 1 ? " changed file of " : " changed files of ") +
                 ledger->root().filename().string() + "/";
             attachment.text = revision.text;
+            name(attachment);
             attachment.tokens = revision.tokens;
             for (const codebase::Change& change : revision.changes) {
-                attachment.files.push_back(
+                files.push_back(
                     {change.path, change.gone ? "gone" : "", change.tokens, !change.gone});
             }
+            attachment.files = std::move(files);
             changes.files += revision.changes.size();
             changes.tokens += revision.tokens;
             changes.roots.push_back(ledger->root().string());
@@ -598,11 +630,7 @@ void PackDesk::look() {
             if (serial != follow_serial_) {
                 return;
             }
-            std::string all;
-            for (const Attachment& attachment : changes.attachments) {
-                all += attachment.text;
-            }
-            if (all == ignored_) {
+            if (texts_of(changes) == ignored_) {
                 changes = {};
             }
             host_.state.changes = std::move(changes);
@@ -622,10 +650,7 @@ void PackDesk::append_changes() {
 }
 
 void PackDesk::ignore_changes() {
-    ignored_.clear();
-    for (const Attachment& attachment : host_.state.changes.attachments) {
-        ignored_ += attachment.text;
-    }
+    ignored_ = texts_of(host_.state.changes);
     host_.state.changes = {};
 }
 

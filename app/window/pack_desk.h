@@ -3,6 +3,7 @@
 // answers name. Writes AppState between frames. Main thread; reading happens on a worker.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
@@ -74,7 +75,9 @@ private:
     };
 
     static Attachment attachment_of(codebase::Pack pack);
+    static void name(Attachment& attachment);  // by its text
     static Key key_of(const Attachment& attachment);
+    void take(std::vector<Read>& read, const std::string& error);
     void stage(Read read);
     void repack();
     void fill_picker();
@@ -104,8 +107,8 @@ private:
     std::vector<std::unique_ptr<codebase::FolderWatch>> watches_;
     std::shared_ptr<std::atomic<bool>> disk_changed_ = std::make_shared<std::atomic<bool>>(false);
     bool looking_ = false;
-    std::string ignored_;  // the changes that the person does not want
-    Worker worker_;        // last: its jobs point to what is above
+    std::vector<std::array<uint64_t, 2>> ignored_;  // texts of changes that nobody wants
+    Worker worker_;                                 // last: its jobs point to what is above
 };
 
 }  // namespace app::window

@@ -351,9 +351,8 @@ void draw_picker(AppState& state, ImVec2 at, ImVec2 size) {
     const auto px = [scale](float units) { return std::round(units * scale); };
     begin_region("picker", at, size);
     ImDrawList* list = ImGui::GetWindowDrawList();
-    list->AddRectFilled(at, {at.x + size.x, at.y + size.y}, colour::kBackground);
     const float head = draw_head(state, at, size.x);
-    const std::vector<PickerRow> rows = picker_rows(picker);
+    const std::vector<PickerRow>& rows = current_rows(picker);
 
     const float left = at.x + px(24), right = at.x + size.x - px(36);
     const Columns columns{left, right - px(470), right - px(310), right - px(296), right - px(190),

@@ -206,6 +206,16 @@ std::vector<PickerRow> picker_rows(const PickerView& view) {
     return rows;
 }
 
+const std::vector<PickerRow>& current_rows(PickerView& view) {
+    PickerView::Made& made = view.made;
+    if (made.revision != view.revision || made.filter != view.filter.revision() ||
+        made.sort != view.sort || made.largest != view.largest || made.closed != view.closed) {
+        made = {view.revision, view.filter.revision(), view.sort, view.largest,
+                view.closed,   picker_rows(view)};
+    }
+    return made.rows;
+}
+
 std::vector<size_t> files_of(const PickerView& view, const PickerRow& row) {
     if (row.file >= 0) {
         const auto i = static_cast<size_t>(row.file);

@@ -53,6 +53,17 @@ public:
 
 enum class PickerSort : uint8_t { path, tokens, reason };
 
+enum class Tick : uint8_t { off, some, on };
+
+struct PickerRow {
+    std::string path;  // of a folder with its slash
+    int file = -1;     // -1: a folder
+    int depth = 0;
+    int files = 1;
+    int64_t tokens = 0;  // shown by the pack; of all below, for a folder
+    Tick tick = Tick::off;
+};
+
 struct PickerView {
     PickerActions* actions = nullptr;
     bool open = false;
@@ -73,17 +84,13 @@ struct PickerView {
     std::set<std::string> closed;  // folders
     std::string cursor;            // path of the row that keys speak of
     bool scroll_to_cursor = false;
-};
-
-enum class Tick : uint8_t { off, some, on };
-
-struct PickerRow {
-    std::string path;  // of a folder with its slash
-    int file = -1;     // -1: a folder
-    int depth = 0;
-    int files = 1;
-    int64_t tokens = 0;  // shown by the pack; of all below, for a folder
-    Tick tick = Tick::off;
+    struct Made {  // rows as they were made last, and of what
+        uint64_t revision = ~uint64_t{0}, filter = ~uint64_t{0};
+        PickerSort sort = PickerSort::path;
+        bool largest = false;
+        std::set<std::string> closed;
+        std::vector<PickerRow> rows;
+    } made;
 };
 
 // "*.cpp tokens>5k -tests": all must hold. A word without wildcards is looked for in the path; with
@@ -93,6 +100,8 @@ bool filter_matches(std::string_view filter, const PickerFile& file);
 
 // What is to be seen, top to bottom: a tree by path; a list by tokens or reason; the ten largest.
 std::vector<PickerRow> picker_rows(const PickerView& view);
+// The same for every frame: made anew only when something of it changed. Until the next call.
+const std::vector<PickerRow>& current_rows(PickerView& view);
 
 // The files that a row stands for, those that have a text and match the filter.
 std::vector<size_t> files_of(const PickerView& view, const PickerRow& row);

@@ -5,7 +5,7 @@
 
 #include "app/window/compat.h"
 #include "app/window/text_run.h"
-#include "app/window/utf8.h"
+#include "app/window/typed_text.h"
 #include "app/window/widgets.h"
 
 namespace app::window {
@@ -28,13 +28,7 @@ FieldEvent read_keys(AppState& state, EditBuffer& buffer, bool lines, bool secre
     const bool ctrl = io.KeyCtrl && !io.KeyAlt, shift = io.KeyShift;
     const uint64_t before = buffer.revision();
     if (!ctrl && !io.KeySuper) {
-        std::string typed;
-        for (const ImWchar c : io.InputQueueCharacters) {
-            if (c >= 32 && c != 127) {
-                append_utf8(typed, static_cast<uint32_t>(c));
-            }
-        }
-        if (!typed.empty()) {
+        if (const std::string typed = take_typed(); !typed.empty()) {
             buffer.insert(typed);
         }
     }

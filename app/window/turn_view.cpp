@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/window/attachment_words.h"
 #include "app/window/compat.h"
 #include "app/window/format.h"
 #include "app/window/text_run.h"
@@ -73,14 +74,6 @@ TextStyle style_of(const AppState& state, float width, ImU32 colour, bool links)
             state.reading.until};
 }
 
-std::string attachment_label(const Attachment& attachment) {
-    const auto included = std::count_if(attachment.files.begin(), attachment.files.end(),
-                                        [](const AttachedFile& f) { return f.included; });
-    const std::string files = included == 1 ? "1 file" : with_commas(included) + " files";
-    return files + " \u00B7 " + with_commas(attachment.tokens) +
-           (attachment.left_out ? " tokens, no longer read by the model" : " tokens");
-}
-
 void user_message(Pen& pen, const Message& message, MessageLayout& layout, size_t index) {
     AppState& state = pen.state;
     const float pad = pen.px(14);
@@ -96,7 +89,7 @@ void user_message(Pen& pen, const Message& message, MessageLayout& layout, size_
         pen.list->AddRectFilled({pen.x, pen.y}, {pen.x + pen.width, pen.y + height},
                                 colour::kUserCard, pen.px(10));
         for (const Attachment& attachment : message.attachments) {
-            const std::string label = attachment_label(attachment);
+            const std::string label = attachment_words(attachment);
             const std::string name = ellipsize(state.fonts.body, attachment.name, pen.width * 0.5F);
             const float name_width = text_width(state.fonts.body, name);
             const float width = pen.px(26) + name_width + pen.px(8) +

@@ -64,10 +64,12 @@ void draw_window(AppState& state) {
 
     ImGui::SetNextWindowPos({0, 0});
     ImGui::SetNextWindowSize(io.DisplaySize);
+    // No background: the frame begins with its colour, and where a processor draws, filling a
+    // million pixels once more costs as much as everything else on them.
     ImGui::Begin("keyhole", nullptr,
-                 ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove |
-                     ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoBringToFrontOnFocus |
-                     ImGuiWindowFlags_NoScrollWithMouse);
+                 ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoBackground |
+                     ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings |
+                     ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoScrollWithMouse);
     const float width = io.DisplaySize.x, height = io.DisplaySize.y;
     const float top = px(kTopBar), gauge_top = height - px(kGauge);
     const float details =

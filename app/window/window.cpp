@@ -10,8 +10,11 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <GLFW/glfw3.h>
@@ -22,17 +25,20 @@
 #include "app/options.h"
 #include "app/paths.h"
 #include "app/settings.h"
+#include "app/thread_priority.h"
 #include "app/window/commands.h"
 #include "app/window/compat.h"
 #include "app/window/controller.h"
 #include "app/window/drag_scan.h"
 #include "app/window/drag_watch.h"
 #include "app/window/face_builder.h"
+#include "app/window/format.h"
 #include "app/window/frame_clock.h"
 #include "app/window/gauge_feed.h"
 #include "app/window/gl_textures.h"
 #include "app/window/no_display.h"
 #include "app/window/single_instance.h"
+#include "app/window/typed_text.h"
 #include "app/window/wake_ups.h"
 #include "app/window/watchdog.h"
 #include "app/window/window_icon.h"
@@ -55,6 +61,8 @@ using window::FrameClock;
 
 constexpr unsigned int kColourBuffer = 0x4000;  // GL_COLOR_BUFFER_BIT
 constexpr double kStreamingInterval = 1.0 / 30, kInputInterval = 1.0 / 120, kPollInterval = 0.1;
+
+constexpr int kEngineStepsBehind = 5;  // of nice
 
 volatile std::sig_atomic_t signalled = 0;
 
@@ -107,7 +115,10 @@ void on_key(GLFWwindow* window, int key, int scancode, int action, int mods) {
 // Installed before ImGui's, which calls them in turn.
 void install_callbacks(GLFWwindow* window) {
     glfwSetKeyCallback(window, on_key);
-    glfwSetCharCallback(window, [](GLFWwindow* w, unsigned int) { shell_of(w).clock.request(); });
+    glfwSetCharCallback(window, [](GLFWwindow* w, unsigned int character) {
+        window::note_typed(character);
+        shell_of(w).clock.request();
+    });
     glfwSetMouseButtonCallback(window,
                                [](GLFWwindow* w, int, int, int) { shell_of(w).clock.request(); });
     glfwSetCursorPosCallback(window,
@@ -303,6 +314,7 @@ void draw_frame(GLFWwindow* window, AppState& state, std::vector<window::KeyPres
         const window::Timed timed("views");
         window::draw_window(state);
         ImGui::Render();
+        window::forget_typed();
     }
     int width = 0, height = 0;
     glfwGetFramebufferSize(window, &width, &height);
@@ -314,8 +326,23 @@ void draw_frame(GLFWwindow* window, AppState& state, std::vector<window::KeyPres
     glfwSwapBuffers(window);
 }
 
-// For tests and for whoever asks why: the first frame, then every one, and who made one late.
-void note_frame(uint64_t count) {
+// What the main thread has had of the processor.
+double processor_ms() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
+}
+
+// When the last frame was on screen.
+struct FrameEnd {
+    double at_ms = 0, processor_ms = 0;
+};
+
+// For tests and for whoever asks why: the first frame, then every one - how long after the last,
+// and how much of that the main thread worked - and who made one late.
+void note_frame(uint64_t count, FrameEnd& last) {
+    const FrameEnd now{glfwGetTime() * 1e3, processor_ms()};
+    const FrameEnd before = std::exchange(last, now);
     using runtime::LogLevel;
     const auto late = window::Watchdog::instance().take_late();
     if (count == 1) {
@@ -330,7 +357,10 @@ void note_frame(uint64_t count) {
     if (!late.empty()) {
         runtime::log(level, late_text(late));
     }
-    runtime::log(LogLevel::debug, "frame " + std::to_string(count));
+    runtime::log(LogLevel::debug,
+                 "frame " + std::to_string(count) + ": " +
+                     window::fixed(now.at_ms - before.at_ms, 1) + " ms after the last, of which " +
+                     window::fixed(now.processor_ms - before.processor_ms, 1) + " ms of work");
 }
 
 void open_request(Controller& controller, window::SingleInstance::Request request) {
@@ -357,6 +387,7 @@ void run_loop(Display& display,
     FrameClock& clock = shell.clock;
     double last_blink = -1, noted_copy = 0;
     window::GaugeFeed gauge;
+    FrameEnd frame_end;
     while (!glfwWindowShouldClose(window) && !signalled) {
         const bool iconified = glfwGetWindowAttrib(window, GLFW_ICONIFIED) != 0;
         const bool focused = glfwGetWindowAttrib(window, GLFW_FOCUSED) != 0;
@@ -432,7 +463,7 @@ void run_loop(Display& display,
             if (state.wants_frame) {
                 clock.request(1);
             }
-            note_frame(clock.frames());
+            note_frame(clock.frames(), frame_end);
         }
     }
 }
@@ -489,7 +520,14 @@ int run_window(const Options& options) {
     window::GlyphCache glyph_cache(textures, wake);
     window::FaceBuilder faces(wake);
     window::SingleInstance instance(folder, screen, wake);
-    runtime::EngineThread engine(wake);
+    // The engine's threads have their priority from the one that starts it: where the picture is
+    // drawn on the cores that decode, a frame is not to wait for their turn.
+    std::optional<runtime::EngineThread> started;
+    std::thread([&] {
+        lower_thread_priority(kEngineStepsBehind);
+        started.emplace(wake);
+    }).join();
+    runtime::EngineThread& engine = *started;
     {
         const auto demo = demo_model();
         Controller controller(state, engine, options,

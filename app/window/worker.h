@@ -11,12 +11,16 @@
 #include <utility>
 #include <vector>
 
+#include "app/thread_priority.h"
+
 namespace app::window {
 
 class Worker {
 public:
     using Done = std::function<void()>;  // on the main thread
     using Job = std::function<Done()>;   // on the worker; must not throw
+
+    static constexpr int kStepsBehind = 5;  // of nice: the window draws first
 
     explicit Worker(std::function<void()> wake)
         : wake_(std::move(wake)), thread_([this] { run(); }) {}
@@ -56,16 +60,18 @@ public:
 
 private:
     void run() {
+        lower_thread_priority(kStepsBehind);
         std::unique_lock lock(mutex_);
         for (;;) {
             ready_.wait(lock, [this] { return stop_ || !jobs_.empty(); });
             if (stop_) {
                 return;
             }
-            const Job job = std::move(jobs_.front());
+            Job job = std::move(jobs_.front());
             jobs_.pop_front();
             lock.unlock();
             Done done = job();
+            job = nullptr;  // with all it held, while nobody waits for the lock
             lock.lock();
             if (done) {
                 done_.push_back(std::move(done));

@@ -54,6 +54,28 @@ std::string bytes_of(const fs::path& path) {
 
 }  // namespace
 
+TEST_CASE("what is attached is not copied with what it is attached to") {
+    const SharedText text(std::string(1'000'000, 'x'));
+    const SharedText copy = text;
+    CHECK(&copy.str() == &text.str());
+    CHECK(SharedText().empty());
+    CHECK(SharedText("").str().empty());
+    CHECK(SharedText("abc") == SharedText(std::string("abc")));
+    CHECK_FALSE(SharedText("abc") == text);
+    Conversation asked = question("q");
+    const Conversation other = asked;
+    const Attachment &a = asked.messages[0].attachments[0], &b = other.messages[0].attachments[0];
+    CHECK(&a.text.str() == &b.text.str());
+    CHECK(&a.files.all() == &b.files.all());
+    CHECK(a.files.included() == 1);
+    // Taken away from one, it is still the other's.
+    asked = {};
+    CHECK(b.text.str() == "<file-1 path=\"a\">\nx\n</file-1>\n");
+    CHECK(b.files[1].path == "b.bin");
+    CHECK(AttachedFiles().empty());
+    CHECK(AttachedFiles(std::vector<AttachedFile>()).begin() == AttachedFiles().end());
+}
+
 TEST_CASE("a turn comes back as it was") {
     const tests::TempFolder temp;
     const fs::path path = temp.path() / "deep" / "conversations.db";

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "app/prompt_count.h"
 #include "tests/runtime/toy_engine.h"
 #include "tests/support/catch.h"
 
@@ -66,6 +67,60 @@ size_t texts_in(const Conversation& conversation) {
 }
 
 }  // namespace
+
+TEST_CASE("while words are typed, counting them alone says what counting everything says") {
+    const auto tokenizer = tests::nano_tokenizer();
+    std::mt19937 random(11);
+    const char* const kEnds[] = {"\n", "", "\n\n", "x\n  y\n", ">\n", "\n \n", "'"};
+    const char* const kBegins[] = {"", "\n", " a", "\n\n b", "\t", "s", "!", "1", "\u4E2D", "\r\n"};
+    int quick = 0;
+    for (int round = 0; round < 300; round++) {
+        Conversation conversation = chat(random);
+        if (round % 3 != 0) {
+            conversation.messages.pop_back();
+        }
+        Draft draft;
+        for (size_t i = random() % 3; i > 0; i--) {
+            Attachment each = file(random, 1 + random() % 50);
+            each.text = each.text.str() + kEnds[random() % std::size(kEnds)];
+            each.tokens = tokenizer->count(each.text);
+            draft.staged.push_back(each);
+        }
+        const auto some_words = [&] {
+            return kBegins[random() % std::size(kBegins)] + words(random, random() % 6);
+        };
+        draft.text = some_words();
+        const PromptSettings settings{round % 2 ? "Be brief." : "", round % 5 != 0, round % 7 == 0};
+        PromptCount count = count_prompt(*tokenizer, conversation, draft, settings);
+        for (int i = 0; i < 4; i++) {
+            draft.text = some_words();
+            const PromptCount whole = count_prompt(*tokenizer, conversation, draft, settings);
+            const auto again = recount_words(*tokenizer, count, draft.text, settings);
+            CAPTURE(round, i, draft.text, draft.staged.size());
+            CHECK((again.has_value() || draft.staged.empty() || !whole.line));
+            if (again) {
+                quick++;
+                CHECK(again->total == whole.total);
+                CHECK(again->chat == whole.chat);
+                CHECK(again->codebase == whole.codebase);
+                CHECK(again->thinking == whole.thinking);
+                CHECK(again->draft == whole.draft);
+                count = *again;
+            } else {
+                count = whole;
+            }
+            if (!conversation.messages.empty() && !draft.empty()) {
+                Message message;
+                message.content = draft.text;
+                message.attachments = draft.staged;
+                Conversation sent = conversation;
+                sent.messages.push_back(message);
+                CHECK(whole.total == make_prompt(*tokenizer, sent, settings).size());
+            }
+        }
+    }
+    CHECK(quick > 800);
+}
 
 TEST_CASE("whatever the sizes, a choice sends exactly what it says, and without one nothing goes") {
     const auto tokenizer = tests::nano_tokenizer();

@@ -115,9 +115,9 @@ TEST_CASE("a sent folder that changes: one chip, a revision of that file alone, 
     const Attachment revision = stage.state.staged[0];
     CHECK(revision.tokens == price);
     CHECK(revision.tokens == stage.model->tokenizer->count(revision.text));
-    CHECK(revision.text.find("replaces=") != std::string::npos);
-    CHECK(revision.text.find("int three;") != std::string::npos);
-    CHECK(revision.text.find("int other;") == std::string::npos);
+    CHECK(revision.text.str().find("replaces=") != std::string::npos);
+    CHECK(revision.text.str().find("int three;") != std::string::npos);
+    CHECK(revision.text.str().find("int other;") == std::string::npos);
     REQUIRE(revision.files.size() == 1);
     CHECK(revision.files[0].path == "a.c");
 
@@ -178,7 +178,7 @@ TEST_CASE(
     // A secret: masked, shown in this pack alone, or the file is left out.
     REQUIRE(picker.files.size() == 2);
     CHECK(picker.files[1].found_secrets == 1);
-    const auto text = [&] { return stage.state.staged[0].text; };
+    const auto text = [&] { return stage.state.staged[0].text.str(); };
     CHECK(text().find("k7Gp2xWq9ZtL4mVb") == std::string::npos);
     CHECK(text().find("DB_PASSWORD=") != std::string::npos);
     stage.desk.set_secrets({1}, PickerSecrets::allow);

@@ -23,6 +23,7 @@ struct Chosen : PickerActions {
             call += " " + view->files[file].path;
         }
         calls.push_back(call);
+        view->revision++;
     }
     void toggle_focus(size_t file) override { calls.push_back("focus " + view->files[file].path); }
     void set_secrets(const std::vector<size_t>& files, PickerSecrets what) override {
@@ -31,6 +32,7 @@ struct Chosen : PickerActions {
             calls.push_back("secrets " + std::to_string(static_cast<int>(what)) + " " +
                             view->files[file].path);
         }
+        view->revision++;
     }
     void take_proposal(size_t proposal) override {
         calls.push_back("proposal " + std::to_string(proposal));
@@ -114,6 +116,35 @@ TEST_CASE("folders sum up what is below them, in three states; lists are sorted"
     view.largest = true;
     CHECK(paths(view).size() == 10);
     CHECK(paths(view).front() == "d199/f19999.c");
+}
+
+TEST_CASE("rows are made anew when something of them changed, and only then") {
+    PickerView view;
+    fill(view);
+    const std::vector<PickerRow>& rows = current_rows(view);
+    const size_t all = rows.size();
+    const PickerRow* const first = rows.data();
+    CHECK(all == picker_rows(view).size());
+    CHECK(current_rows(view).data() == first);
+    view.cursor = rows.back().path;  // nothing that rows depend on
+    CHECK(current_rows(view).data() == first);
+    view.filter.set("src");
+    CHECK(current_rows(view).size() == picker_rows(view).size());
+    CHECK(current_rows(view).size() < all);
+    view.filter.set("");
+    view.closed = {"src/"};
+    CHECK(current_rows(view).size() == 4);
+    view.closed.clear();
+    view.sort = PickerSort::tokens;
+    CHECK(current_rows(view).front().path == "src/deep/x.cpp");
+    view.sort = PickerSort::path;
+    view.largest = true;
+    CHECK(current_rows(view).front().path == "src/deep/x.cpp");
+    view.largest = false;
+    view.files.pop_back();
+    view.revision++;
+    CHECK(current_rows(view).size() == picker_rows(view).size());
+    CHECK(current_rows(view).size() < all);
 }
 
 TEST_CASE("the picker works by keys alone") {

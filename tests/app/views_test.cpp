@@ -3,7 +3,9 @@
 #include <imgui.h>
 
 #include "app/window/app_state.h"
+#include "app/window/attachment_words.h"
 #include "app/window/compat.h"
+#include "app/window/typed_text.h"
 #include "tests/app/window_stage.h"
 #include "tests/support/catch.h"
 
@@ -58,6 +60,44 @@ void converse(AppState& state) {
 }
 
 }  // namespace
+
+TEST_CASE("what is attached says what is read of it, and no folder has 0 files") {
+    CHECK(attachment_words({"a/", "x", 3'456, {{"a", "", 1, true}, {"b", "binary", 0, false}}}) ==
+          "1 file \u00B7 3,456 tokens");
+    CHECK(attachment_words({"a/", "x", 40, {{"a", "by hand", 1, false}, {"b", "", 0, false}}}) ==
+          "2 names \u00B7 40 tokens");
+    CHECK(attachment_words({"imported", "x", 1, {}}) == "1 token");
+    Attachment out{"a/", "x", 5, {{"a", "", 5, true}}};
+    out.left_out = true;
+    CHECK(attachment_words(out) == "1 file \u00B7 5 tokens, no longer read by the model");
+    PackingView packing{true, "a/", 0, 0};
+    CHECK(reading_words(packing) == "reading");
+    packing.found = 498;
+    CHECK(reading_words(packing) == "reading \u00B7 498 files");
+    packing.files = 120;
+    CHECK(reading_words(packing) == "reading \u00B7 120 of 498 files");
+    packing.files = 498;
+    CHECK(reading_words(packing) == "reading \u00B7 498 files");
+}
+
+TEST_CASE("typed characters beyond ImGui's 16 bits arrive whole and in order") {
+    WindowStage stage;
+    stage.state.model.state = ModelView::State::ready;
+    stage.frames(2);
+    ImGuiIO& io = ImGui::GetIO();
+    const auto type = [&](std::initializer_list<uint32_t> characters) {
+        for (const uint32_t c : characters) {
+            note_typed(c);
+            io.AddInputCharacter(c);
+        }
+        stage.frame();
+        forget_typed();
+    };
+    type({'a', 0x1F600, 0xFFFD, 'b', 0x20000});
+    CHECK(stage.state.draft.text() == "a\U0001F600\uFFFDb\U00020000");
+    type({'c', 7, 127});
+    CHECK(stage.state.draft.text() == "a\U0001F600\uFFFDb\U00020000c");
+}
 
 TEST_CASE("every state is drawn at every size and scale") {
     for (const float scale : {1.0F, 1.5F, 2.0F}) {

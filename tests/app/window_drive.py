@@ -8,16 +8,13 @@ import json
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
-from window_program import Program, find_window, focus, start_display, xdotool
+from window_program import Program, find_window, focus, free_port, long_answer_model, ready, start_display, xdotool
 
 keyhole = sys.argv[1]
 pictures = sys.argv[2] if len(sys.argv) > 2 else None
@@ -58,13 +55,6 @@ def settings():
         return json.load(file)
 
 
-def ready(port):
-    try:
-        return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def picture(name):
     if pictures and shutil.which("import"):
         os.makedirs(pictures, exist_ok=True)
@@ -86,12 +76,6 @@ def late(program, since, bar):
         if when >= since and "on the main thread" in line:
             found += [float(ms) for ms in re.findall(r"(\d+(?:\.\d+)?) ms", line) if float(ms) > bar]
     return found
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def names_of_late(program, since):
@@ -126,20 +110,8 @@ port = free_port()
 server, display = start_display()
 os.environ.update(DISPLAY=display, KEYHOLE_HOME=home, LIBGL_ALWAYS_SOFTWARE="1")
 try:
-    # Random weights that always take the likeliest token may go round in a circle: an answer long enough to be stopped.
-    # Which seed does is found out here, since rounding decides it.
     model, question = f"{home}/random.gguf", "Tell me something long"
-    for seed in range(1, 41):
-        if os.path.exists(model):
-            os.remove(model)
-        subprocess.run([keyhole, "synth", model, "--preset", "tiny", "--type", "f32", "--seed", str(seed)], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        said = subprocess.run([keyhole, "chat", "-m", model, "-c", "8192", "--temp", "0", "-n", "3000", "-p", question],
-                              capture_output=True, timeout=120).stdout
-        if len(said) > 3000:
-            break
-    else:
-        sys.exit("no seed gives a long answer")
+    long_answer_model(keyhole, model, question)
     with open(f"{home}/settings.json", "w") as file:
         json.dump({"temperature": 0}, file)
     program = Program(keyhole, model, "-c", "8192", port=port)

@@ -1,10 +1,14 @@
 """The real window under Xvfb, for tests that drive it with X events: a display of its own, the program with its log."""
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 
 
 def start_display():
@@ -66,10 +70,16 @@ class Program:
         except (OSError, IndexError):
             return 0
 
+    def intervals(self, since, until, pauses=()):
+        """From each frame to the next, by the program's own clock: (ms, ms that its main thread worked)."""
+        drawn = [re.search(r"frame \d+: ([\d.]+) ms after the last, of which ([\d.]+) ms", line)
+                 for when, line in list(self.lines)
+                 if since <= when <= until and not any(a <= when <= b for a, b in pauses)]
+        return [(float(found[1]), float(found[2])) for found in drawn if found][1:]
+
     def gaps_ms(self, since, until):
         """Between a frame and the next, the longest first."""
-        drawn = [when for when, line in self.lines if since <= when <= until and " frame " in f" {line} "]
-        return sorted(((b - a) * 1000 for a, b in zip(drawn, drawn[1:])), reverse=True)
+        return sorted((gap for gap, _ in self.intervals(since, until)), reverse=True)
 
     def rss_mib(self):
         with open(f"/proc/{self.process.pid}/status") as status:
@@ -88,6 +98,35 @@ class Program:
         """The exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
+
+
+def long_answer_model(keyhole, path, question):
+    """Random weights that always take the likeliest token may go round in a circle: an answer long enough to be watched,
+    stopped or added to. Which seed does is found out here, since rounding decides it."""
+    for seed in range(1, 41):
+        if os.path.exists(path):
+            os.remove(path)
+        subprocess.run([keyhole, "synth", path, "--preset", "tiny", "--type", "f32", "--seed", str(seed)], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        said = subprocess.run([keyhole, "chat", "-m", path, "-c", "8192", "--temp", "0", "-n", "1000", "-p", question],
+                              capture_output=True, timeout=250).stdout
+        if len(said) > 1000:
+            return
+    sys.exit("no seed gives a long answer")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ready(port):
+    """Whether the program's server answers, with a model."""
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def xdotool(*arguments):
