@@ -62,7 +62,8 @@ using window::FrameClock;
 constexpr unsigned int kColourBuffer = 0x4000;  // GL_COLOR_BUFFER_BIT
 constexpr double kStreamingInterval = 1.0 / 30, kInputInterval = 1.0 / 120, kPollInterval = 0.1;
 
-constexpr int kEngineStepsBehind = 5;  // of nice
+constexpr int kEngineStepsBehind = 5;       // of nice
+constexpr uint64_t kDrawingTurn = 100'000;  // ns
 
 volatile std::sig_atomic_t signalled = 0;
 
@@ -503,6 +504,8 @@ int run_window(const Options& options) {
         std::fprintf(stderr, "keyhole: opened in the window that is already there\n");
         return 0;
     }
+    // A software renderer's threads are started with the display, and have the same turns.
+    set_thread_turn(kDrawingTurn);
     Display display(settings);
     Shell shell;
     glfwSetWindowUserPointer(display.window, &shell);
