@@ -2,6 +2,7 @@
 // one place.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <utility>
@@ -219,6 +220,25 @@ inline ImTextureID texture_id(uint64_t texture) {
     return reinterpret_cast<ImTextureID>(static_cast<uintptr_t>(texture));
 #else
     return static_cast<ImTextureID>(texture);
+#endif
+}
+inline uint64_t texture_number(ImTextureID texture) {
+#if IMGUI_VERSION_NUM < 19140
+    return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(texture));
+#else
+    return static_cast<uint64_t>(texture);
+#endif
+}
+// Whether textures are to be filled before the frame can be drawn: later versions draw characters
+// into the atlas when they are first seen, and their back end brings it to the GPU.
+inline bool fills_textures([[maybe_unused]] const ImDrawData& frame) {
+#if IMGUI_VERSION_NUM < 19200
+    return false;
+#else
+    return frame.Textures && std::any_of(frame.Textures->begin(), frame.Textures->end(),
+                                         [](const ImTextureData* each) {
+                                             return each->Status != ImTextureStatus_OK;
+                                         });
 #endif
 }
 inline void push_texture(ImDrawList* list, uint64_t texture) {

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-// As in window.cpp: the functions that are called here, by name.
+// GLFW is asked for the functions that are called here; a GL header would name them for the linker.
 extern "C" {
 void glGenTextures(int count, unsigned int* names);
 void glDeleteTextures(int count, const unsigned int* names);
@@ -62,6 +62,7 @@ uint64_t GlTextures::create(int side) {
     const std::vector<uint32_t> clear(static_cast<size_t>(side) * static_cast<size_t>(side));
     glTexImage2D(kTexture2D, 0, static_cast<int>(kRgba), side, side, 0, kRgba, kUnsignedByte,
                  clear.data());
+    changed_(name);  // the name may have been another's
     return name;
 }
 
@@ -69,6 +70,7 @@ void GlTextures::update(
     uint64_t texture, int x, int y, int width, int height, const uint32_t* pixels) {
     const Bound bound(texture);
     glTexSubImage2D(kTexture2D, 0, x, y, width, height, kRgba, kUnsignedByte, pixels);
+    changed_(texture);
 }
 
 void GlTextures::destroy(uint64_t texture) {

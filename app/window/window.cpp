@@ -35,6 +35,7 @@
 #include "app/window/format.h"
 #include "app/window/frame_clock.h"
 #include "app/window/gauge_feed.h"
+#include "app/window/gl_screen.h"
 #include "app/window/gl_textures.h"
 #include "app/window/no_display.h"
 #include "app/window/single_instance.h"
@@ -44,13 +45,6 @@
 #include "app/window/window_icon.h"
 #include "runtime/log.h"
 
-// GLFW is asked for the functions that are called here; a GL header would name them for the linker.
-extern "C" {
-void glViewport(int x, int y, int width, int height);
-void glClearColor(float red, float green, float blue, float alpha);
-void glClear(unsigned int mask);
-}
-
 namespace app {
 namespace {
 
@@ -59,8 +53,10 @@ using window::Banner;
 using window::Controller;
 using window::FrameClock;
 
-constexpr unsigned int kColourBuffer = 0x4000;  // GL_COLOR_BUFFER_BIT
-constexpr double kStreamingInterval = 1.0 / 30, kInputInterval = 1.0 / 120, kPollInterval = 0.1;
+// Frames that are drawn by parts cost little, but for the one that scrolls or opens a page: more of
+// them leave it more time before it is late.
+constexpr double kStreamingInterval = 1.0 / 30, kStreamingPartsInterval = 1.0 / 50;
+constexpr double kInputInterval = 1.0 / 120, kPollInterval = 0.1;
 
 constexpr int kEngineStepsBehind = 5;       // of nice
 constexpr uint64_t kDrawingTurn = 100'000;  // ns
@@ -72,6 +68,7 @@ struct Shell {
     FrameClock clock;
     Controller* controller = nullptr;
     AppState* state = nullptr;
+    window::GlScreen* screen = nullptr;
     bool rescale = false;
     std::vector<window::KeyPress> presses;  // since the last frame
 };
@@ -128,7 +125,13 @@ void install_callbacks(GLFWwindow* window) {
     glfwSetScrollCallback(window,
                           [](GLFWwindow* w, double, double) { shell_of(w).clock.request(); });
     glfwSetWindowFocusCallback(window, [](GLFWwindow* w, int) { shell_of(w).clock.request(); });
-    glfwSetWindowRefreshCallback(window, [](GLFWwindow* w) { shell_of(w).clock.request(); });
+    glfwSetWindowRefreshCallback(window, [](GLFWwindow* w) {
+        Shell& shell = shell_of(w);
+        shell.clock.request();
+        if (shell.screen) {
+            shell.screen->forget();  // another window was in front of it
+        }
+    });
     glfwSetFramebufferSizeCallback(window,
                                    [](GLFWwindow* w, int, int) { shell_of(w).clock.request(); });
     glfwSetWindowContentScaleCallback(window, [](GLFWwindow* w, float, float) {
@@ -187,6 +190,7 @@ public:
         ImGui_ImplGlfw_InitForOpenGL(window, true);
         ImGui_ImplOpenGL3_Init("#version 130");
         imgui_ = true;
+        screen.emplace();
     }
 
     ~Display() {
@@ -225,6 +229,7 @@ public:
     }
 
     GLFWwindow* window = nullptr;
+    std::optional<window::GlScreen> screen;  // from start_imgui() on
 
 private:
     // In the sizes that window lists and task bars ask for; they are copied.
@@ -299,13 +304,14 @@ void change_look(const Look& look,
     }
 }
 
-void take_faces(AppState& state) {
+void take_faces(AppState& state, window::GlScreen& screen) {
     window::apply_style(state.fonts.scale);
     ImGui_ImplOpenGL3_DestroyFontsTexture();
     ImGui_ImplOpenGL3_CreateFontsTexture();
+    screen.forget();
 }
 
-void draw_frame(GLFWwindow* window, AppState& state, std::vector<window::KeyPress>& presses) {
+void draw_frame(Display& display, AppState& state, std::vector<window::KeyPress>& presses) {
     const window::HeldKeys held(presses);
     presses.clear();
     ImGui_ImplOpenGL3_NewFrame();
@@ -317,14 +323,7 @@ void draw_frame(GLFWwindow* window, AppState& state, std::vector<window::KeyPres
         ImGui::Render();
         window::forget_typed();
     }
-    int width = 0, height = 0;
-    glfwGetFramebufferSize(window, &width, &height);
-    glViewport(0, 0, width, height);
-    const ImVec4 ground = ImGui::ColorConvertU32ToFloat4(window::colour::kBackground);
-    glClearColor(ground.x, ground.y, ground.z, 1);
-    glClear(kColourBuffer);
-    ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
-    glfwSwapBuffers(window);
+    display.screen->show(display.window, *ImGui::GetDrawData(), window::colour::kBackground);
 }
 
 // What the main thread has had of the processor.
@@ -392,7 +391,9 @@ void run_loop(Display& display,
     while (!glfwWindowShouldClose(window) && !signalled) {
         const bool iconified = glfwGetWindowAttrib(window, GLFW_ICONIFIED) != 0;
         const bool focused = glfwGetWindowAttrib(window, GLFW_FOCUSED) != 0;
-        const double interval = state.generation.busy() ? kStreamingInterval : kInputInterval;
+        const double interval = !state.generation.busy()     ? kInputInterval
+                                : display.screen->by_parts() ? kStreamingPartsInterval
+                                                             : kStreamingInterval;
         const bool blinks = state.wants_caret && focused && !iconified;
         // The views use ImGui's clock, which starts with the first frame; GLFW's runs beside it at
         // a fixed distance.
@@ -454,11 +455,11 @@ void run_loop(Display& display,
         }
         if (faces.take(state.fonts)) {
             const window::Timed timed("the texture of other faces");
-            take_faces(state);
+            take_faces(state, *display.screen);
             clock.request();
         }
         if (!iconified && clock.due(now, interval)) {
-            draw_frame(window, state, shell.presses);
+            draw_frame(display, state, shell.presses);
             state.frame_time = now;
             clock.drawn(now);
             if (state.wants_frame) {
@@ -511,6 +512,7 @@ int run_window(const Options& options) {
     glfwSetWindowUserPointer(display.window, &shell);
     install_callbacks(display.window);
     display.start_imgui();
+    shell.screen = &*display.screen;
 
     AppState state;
     state.demo_hint = kRealModelHint;
@@ -519,7 +521,8 @@ int run_window(const Options& options) {
 
     window::WakeUps wakes([] { return glfwGetTime(); }, [] { glfwPostEmptyEvent(); });
     const auto wake = [&wakes] { wakes.wake(); };
-    window::GlTextures textures;
+    window::GlTextures textures(
+        [&](uint64_t texture) { display.screen->texture_changed(texture); });
     window::GlyphCache glyph_cache(textures, wake);
     window::FaceBuilder faces(wake);
     window::SingleInstance instance(folder, screen, wake);

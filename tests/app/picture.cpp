@@ -7,6 +7,11 @@
 #include <stb/stb_image.h>
 #include <stb/stb_image_write.h>
 
+#include "app/window/damage.h"
+
+using app::window::pixel_clip;
+using app::window::PixelRect;
+
 namespace {
 
 struct Colour {
@@ -29,14 +34,10 @@ void blend(uint32_t& pixel, const Colour& c) {
     pixel = mix(c.r, under.r) | mix(c.g, under.g) << 8 | mix(c.b, under.b) << 16 | 255U << 24;
 }
 
-struct Bounds {
-    int x0, y0, x1, y1;
-};
-
 // Pixels whose centre is inside, upper and left edges included, so that two triangles with a common
 // edge cover every pixel once.
 void draw_triangle(Picture& out,
-                   const Bounds& clip,
+                   const PixelRect& clip,
                    const ImDrawVert* v[3],
                    const RasterTexture& texture) {
     const ImVec2 p[3] = {v[0]->pos, v[1]->pos, v[2]->pos};
@@ -121,6 +122,11 @@ Picture rasterise(const ImDrawData& data, ImU32 ground, const RasterTextures& te
     out.width = static_cast<int>(data.DisplaySize.x);
     out.height = static_cast<int>(data.DisplaySize.y);
     out.pixels.assign(static_cast<size_t>(out.width) * out.height, ground);
+    draw_over(out, data, textures);
+    return out;
+}
+
+void draw_over(Picture& out, const ImDrawData& data, const RasterTextures& textures) {
     for (int n = 0; n < data.CmdListsCount; n++) {
         const ImDrawList& list = *data.CmdLists[n];
         for (const ImDrawCmd& command : list.CmdBuffer) {
@@ -135,10 +141,7 @@ Picture rasterise(const ImDrawData& data, ImU32 ground, const RasterTextures& te
                 throw std::runtime_error(
                     "a draw command uses a texture that the picture does not know");
             }
-            const Bounds clip{std::max(0, static_cast<int>(command.ClipRect.x)),
-                              std::max(0, static_cast<int>(command.ClipRect.y)),
-                              std::min(out.width, static_cast<int>(command.ClipRect.z)),
-                              std::min(out.height, static_cast<int>(command.ClipRect.w))};
+            const PixelRect clip = pixel_clip(data, command);
             for (unsigned int i = 0; i + 2 < command.ElemCount; i += 3) {
                 const ImDrawVert* corners[3];
                 for (unsigned int k = 0; k < 3; k++) {
@@ -150,7 +153,6 @@ Picture rasterise(const ImDrawData& data, ImU32 ground, const RasterTextures& te
             }
         }
     }
-    return out;
 }
 
 Picture Picture::smaller(int factor) const {

@@ -33,6 +33,9 @@ using RasterTextures = std::map<ImTextureID, RasterTexture>;
 // missing unseen.
 Picture rasterise(const ImDrawData& data, ImU32 ground, const RasterTextures& textures);
 
+// As that, over what is in `picture`.
+void draw_over(Picture& picture, const ImDrawData& data, const RasterTextures& textures);
+
 struct PictureDifference {
     bool same_size = false;
     double share = 1;  // of pixels where a channel differs by more than `tolerance`

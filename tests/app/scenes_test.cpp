@@ -14,7 +14,9 @@
 
 #include "app/window/compat.h"
 #include "app/window/glyph_cache.h"
+#include "tests/app/repaint.h"
 #include "tests/app/stage.h"
+#include "tests/app/window_stage.h"
 #include "tests/support/catch.h"
 #include "tests/support/thread_time.h"
 
@@ -82,6 +84,60 @@ TEST_CASE("the fixed scenes look as committed, at 1x and 2x, dark and light") {
             }
         }
     }
+}
+
+TEST_CASE(
+    "scenes one after the other, typed into, scrolled and pointed at, are redrawn where they "
+    "differ") {
+    Stage stage(1, {960, 640});
+    AppState state;
+    state.fonts = stage.fonts;
+    Recorder actions;
+    ChatRecorder chat_actions;
+    state.actions = &actions;
+    Repaint repaint;
+    double redrawn = 0;
+    int frames = 0;
+    stage.draw = [&] { draw_window(state); };
+    const auto compared = [&](const char* what) {
+        const Picture whole = stage.picture(colour::kBackground);
+        for (const PixelRect& rect :
+             repaint.draw(*ImGui::GetDrawData(), colour::kBackground, stage.textures)) {
+            redrawn += static_cast<double>(rect.width()) * rect.height() / (960 * 640);
+        }
+        frames++;
+        const PictureDifference difference = compare(repaint.picture, whole, 0);
+        CAPTURE(what, difference.first_x, difference.first_y, difference.worst);
+        CHECK(difference.same_size);
+        CHECK(difference.share == 0);
+    };
+    for (const scenes::Scene& scene : scenes::all()) {
+        CAPTURE(scene.name);
+        scene.prepare(state);
+        state.chat.actions = &chat_actions;
+        for (int i = 0; i < 3; i++) {
+            stage.frame();
+            compared("the scene");
+        }
+        stage.move({500, 300});
+        compared("the pointer");
+        stage.wheel(1);
+        compared("the wheel");
+        if (state.picker.open) {
+            continue;  // its keys go to a desk that is not there
+        }
+        stage.type("x");
+        compared("a character");
+        stage.key(ImGuiKey_Escape);
+        compared("Escape");
+    }
+    set_theme(Theme::light);
+    state.fonts.generation++;
+    stage.frames(2);
+    compared("another theme");
+    set_theme(Theme::dark);
+    std::cout << "redrawn of " << frames << " frames: " << redrawn << " whole ones\n";
+    CHECK(redrawn < 0.5 * frames);
 }
 
 // Which fonts draw other scripts is the machine's affair: this picture is looked at, not compared.

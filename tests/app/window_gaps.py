@@ -87,9 +87,10 @@ def judge(what, since, end):
     gaps = sorted((gap for gap, _ in intervals), reverse=True)
     work = sorted((ms for _, ms in intervals), reverse=True)
     wide = sum(gap > GAP_MS for gap in gaps)
-    print(f"{what}, {end - since:.1f} s: {len(gaps)} frames; gaps up to {', '.join(f'{gap:.0f}' for gap in gaps[:4])} ms, {wide} over "
-          f"{GAP_MS}; work of the main thread up to {', '.join(f'{ms:.1f}' for ms in work[:4])} ms a frame, "
-          f"{sum(work) / len(work):.1f} on average", flush=True)
+    middle, late, latest = (gaps[len(gaps) * part // 100] for part in (50, 5, 1))
+    print(f"{what}, {end - since:.1f} s: {len(gaps)} frames; gaps of {middle:.0f} ms, 95 % within {late:.0f}, 99 % within {latest:.0f}, up "
+          f"to {', '.join(f'{gap:.0f}' for gap in gaps[:4])} ms, {wide} over {GAP_MS}; work of the main thread up to "
+          f"{', '.join(f'{ms:.1f}' for ms in work[:4])} ms a frame, {sum(work) / len(work):.1f} on average", flush=True)
     for when, line in program.lines:
         if since <= when <= end and "on the main thread" in line:
             print("    " + line)
