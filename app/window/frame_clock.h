@@ -14,6 +14,8 @@ public:
     // Something changed that a person may see.
     void request(int frames = kFramesPerReason) { pending_ = std::max(pending_, frames); }
 
+    // Whether there is a frame to draw, now or when the time for it has come.
+    bool pending() const { return pending_ > 0; }
     // Whether to draw now. `interval` is the least time between frames that are only drawn because
     // text streams in.
     bool due(double now, double interval) const { return pending_ > 0 && now - last_ >= interval; }

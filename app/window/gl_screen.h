@@ -33,7 +33,7 @@ public:
 private:
     void show_changes(GLFWwindow* window, ImDrawData& frame, ImU32 ground);
 
-    // GLX's, by the names of its types' sizes: a display is a pointer, a drawable a number.
+    // GLX's functions without its header: a display is a pointer, a drawable a number.
     struct Glx {
         void* (*display)() = nullptr;
         unsigned long (*drawable)() = nullptr;

@@ -55,7 +55,7 @@ using window::FrameClock;
 
 // Frames that are drawn by parts cost little, but for the one that scrolls or opens a page: more of
 // them leave it more time before it is late.
-constexpr double kStreamingInterval = 1.0 / 30, kStreamingPartsInterval = 1.0 / 50;
+constexpr double kStreamingInterval = 1.0 / 30, kStreamingPartsInterval = 1.0 / 60;
 constexpr double kInputInterval = 1.0 / 120, kPollInterval = 0.1;
 
 constexpr int kEngineStepsBehind = 5;       // of nice
@@ -333,13 +333,13 @@ double processor_ms() {
     return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
 }
 
-// When the last frame was on screen.
+// When the last frame was on screen, and how long the thread slept since then with nothing to draw.
 struct FrameEnd {
-    double at_ms = 0, processor_ms = 0;
+    double at_ms = 0, processor_ms = 0, idle_ms = 0;
 };
 
 // For tests and for whoever asks why: the first frame, then every one - how long after the last,
-// and how much of that the main thread worked - and who made one late.
+// and how much of that the main thread worked or had nothing to do - and who made one late.
 void note_frame(uint64_t count, FrameEnd& last) {
     const FrameEnd now{glfwGetTime() * 1e3, processor_ms()};
     const FrameEnd before = std::exchange(last, now);
@@ -360,7 +360,8 @@ void note_frame(uint64_t count, FrameEnd& last) {
     runtime::log(LogLevel::debug,
                  "frame " + std::to_string(count) + ": " +
                      window::fixed(now.at_ms - before.at_ms, 1) + " ms after the last, of which " +
-                     window::fixed(now.processor_ms - before.processor_ms, 1) + " ms of work");
+                     window::fixed(now.processor_ms - before.processor_ms, 1) + " ms of work and " +
+                     window::fixed(before.idle_ms, 1) + " ms with nothing to draw");
 }
 
 void open_request(Controller& controller, window::SingleInstance::Request request) {
@@ -407,7 +408,10 @@ void run_loop(Display& display,
         }
         wait = std::min(wait, wakes.longest_sleep(glfwGetTime()));
         if (wait > 0) {
+            const bool idle = !clock.pending();
+            const double since = glfwGetTime();
             glfwWaitEventsTimeout(wait);
+            frame_end.idle_ms += idle ? (glfwGetTime() - since) * 1e3 : 0;
         } else {
             glfwPollEvents();
         }

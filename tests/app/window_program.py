@@ -71,11 +71,12 @@ class Program:
             return 0
 
     def intervals(self, since, until, pauses=()):
-        """From each frame to the next, by the program's own clock: (ms, ms that its main thread worked)."""
-        drawn = [re.search(r"frame \d+: ([\d.]+) ms after the last, of which ([\d.]+) ms", line)
+        """From each frame to the next, or from when there was one to draw again, by the program's own clock: (ms, ms that its
+        main thread worked)."""
+        drawn = [re.search(r"frame \d+: ([\d.]+) ms after the last, of which ([\d.]+) ms of work and ([\d.]+) ms with nothing", line)
                  for when, line in list(self.lines)
                  if since <= when <= until and not any(a <= when <= b for a, b in pauses)]
-        return [(float(found[1]), float(found[2])) for found in drawn if found][1:]
+        return [(float(found[1]) - float(found[3]), float(found[2])) for found in drawn if found][1:]
 
     def gaps_ms(self, since, until):
         """Between a frame and the next, the longest first."""
