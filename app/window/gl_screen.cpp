@@ -71,16 +71,24 @@ GlScreen::GlScreen() {
                  by_parts_ ? "frames are drawn where they change" : "frames are drawn whole");
 }
 
+void GlScreen::forget() {
+    damage_.forget();
+    width_ = height_ = 0;
+}
+
 void GlScreen::texture_changed(uint64_t texture) {
     damage_.texture_changed(texture_id(texture));
 }
 
 void GlScreen::show(GLFWwindow* window, ImDrawData& frame, ImU32 ground) {
-    if (by_parts_ && !fills_textures(frame)) {
+    // While it is resized the window and its picture may be of two sizes, as if a unit were not a
+    // pixel.
+    const bool in_pixels = frame.FramebufferScale.x == 1 && frame.FramebufferScale.y == 1;
+    if (by_parts_ && in_pixels && !fills_textures(frame)) {
         show_changes(window, frame, ground);
         return;
     }
-    damage_.forget();
+    forget();
     glViewport(0, 0, static_cast<int>(frame.DisplaySize.x * frame.FramebufferScale.x),
                static_cast<int>(frame.DisplaySize.y * frame.FramebufferScale.y));
     set_ground(ground);

@@ -26,8 +26,9 @@ public:
     // Whether it draws what differs from the frame before and no more.
     bool by_parts() const { return by_parts_; }
 
-    // What is in the window is lost, or all of it looks different: the next frame is whole.
-    void forget() { damage_.forget(); }
+    // What is in the window is lost, it has another size, or all of it looks different: the next
+    // frame is whole.
+    void forget();
     void texture_changed(uint64_t texture);
 
 private:
@@ -42,8 +43,8 @@ private:
     };
     Glx glx_;
     bool by_parts_ = false;
-    int width_ = 0, height_ = 0;  // of the last frame; this and the next: used where by_parts_
-    Damage damage_;
+    int width_ = 0, height_ = 0;  // of the last frame; 0 after forget()
+    Damage damage_;               // used where by_parts_
 };
 
 }  // namespace app::window

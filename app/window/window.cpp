@@ -71,6 +71,13 @@ struct Shell {
     window::GlScreen* screen = nullptr;
     bool rescale = false;
     std::vector<window::KeyPress> presses;  // since the last frame
+
+    void draw_whole() {
+        clock.request();
+        if (screen) {
+            screen->forget();
+        }
+    }
 };
 
 Shell& shell_of(GLFWwindow* window) {
@@ -125,15 +132,10 @@ void install_callbacks(GLFWwindow* window) {
     glfwSetScrollCallback(window,
                           [](GLFWwindow* w, double, double) { shell_of(w).clock.request(); });
     glfwSetWindowFocusCallback(window, [](GLFWwindow* w, int) { shell_of(w).clock.request(); });
-    glfwSetWindowRefreshCallback(window, [](GLFWwindow* w) {
-        Shell& shell = shell_of(w);
-        shell.clock.request();
-        if (shell.screen) {
-            shell.screen->forget();  // another window was in front of it
-        }
-    });
+    // Another window was in front of it.
+    glfwSetWindowRefreshCallback(window, [](GLFWwindow* w) { shell_of(w).draw_whole(); });
     glfwSetFramebufferSizeCallback(window,
-                                   [](GLFWwindow* w, int, int) { shell_of(w).clock.request(); });
+                                   [](GLFWwindow* w, int, int) { shell_of(w).draw_whole(); });
     glfwSetWindowContentScaleCallback(window, [](GLFWwindow* w, float, float) {
         shell_of(w).rescale = true;
         shell_of(w).clock.request();
