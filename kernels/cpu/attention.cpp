@@ -8,40 +8,12 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/check.h"
 #include "kernels/k_row.h"
+#include "kernels/operation_shapes.h"
 #include "kernels/quants/quants.h"
 
 namespace kernels::cpu {
 namespace {
-
-void check_pages(const KPages& pages) {
-    ENSURE(pages.pages != nullptr && pages.latent > 0 && pages.rotary >= 0 &&
-               pages.rotary % 2 == 0 && pages.layer_offset_bytes >= 0,
-           "K rows of ", pages.latent, " + ", pages.rotary);
-    ENSURE(pages.row_bytes >= k_row_bytes(pages.type(), pages.latent, pages.rotary), "K row of ",
-           pages.row_bytes, " bytes for ", pages.latent, " + ", pages.rotary, " ",
-           name(pages.type()));
-}
-
-void check_batch(const PagedBatch& batch, int64_t tokens, const KPages& pages) {
-    ENSURE(batch.n_tokens == tokens, batch.n_tokens, " tokens in the batch, ", tokens, " rows");
-    int64_t row = 0;
-    for (const SequenceSpan& span : batch.spans) {
-        ENSURE(span.first_row == row && span.n_tokens >= 0 && span.start >= 0, "span at ",
-               span.first_row, ", ", span.n_tokens, " tokens from ", span.start);
-        row += span.n_tokens;
-        const int64_t used =
-            span.n_tokens == 0 ? 0 : (span.start + span.n_tokens + kPageTokens - 1) / kPageTokens;
-        ENSURE(static_cast<int64_t>(span.page_table.size()) >= used, span.page_table.size(),
-               " pages for ", span.start + span.n_tokens, " tokens");
-        for (int64_t i = 0; i < used; i++) {
-            const int32_t page = span.page_table[static_cast<size_t>(i)];
-            ENSURE(page >= 0 && pages.pages[page] != nullptr, "page ", page, " has no memory");
-        }
-    }
-    ENSURE(row == tokens, row, " tokens in spans, ", tokens, " rows");
-}
 
 void rotate(float* pairs, const float* cos_sin, int64_t n) {
     for (int64_t i = 0; i < n; i += 2) {
@@ -63,24 +35,9 @@ void CpuBackend::mla_query_and_store(const TensorView& q,
                                      const PagedBatch& batch,
                                      const Rope& rope,
                                      float eps) {
-    check_pages(pages);
-    q.f32();
-    q_latent.f32();
-    kv.f32();
-    const int64_t count = q.size[0], latent = pages.latent, rotary = pages.rotary;
-    ENSURE(q.rank == 3 && q.size[2] >= rotary &&
-               (q.size[1] <= 1 || q.stride_bytes[1] == q.size[2] * 4),
-           q.describe());
-    const int64_t heads = q.size[1], head = q.size[2];
-    ENSURE(q_latent.rank == 2 && q_latent.size[0] == count && q_b.rank == 2 &&
-               q_b.size[0] == heads * head && q_b.size[1] == q_latent.size[1] && q_norm.rank == 1 &&
-               q_norm.size[0] == q_latent.size[1],
-           q.describe(), " = ", q_b.describe(), " . norm ", q_norm.describe(), " ",
-           q_latent.describe());
-    ENSURE(kv.rank == 2 && kv.size[0] == count && kv.size[1] == latent + rotary &&
-               kv_norm.rank == 1 && kv_norm.size[0] == latent,
-           kv.describe(), ", norm ", kv_norm.describe());
-    check_batch(batch, count, pages);
+    check_query_and_store(q, q_latent, q_norm, q_b, kv, kv_norm, pages, batch);
+    const int64_t count = q.size[0], heads = q.size[1], head = q.size[2];
+    const int64_t latent = pages.latent, rotary = pages.rotary;
     use_threads_for(count);
 
     const float* q_weight = vector(q_norm, Slot::vector);
@@ -196,18 +153,8 @@ void CpuBackend::mla_attend(const TensorView& heads,
                             const KPages& pages,
                             const PagedBatch& batch,
                             float scale) {
-    check_pages(pages);
-    heads.f32();
-    q.f32();
-    ENSURE(q.rank == 3 && heads.rank == 3 && k_b.rank == 3 && v_b.rank == 3 && scale > 0, scale);
-    const int64_t count = q.size[0], n_heads = q.size[1], latent = pages.latent;
-    ENSURE(heads.size[0] == count && heads.size[1] == n_heads && k_b.size[0] == n_heads &&
-               v_b.size[0] == n_heads && k_b.size[1] == latent &&
-               k_b.size[2] + pages.rotary == q.size[2] && v_b.size[1] == heads.size[2] &&
-               v_b.size[2] == latent,
-           heads.describe(), " from q ", q.describe(), ", k_b ", k_b.describe(), ", v_b ",
-           v_b.describe());
-    check_batch(batch, count, pages);
+    check_attend(heads, q, k_b, v_b, pages, batch, scale);
+    const int64_t count = q.size[0];
     use_threads_for(count);
 
     const Attention a{heads, q, k_b, v_b, pages, scale};

@@ -8,6 +8,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/system.h"
+#include "kernels/operation_shapes.h"
 #include "kernels/quants/quants.h"
 
 namespace kernels::cpu {
@@ -163,12 +164,7 @@ void CpuBackend::embed(const TensorView& out,
                        const TensorView& table,
                        std::span<const int32_t> ids) {
     const auto count = static_cast<int64_t>(ids.size());
-    ENSURE(table.rank == 2 && out.rank == 2 && out.size[0] == count && out.size[1] == table.size[1],
-           out.describe(), " from ", table.describe(), " and ", count, " ids");
-    out.f32();
-    for (const int32_t id : ids) {
-        ENSURE(id >= 0 && id < table.size[0], "id ", id, " of ", table.size[0]);
-    }
+    check_embed(out, table, ids);
     use_threads_for(count);
     parallel(count, 8, [&](int64_t begin, int64_t end, int) {
         for (int64_t t = begin; t < end; t++) {
@@ -264,20 +260,11 @@ void CpuBackend::norm_matmul(std::span<const Product> products,
                              const TensorView& norm,
                              float eps,
                              std::span<const int32_t> rows) {
-    x.f32();
-    ENSURE(x.rank == 2 && norm.rank == 1 && norm.size[0] == x.size[1], x.describe(), ", norm ",
-           norm.describe());
+    check_norm_matmul(products, x, norm, rows);
     const int64_t count = rows.empty() ? x.size[0] : static_cast<int64_t>(rows.size());
     unsigned formats = 0;
     for (const Product& p : products) {
-        ENSURE(p.weight.rank == 2 && p.weight.size[1] == x.size[1] && p.out.rank == 2 &&
-                   p.out.size[0] == count && p.out.size[1] == p.weight.size[0] &&
-                   p.out.dtype == DType::f32,
-               p.out.describe(), " = ", x.describe(), " . ", p.weight.describe());
         formats |= bit(activation_format(p.weight.dtype));
-    }
-    for (const int32_t row : rows) {
-        ENSURE(row >= 0 && row < x.size[0], "row ", row, " of ", x.size[0]);
     }
     use_threads_for(count);
     const float* weight = vector(norm, Slot::vector);
@@ -288,11 +275,7 @@ void CpuBackend::norm_matmul(std::span<const Product> products,
 }
 
 void CpuBackend::matmul_add(const TensorView& x, const TensorView& in, const TensorView& weight) {
-    x.f32();
-    in.f32();
-    ENSURE(x.rank == 2 && in.rank == 2 && weight.rank == 2 && x.size[0] == in.size[0] &&
-               weight.size[0] == x.size[1] && weight.size[1] == in.size[1],
-           x.describe(), " += ", in.describe(), " . ", weight.describe());
+    check_matmul_add(x, in, weight);
     const int64_t count = x.size[0], dim = x.size[1];
     use_threads_for(count);
     const ActivationFormat format = activation_format(weight.dtype);

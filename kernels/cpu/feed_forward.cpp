@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/check.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/operation_shapes.h"
 
 namespace kernels::cpu {
 namespace {
@@ -24,15 +24,6 @@ unsigned bit(ActivationFormat format) {
 
 unsigned input_formats(const Glu& glu) {
     return bit(activation_format(glu.gate.dtype)) | bit(activation_format(glu.up.dtype));
-}
-
-void check_glu(const Glu& glu, int rank, int64_t dim) {
-    const bool ranks = glu.gate.rank == rank && glu.up.rank == rank && glu.down.rank == rank;
-    ENSURE(ranks && glu.gate.size == glu.up.size && glu.gate.cols() == dim &&
-               glu.down.cols() == glu.gate.size[rank - 2] && glu.down.size[rank - 2] == dim &&
-               (rank == 2 || glu.down.size[0] == glu.gate.size[0]),
-           "gate ", glu.gate.describe(), ", up ", glu.up.describe(), ", down ", glu.down.describe(),
-           " for rows of ", dim);
 }
 
 }  // namespace
@@ -143,11 +134,8 @@ void CpuBackend::run_glu(std::span<const GluJob> jobs,
 }
 
 void CpuBackend::dense_ffn(const TensorView& x, const TensorView& norm, const Glu& glu, float eps) {
-    x.f32();
-    ENSURE(x.rank == 2 && norm.rank == 1 && norm.size[0] == x.size[1], x.describe(), ", norm ",
-           norm.describe());
+    check_dense_ffn(x, norm, glu);
     const int64_t count = x.size[0], dim = x.size[1];
-    check_glu(glu, 2, dim);
     use_threads_for(count);
     const float* weight = vector(norm, Slot::vector);
     for (int64_t first = 0; first < count; first += kBlockTokens) {
@@ -218,20 +206,12 @@ void CpuBackend::moe_ffn(const TensorView& x,
                          const Glu& experts,
                          const Glu& shared,
                          float eps) {
-    x.f32();
-    ENSURE(x.rank == 2 && norm.rank == 1 && norm.size[0] == x.size[1], x.describe(), ", norm ",
-           norm.describe());
+    check_moe_ffn(x, norm, router, bias, routing, experts, shared);
     const int64_t count = x.size[0], dim = x.size[1], used = routing.n_used;
-    check_glu(experts, 3, dim);
     const int64_t n_experts = experts.gate.size[0];
-    ENSURE(router.rank == 2 && router.size[0] == n_experts && router.size[1] == dim, "router ",
-           router.describe());
-    ENSURE(used >= 1 && used <= n_experts, used, " of ", n_experts, " experts");
-    ENSURE(bias.empty() || (bias.rank == 1 && bias.size[0] == n_experts), "bias ", bias.describe());
     const bool has_shared = !shared.gate.empty();
     unsigned formats = bit(activation_format(router.dtype)) | input_formats(experts);
     if (has_shared) {
-        check_glu(shared, 2, dim);
         formats |= input_formats(shared);
     }
     use_threads_for(count);

@@ -1,10 +1,10 @@
 // Attention of the CUDA backend: which spans take which form, and in what waves.
 #include <algorithm>
 
-#include "kernels/check.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/pass_lists.h"
 #include "kernels/cuda/views.h"
+#include "kernels/operation_shapes.h"
 
 namespace kernels::cuda {
 
@@ -18,23 +18,9 @@ void CudaBackend::mla_query_and_store(const TensorView& q,
                                       const PagedBatch& batch,
                                       const Rope& rope,
                                       float eps) {
-    q.f32();
-    q_latent.f32();
-    kv.f32();
-    const int64_t count = q.size[0], latent = pages.latent, rotary = pages.rotary;
-    ENSURE(q.rank == 3 && q.size[2] >= rotary &&
-               (q.size[1] <= 1 || q.stride_bytes[1] == q.size[2] * 4),
-           q.describe());
-    const int64_t heads = q.size[1], head = q.size[2];
-    ENSURE(q_latent.rank == 2 && q_latent.size[0] == count && q_b.rank == 2 &&
-               q_b.size[0] == heads * head && q_b.size[1] == q_latent.size[1] && q_norm.rank == 1 &&
-               q_norm.size[0] == q_latent.size[1],
-           q.describe(), " = ", q_b.describe(), " . norm ", q_norm.describe(), " ",
-           q_latent.describe());
-    ENSURE(kv.rank == 2 && kv.size[0] == count && kv.size[1] == latent + rotary &&
-               kv_norm.rank == 1 && kv_norm.size[0] == latent,
-           kv.describe(), ", norm ", kv_norm.describe());
-    check_batch(batch, count, pages);
+    check_query_and_store(q, q_latent, q_norm, q_b, kv, kv_norm, pages, batch);
+    check_rows(pages);
+    const int64_t count = q.size[0], heads = q.size[1], head = q.size[2];
 
     Products form;
     form.input = InputForm::normed;
@@ -66,17 +52,9 @@ void CudaBackend::mla_attend(const TensorView& heads,
                              const KPages& pages,
                              const PagedBatch& batch,
                              float scale) {
-    heads.f32();
-    q.f32();
-    ENSURE(q.rank == 3 && heads.rank == 3 && k_b.rank == 3 && v_b.rank == 3 && scale > 0, scale);
+    check_attend(heads, q, k_b, v_b, pages, batch, scale);
+    check_rows(pages);
     const int64_t count = q.size[0], n_heads = q.size[1], latent = pages.latent;
-    ENSURE(heads.size[0] == count && heads.size[1] == n_heads && k_b.size[0] == n_heads &&
-               v_b.size[0] == n_heads && k_b.size[1] == latent &&
-               k_b.size[2] + pages.rotary == q.size[2] && v_b.size[1] == heads.size[2] &&
-               v_b.size[2] == latent,
-           heads.describe(), " from q ", q.describe(), ", k_b ", k_b.describe(), ", v_b ",
-           v_b.describe());
-    check_batch(batch, count, pages);
     if (count == 0) {
         return;
     }

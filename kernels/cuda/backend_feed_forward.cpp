@@ -5,31 +5,15 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/tiles.h"
 #include "kernels/cuda/views.h"
+#include "kernels/operation_shapes.h"
 
 namespace kernels::cuda {
-namespace {
-
-void check_glu(const Glu& glu, int rank, int64_t dim) {
-    const bool ranks = glu.gate.rank == rank && glu.up.rank == rank && glu.down.rank == rank;
-    const int d = rank - 2;
-    ENSURE(ranks && glu.gate.size[d + 1] == dim && glu.up.size[d + 1] == dim &&
-               glu.up.size[d] == glu.gate.size[d] && glu.down.size[d] == dim &&
-               glu.down.size[d + 1] == glu.gate.size[d] &&
-               (rank == 2 ||
-                (glu.up.size[0] == glu.gate.size[0] && glu.down.size[0] == glu.gate.size[0])),
-           glu.gate.describe(), ", ", glu.up.describe(), ", ", glu.down.describe());
-}
-
-}  // namespace
 
 void CudaBackend::dense_ffn(const TensorView& x,
                             const TensorView& norm,
                             const Glu& glu,
                             float eps) {
-    x.f32();
-    ENSURE(x.rank == 2 && norm.rank == 1 && norm.size[0] == x.size[1], x.describe(), ", norm ",
-           norm.describe());
-    check_glu(glu, 2, x.size[1]);
+    check_dense_ffn(x, norm, glu);
     const int64_t count = x.size[0], width = glu.gate.size[0];
     const Rows gate = dense_rows(scratch<float>(Slot::gate, count * width), width);
     const Rows up = dense_rows(scratch<float>(Slot::up, count * width), width);
@@ -61,21 +45,11 @@ void CudaBackend::moe_ffn(const TensorView& x,
                           const Glu& experts,
                           const Glu& shared,
                           float eps) {
-    x.f32();
-    ENSURE(x.rank == 2 && norm.rank == 1 && norm.size[0] == x.size[1], x.describe(), ", norm ",
-           norm.describe());
+    check_moe_ffn(x, norm, router, bias, routing, experts, shared);
     const int64_t count = x.size[0], dim = x.size[1], used = routing.n_used;
-    check_glu(experts, 3, dim);
     const int64_t n_experts = experts.gate.size[0], width = experts.gate.size[1],
                   n_pairs = count * used;
-    ENSURE(router.rank == 2 && router.size[0] == n_experts && router.size[1] == dim, "router ",
-           router.describe());
-    ENSURE(used >= 1 && used <= n_experts, used, " of ", n_experts, " experts");
-    ENSURE(bias.empty() || (bias.rank == 1 && bias.size[0] == n_experts), "bias ", bias.describe());
     const bool has_shared = !shared.gate.empty();
-    if (has_shared) {
-        check_glu(shared, 2, dim);
-    }
     if (count == 0) {
         return;
     }

@@ -5,6 +5,7 @@
 #include "kernels/check.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/pass_lists.h"
+#include "kernels/operation_shapes.h"
 
 namespace kernels::cuda {
 namespace {
@@ -92,6 +93,7 @@ void CudaBackend::send_step(const PassInputs& inputs) {
     const PagedBatch& batch = inputs.batch;
     const int64_t count = batch.n_tokens;
     check_batch(batch, count, inputs.pages);
+    check_rows(inputs.pages);
     const bool table_on_host = on_host_.contains(inputs.table.data);
     const int64_t row_bytes = table_on_host ? inputs.table.stride_bytes[0] : 0;
     const StepLayout at(count, row_bytes);

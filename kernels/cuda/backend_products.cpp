@@ -6,6 +6,7 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/tiles.h"
 #include "kernels/cuda/views.h"
+#include "kernels/operation_shapes.h"
 
 namespace kernels::cuda {
 namespace {
@@ -117,13 +118,9 @@ void CudaBackend::embed(const TensorView& out,
                         const TensorView& table,
                         std::span<const int32_t> ids) {
     const auto count = static_cast<int64_t>(ids.size());
-    ENSURE(table.rank == 2 && out.rank == 2 && out.size[0] == count &&
-               out.size[1] == table.size[1] && out.dense(),
-           out.describe(), " from ", table.describe(), " and ", count, " ids");
+    check_embed(out, table, ids);
+    ENSURE(out.dense(), out.describe());
     float* to = out.f32();
-    for (const int32_t id : ids) {
-        ENSURE(id >= 0 && id < table.size[0], "id ", id, " of ", table.size[0]);
-    }
     if (step_.ids != nullptr) {
         launch_embed(to, table.dtype, step_.table != nullptr ? step_.table : table.data,
                      table.stride_bytes[0], step_.ids, static_cast<int32_t>(count),
@@ -153,22 +150,13 @@ void CudaBackend::norm_matmul(std::span<const Product> products,
                               const TensorView& norm,
                               float eps,
                               std::span<const int32_t> rows) {
-    x.f32();
-    ENSURE(x.rank == 2 && norm.rank == 1 && norm.size[0] == x.size[1], x.describe(), ", norm ",
-           norm.describe());
+    check_norm_matmul(products, x, norm, rows);
     const int64_t count = rows.empty() ? x.size[0] : static_cast<int64_t>(rows.size());
     std::vector<TensorView> weights;
     std::vector<Rows> outs;
     for (const Product& p : products) {
-        ENSURE(p.weight.rank == 2 && p.weight.size[1] == x.size[1] && p.out.rank == 2 &&
-                   p.out.size[0] == count && p.out.size[1] == p.weight.size[0] &&
-                   p.out.dtype == DType::f32,
-               p.out.describe(), " = ", x.describe(), " . ", p.weight.describe());
         weights.push_back(p.weight);
         outs.push_back(rows_of(p.out));
-    }
-    for (const int32_t row : rows) {
-        ENSURE(row >= 0 && row < x.size[0], "row ", row, " of ", x.size[0]);
     }
     Products form;
     form.input = InputForm::normed;
@@ -185,11 +173,7 @@ void CudaBackend::norm_matmul(std::span<const Product> products,
 }
 
 void CudaBackend::matmul_add(const TensorView& x, const TensorView& in, const TensorView& weight) {
-    x.f32();
-    in.f32();
-    ENSURE(x.rank == 2 && in.rank == 2 && weight.rank == 2 && x.size[0] == in.size[0] &&
-               weight.size[0] == x.size[1] && weight.size[1] == in.size[1],
-           x.describe(), " += ", in.describe(), " . ", weight.describe());
+    check_matmul_add(x, in, weight);
     Products form;
     form.x = rows_of(in);
     form.n_slots = static_cast<int32_t>(x.size[0]);

@@ -32,25 +32,14 @@ GroupList groups_of(const PagedBatch& batch, int32_t most_tokens, int32_t proces
     return list;
 }
 
-void check_batch(const PagedBatch& batch, int64_t count, const KPages& pages) {
-    ENSURE(pages.latent > 0 && pages.rotary > 0 && pages.rotary % 2 == 0 &&
+void check_rows(const KPages& pages) {
+    ENSURE(pages.rotary > 0 &&
                pages.row_bytes == k_row_bytes(pages.type(), pages.latent, pages.rotary),
            pages.latent, " + ", pages.rotary, ", rows of ", pages.row_bytes);
     ENSURE(pages.int8_latent || pages.dtype == DType::f32 || pages.dtype == DType::f16 ||
                pages.dtype == DType::bf16 || pages.dtype == DType::q8_0 ||
                pages.dtype == DType::q4_0,
            "K rows of ", name(pages.dtype));
-    int64_t row = 0;
-    for (const SequenceSpan& span : batch.spans) {
-        ENSURE(span.first_row == row && span.n_tokens >= 0 && span.start >= 0, "span at ",
-               span.first_row, ", ", span.n_tokens, " tokens from ", span.start);
-        ENSURE(static_cast<int64_t>(span.page_table.size()) * kPageTokens >=
-                   span.start + span.n_tokens,
-               span.page_table.size(), " pages for ", span.start + span.n_tokens, " tokens");
-        row += span.n_tokens;
-    }
-    ENSURE(row == count && batch.n_tokens == count, row, " tokens in spans, ", batch.n_tokens, ", ",
-           count);
 }
 
 PlaceList places_of(const PagedBatch& batch, const KPages& pages) {

@@ -9,9 +9,9 @@
 
 namespace kernels::cuda {
 
-// Throws std::logic_error where spans do not cover `count` rows in order, or pages do not hold
-// them.
-void check_batch(const PagedBatch& batch, int64_t count, const KPages& pages);
+// Throws std::logic_error where a card cannot read K rows of this form, beside what check_batch()
+// of operation_shapes.h asks.
+void check_rows(const KPages& pages);
 
 // The groups of a batch, and the most tokens and splits of one, on a card of so many
 // multiprocessors.
