@@ -45,6 +45,9 @@ public:
         return last + kInterval - now;
     }
 
+    // When the last wake that was passed on was asked for.
+    double last() const { return last_.load(); }
+
     uint64_t posts() const { return posts_.load(); }
 
 private:

@@ -413,7 +413,14 @@ void run_loop(Display& display,
             const bool idle = !clock.pending();
             const double since = glfwGetTime();
             glfwWaitEventsTimeout(wait);
-            frame_end.idle_ms += idle ? (glfwGetTime() - since) * 1e3 : 0;
+            if (idle) {
+                // To the moment that something called for a frame, not to when the thread ran
+                // again.
+                const double woken = wakes.last();
+                const double until = std::min(glfwGetTime(), since + wait);
+                frame_end.idle_ms +=
+                    ((woken > since ? std::min(woken, until) : until) - since) * 1e3;
+            }
         } else {
             glfwPollEvents();
         }
