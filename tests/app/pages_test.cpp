@@ -170,6 +170,7 @@ TEST_CASE("the server starts, stops and moves in the window's process, and its l
     REQUIRE(s.settled());
     CHECK_FALSE(s.page().changed);
     CHECK(s.status("/v1/nothing") == 401);
+    REQUIRE(until([&] { return s.page().log->size() == 2; }));  // written after the answer
     CHECK(s.status("/v1/nothing", {{"Authorization", "Bearer " + s.page().keys[0]}}) == 404);
     REQUIRE(until([&] { return s.page().log->size() == 3; }));
 
