@@ -58,7 +58,9 @@ using window::FrameClock;
 constexpr double kStreamingInterval = 1.0 / 30, kStreamingPartsInterval = 1.0 / 60;
 constexpr double kInputInterval = 1.0 / 120, kPollInterval = 0.1;
 
-constexpr int kEngineStepsBehind = 5;       // of nice
+// Of nice: the engine's threads behind the one that draws, or behind those that draw every pixel,
+// which need nearly all of a core for the time of a frame.
+constexpr int kEngineStepsBehind = 5, kEngineStepsBehindPixels = 10;
 constexpr uint64_t kDrawingTurn = 100'000;  // ns
 
 volatile std::sig_atomic_t signalled = 0;
@@ -543,7 +545,8 @@ int run_window(const Options& options) {
     // drawn on the cores that decode, a frame is not to wait for their turn.
     std::optional<runtime::EngineThread> started;
     std::thread([&] {
-        lower_thread_priority(kEngineStepsBehind);
+        lower_thread_priority(display.screen->by_parts() ? kEngineStepsBehindPixels
+                                                         : kEngineStepsBehind);
         started.emplace(wake);
     }).join();
     runtime::EngineThread& engine = *started;

@@ -31,7 +31,7 @@ def pixels():
     return bytes(screen)
 
 
-def looks(seconds=1.3):
+def looks(seconds=1.2):
     """What the screen looks like in turn, while a caret blinks."""
     seen, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
@@ -40,6 +40,25 @@ def looks(seconds=1.3):
             seen.append(now)
         time.sleep(0.1)
     return seen
+
+
+def settled():
+    """The same, once nothing else changes any more: a busy machine counts and fades late."""
+    seen = looks()
+    for _ in range(10):
+        again = looks()
+        if set(again) == set(seen):
+            break
+        seen = again
+    return seen
+
+
+def nudge():
+    """A window that was taken away does not know where the pointer is until it moves (newer versions of ImGui)."""
+    for to in ("1", "-1"):
+        xdotool("mousemove_relative", "--", to, "0")
+        time.sleep(0.15)
+    time.sleep(0.3)
 
 
 def save(name, screen):
@@ -57,12 +76,13 @@ def step(name, *commands, wait=0.6, becomes=None):
         time.sleep(0.15)
     time.sleep(wait)
     height = becomes or height
-    parts = looks()
+    nudge()
+    parts = settled()
     xdotool("windowunmap", "--sync", window)
     xdotool("windowmap", "--sync", window)
     focus(window)
-    time.sleep(0.6)
-    whole = looks()
+    nudge()
+    whole = settled()
     same = any(each in whole for each in parts)
     print(f"{name}: {'the same' if same else 'DIFFERENT'}{'' if before not in parts else ', as before'}", flush=True)
     save(name.replace(" ", "_") + "-parts", parts[0])
