@@ -223,7 +223,7 @@ void Damage::compare(const std::vector<uint64_t>& before) {
 void keep_only(ImDrawData& frame, const std::vector<PixelRect>& rects) {
     struct Piece {
         PixelRect clip;
-        ImVector<ImDrawIdx> indices;
+        std::vector<ImDrawIdx> indices;
     };
     std::vector<Piece> pieces;
     for (int n = 0; n < frame.CmdListsCount; n++) {
@@ -245,9 +245,8 @@ void keep_only(ImDrawData& frame, const std::vector<PixelRect>& rects) {
             for_each_triangle(list, command, [&](const Triangle& triangle) {
                 for (Piece& piece : pieces) {
                     if (!triangle.touched(piece.clip).empty()) {
-                        const int size = piece.indices.Size;
-                        piece.indices.resize(size + 3);
-                        std::copy_n(triangle.indices, 3, piece.indices.Data + size);
+                        piece.indices.insert(piece.indices.end(), triangle.indices,
+                                             triangle.indices + 3);
                     }
                 }
             });
@@ -260,10 +259,11 @@ void keep_only(ImDrawData& frame, const std::vector<PixelRect>& rects) {
                     static_cast<float>(piece.clip.x0), static_cast<float>(piece.clip.y0),
                     static_cast<float>(piece.clip.x1), static_cast<float>(piece.clip.y1)};
                 part.IdxOffset = static_cast<unsigned int>(indices.Size);
-                part.ElemCount = static_cast<unsigned int>(piece.indices.Size);
+                part.ElemCount = static_cast<unsigned int>(piece.indices.size());
                 commands.push_back(part);
-                indices.resize(indices.Size + piece.indices.Size);
-                std::copy_n(piece.indices.Data, piece.indices.Size, indices.Data + part.IdxOffset);
+                indices.resize(indices.Size + static_cast<int>(piece.indices.size()));
+                std::copy(piece.indices.begin(), piece.indices.end(),
+                          indices.Data + part.IdxOffset);
             }
         }
         list.CmdBuffer.swap(commands);
