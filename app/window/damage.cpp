@@ -70,10 +70,6 @@ int64_t area(const PixelRect& rect) {
     return static_cast<int64_t>(rect.width()) * rect.height();
 }
 
-PixelRect around(const PixelRect& a, const PixelRect& b) {
-    return {std::min(a.x0, b.x0), std::min(a.y0, b.y0), std::max(a.x1, b.x1), std::max(a.y1, b.y1)};
-}
-
 // Puts one rect in the place of two, and of those it would overlap.
 void join(std::vector<PixelRect>& rects, size_t first, size_t second) {
     PixelRect whole = around(rects[first], rects[second]);
@@ -118,6 +114,10 @@ void make_few(std::vector<PixelRect>& rects, size_t most, int64_t cheap) {
 
 PixelRect common_part(const PixelRect& a, const PixelRect& b) {
     return {std::max(a.x0, b.x0), std::max(a.y0, b.y0), std::min(a.x1, b.x1), std::min(a.y1, b.y1)};
+}
+
+PixelRect around(const PixelRect& a, const PixelRect& b) {
+    return {std::min(a.x0, b.x0), std::min(a.y0, b.y0), std::max(a.x1, b.x1), std::max(a.y1, b.y1)};
 }
 
 PixelRect pixel_clip(const ImDrawData& frame, const ImDrawCmd& command) {

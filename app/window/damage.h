@@ -24,6 +24,8 @@ struct PixelRect {
 };
 
 PixelRect common_part(const PixelRect& a, const PixelRect& b);
+// The smallest that holds both.
+PixelRect around(const PixelRect& a, const PixelRect& b);
 
 // The pixels that a command may touch, cut as ImGui's OpenGL back end does, which rounds a fraction
 // towards the lower left.

@@ -1,6 +1,5 @@
 #include "app/window/gl_screen.h"
 
-#include <algorithm>
 #include <string_view>
 #include <vector>
 
@@ -47,15 +46,6 @@ void find_function(Function& function, const char* name) {
 void set_ground(ImU32 ground) {
     const ImVec4 colour = ImGui::ColorConvertU32ToFloat4(ground);
     glClearColor(colour.x, colour.y, colour.z, 1);
-}
-
-PixelRect around(const std::vector<PixelRect>& rects) {
-    PixelRect whole = rects.front();
-    for (const PixelRect& rect : rects) {
-        whole = {std::min(whole.x0, rect.x0), std::min(whole.y0, rect.y0),
-                 std::max(whole.x1, rect.x1), std::max(whole.y1, rect.y1)};
-    }
-    return whole;
 }
 
 }  // namespace
@@ -120,7 +110,10 @@ void GlScreen::show_changes(GLFWwindow* window, ImDrawData& frame, ImU32 ground)
     glDisable(kScissorTest);
     keep_only(frame, rects);
     ImGui_ImplOpenGL3_RenderDrawData(&frame);
-    const PixelRect shown = around(rects);
+    PixelRect shown = rects.front();
+    for (const PixelRect& rect : rects) {
+        shown = around(shown, rect);
+    }
     glx_.copy_sub_buffer(glx_.display(), glx_.drawable(), shown.x0, height - shown.y1,
                          shown.width(), shown.height());
 }
