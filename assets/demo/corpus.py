@@ -69,6 +69,7 @@ TASKS = {
     "bind": (200, 800, lambda r, v, size: sessions.bind(r, size)),
     "choose": (150, 600, lambda r, v, size: sessions.choose(r, size)),
     "calls": (350, 900, lambda r, v, size: sessions.conversation(r, size, 0.5, 9, 0.85, 0.3)),
+    "single": (250, 950, lambda r, v, size: sessions.single(r, size)),
     "forked": (550, 1350, lambda r, v, size: sessions.forked(r, size)),
     "manual": (50, 180, lambda r, v, size: dialog.conversation(r, v, size)),
 }

@@ -1,6 +1,6 @@
-"""Weights of train.py -> GGUF (architecture `deepseek2`, the dialect of GLM-4.7-Flash): python export.py OUT_DIR FILE.gguf [--type f32]
+"""Weights of train.py -> GGUF (architecture `deepseek2`, the dialect of GLM-4.7-Flash): python export.py OUT_DIR... FILE.gguf [--type f32]
 
-Matrices become Q8_0; norms, router and router bias stay F32.
+Of several runs that began with the same weights the mean is written. Matrices become Q8_0; norms, router and router bias stay F32.
 """
 
 import argparse
@@ -140,12 +140,14 @@ def export(state, path, c, quantised=True):
 
 if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__)
-    ap.add_argument("checkpoint", type=Path, help="folder with weights-0.pt and weights-1.pt")
+    ap.add_argument("runs", type=Path, nargs="+", help="folders with weights-0.pt and weights-1.pt")
     ap.add_argument("out", type=Path)
     ap.add_argument("--type", choices=["q8_0", "f32"], default="q8_0")
     a = ap.parse_args()
     state = {}
-    for part in sorted(a.checkpoint.glob("weights-*.pt")):
-        state |= torch.load(part, map_location="cpu")
+    for run in a.runs:
+        for part in sorted(run.glob("weights-*.pt")):
+            for name, x in torch.load(part, map_location="cpu").items():
+                state[name] = state.get(name, 0) + x.float() / len(a.runs)
     export(state, a.out, Config(), a.type == "q8_0")
     print(f"{a.out}: {a.out.stat().st_size / 1e6:.2f} MB")

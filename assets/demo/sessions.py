@@ -32,15 +32,15 @@ def result(r, tool):
     return r.choice([json.dumps(items), "\n".join(items)]), "The result: " + ", ".join(items) + "."
 
 
-THOUGHTS = ["The user needs {n}. It takes {k}.", "The tool {n} can do this, with {k}.", "This needs the tool {n} with {k}."]
+# One form each: where several begin alike, the likeliest first word says nothing about what is likelier, a call or none.
+NO_TOOL = "No tool is needed here."
 
 
-def think(r, name, arguments):
+def think(name, arguments):
     """Why this call: the tool, and the names of the arguments to be given."""
-    return r.choice(THOUGHTS).format(n=name, k=", ".join(arguments) or "nothing")
+    return f"The user needs {name}. It takes {', '.join(arguments) or 'nothing'}."
 
 
-NO_TOOL = ["No tool is needed here.", "This needs no tool."]
 RESULT = ["The tool answered. I report the result.", "I have the result of the tool."]
 
 
@@ -66,7 +66,7 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
         room -= 70
         if r.random() < 0.22:
             q, a = dialog.plain(r, offered)
-            messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": r.choice(NO_TOOL)}]
+            messages += [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": NO_TOOL}]
             continue
         t = r.choice(offered)
         q, arguments = t.ask(r, strange)
@@ -75,7 +75,7 @@ def conversation(r, size, thinking=0.45, most_turns=6, answered=0.6, strange=0.0
         if r.random() < 0.02 and t.params:
             q2, more = t.ask(r, strange)
             q, calls = q.rstrip("?.") + r.choice([" and ", ". Also: ", "; then "]) + q2, calls + [call(t.name, more)]
-        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": calls, "reasoning_content": think(r, t.name, arguments)}]
+        messages += [{"role": "user", "content": q}, {"role": "assistant", "content": "", "tool_calls": calls, "reasoning_content": think(t.name, arguments)}]
         if r.random() < answered:
             said = []
             for _ in calls:
@@ -146,7 +146,7 @@ def once(r, size, thinking=0.4, strange=0.5, short=0.0, asked=0.1):
     last = messages[-1]
     last.pop("open", None)
     if r.random() < thinking:
-        last["reasoning_content"] = (think(r, order[-1].name, arguments) if last.get("tool_calls") else r.choice(NO_TOOL)
+        last["reasoning_content"] = (think(order[-1].name, arguments) if last.get("tool_calls") else NO_TOOL
                                      if messages[-2]["role"] == "user" else r.choice(RESULT))
     return {"tools": [t.schema for t in offered], "messages": messages, "short": short}
 
@@ -226,33 +226,50 @@ def bind(r, size):
     last.pop("open", None)
     if last.get("tool_calls") and r.random() < 0.4:
         f = last["tool_calls"][0]["function"]
-        last["reasoning_content"] = think(r, f["name"], f["arguments"])
+        last["reasoning_content"] = think(f["name"], f["arguments"])
 
     return {"tools": offered, "messages": messages, "short": r.random() < 0.6}
 
 
-def forked(r, size, thinking=0.5, strange=0.3):
-    """Tools are offered once, and many short conversations follow that know nothing of each other: every request is a first one."""
+def first(r, offered, thinking, strange):
+    """The first request of a conversation in which `offered` are at hand, and what follows it."""
+    if r.random() < 0.06:
+        q, a = dialog.plain(r, offered)
+        messages = [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": NO_TOOL}]
+    else:
+        t = r.choice(offered)
+        q, arguments = t.ask(r, strange)
+        messages = [{"role": "user", "content": typed(r, q, arguments)},
+                    {"role": "assistant", "content": "", "tool_calls": [call(t.name, arguments)], "reasoning_content": think(t.name, arguments)}]
+        if r.random() < 0.08:
+            text, answer = result(r, t)
+            messages += [{"role": "tool", "content": text}, {"role": "assistant", "content": answer, "reasoning_content": r.choice(RESULT)}]
+    if not thinking:
+        for m in messages:
+            m.pop("reasoning_content", None)
+    return messages
+
+
+def beginning(r, size):
+    """Some tools for a conversation of that size, and perhaps a system message."""
     n = r.choice([1, 2, 2, 3, 3, 4, 4, 5, 6])
     offered = draw_set(r, min(n, max(1, int(size - 150) // 130)))
-    system = [{"role": "system", "content": r.choice(dialog.SYSTEMS)}] if r.random() < 0.2 else []
+    return offered, [{"role": "system", "content": r.choice(dialog.SYSTEMS)}] if r.random() < 0.2 else []
+
+
+def single(r, size, thinking=0.6, strange=0.3):
+    """Tools are offered and one request follows: what most conversations with tools begin with."""
+    offered, messages = beginning(r, size)
+    messages += first(r, offered, r.random() < thinking, strange)
+    return {"tools": [t.schema for t in offered], "messages": messages, "short": r.random() < 0.3}
+
+
+def forked(r, size, thinking=0.5, strange=0.3):
+    """Tools are offered once, and many short conversations follow that know nothing of each other: every request is a first one."""
+    offered, messages = beginning(r, size)
     branches, room = [], size - 150 - 90 * len(offered)
     while room > 0 or not branches:
         thinks = r.random() < thinking
         room -= 45 + 20 * thinks
-        if r.random() < 0.06:
-            q, a = dialog.plain(r, offered)
-            branch = [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning_content": r.choice(NO_TOOL)}]
-        else:
-            t = r.choice(offered)
-            q, arguments = t.ask(r, strange)
-            branch = [{"role": "user", "content": typed(r, q, arguments)},
-                      {"role": "assistant", "content": "", "tool_calls": [call(t.name, arguments)], "reasoning_content": think(r, t.name, arguments)}]
-            if r.random() < 0.08:
-                text, answer = result(r, t)
-                branch += [{"role": "tool", "content": text}, {"role": "assistant", "content": answer, "reasoning_content": r.choice(RESULT)}]
-        if not thinks:
-            for m in branch:
-                m.pop("reasoning_content", None)
-        branches.append(branch)
-    return {"tools": [t.schema for t in offered], "messages": system, "branches": branches, "short": r.random() < 0.6}
+        branches.append(first(r, offered, thinks, strange))
+    return {"tools": [t.schema for t in offered], "messages": messages, "branches": branches, "short": r.random() < 0.6}

@@ -59,4 +59,12 @@ SPREAD = Plan(0.25, 0.99, (
 ), seed=4, tokens=4096, warm=20, mean=0.02, frozen=2, checked=60, steps=100)
 SPREAD_AGAIN = replace(SPREAD, peak=0.3, hold=0.2, seed=5, warm=4, mean=0.04, checked=50, steps=74)
 
-PLANS = {"fresh": FRESH, "continued": CONTINUED, "touch": TOUCH, "touch_again": TOUCH_AGAIN, "spread": SPREAD, "spread_again": SPREAD_AGAIN}
+# Many more hand-written tools and requests, on a GPU, from the file itself: half of the calls are a conversation's first, half of these with a thought.
+BROAD = Plan(0.6, 0.3, (
+    Stage("more", 0.5, {"recall": 0.03, "among": 0.05, "long": 0.13, "longest": 0.06, "bind": 0.09, "choose": 0.02, "brief": 0.1, "once": 0.12, "calls": 0.04, "forked": 0.2, "single": 0.04, "manual": 0.12}, 2.0, 3.0),
+    Stage("last", 1.0, {"recall": 0.03, "among": 0.05, "long": 0.14, "longest": 0.06, "bind": 0.06, "choose": 0.01, "brief": 0.09, "once": 0.12, "calls": 0.04, "forked": 0.22, "single": 0.05, "manual": 0.13}, 2.0, 3.0),
+), seed=6)
+# From there, with one form for a thought about tools.
+BROAD_AGAIN = replace(BROAD, peak=0.35, hold=0.15, seed=7, stages=BROAD.stages[1:])
+
+PLANS = {"fresh": FRESH, "continued": CONTINUED, "touch": TOUCH, "touch_again": TOUCH_AGAIN, "spread": SPREAD, "spread_again": SPREAD_AGAIN, "broad": BROAD, "broad_again": BROAD_AGAIN}

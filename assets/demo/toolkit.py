@@ -1,4 +1,4 @@
-"""toolkit.txt and situations.txt: kinds of parameters, verbs, nouns, and tools written by hand."""
+"""toolkit.txt, situations.txt and everyday.txt: kinds of parameters, verbs, nouns, and tools written by hand."""
 
 import random
 from pathlib import Path
@@ -34,7 +34,7 @@ def parameter(text):
 
 
 def read(file):
-    """Lines of one of the two files, whose comments say what the letters mean; returns the tools written by hand, held-back ones last."""
+    """Lines of one of the files, whose comments say what the letters mean; returns the tools written by hand, held-back ones last."""
     written, held = [], []
     for line in Path(__file__).with_name(file).read_text(encoding="utf-8").split("\n"):
         kind, _, rest = line.partition(" ")
@@ -57,5 +57,5 @@ FLAGS = [("urgent", "Whether it is urgent", "urgently", "not urgent"), ("private
          ("notify", "Tell the others", "and notify everybody", "without notification"), ("force", "Do it in any case", "by force", "without force"), ("round_trip", "Both ways", "and back", "one way"),
          ("breakfast", "With breakfast", "with breakfast", "without breakfast"), ("verbose", "Many details", "with all details", "without details"), ("repeat", "Again every day", "every day", "only once"),
          ("all", "All of them", "all of them", "not all of them"), ("gift", "Wrap as a gift", "as a gift", "not as a gift"), ("express", "Fast delivery", "by express", "by normal delivery")]
-TOOLKIT, SITUATIONS = read("toolkit.txt")[0], read("situations.txt")
-WRITTEN, HELD = TOOLKIT + SITUATIONS[0], SITUATIONS[1]
+TOOLKIT, (SITUATIONS, HELD), EVERYDAY = read("toolkit.txt")[0], read("situations.txt"), read("everyday.txt")[0]
+WRITTEN = TOOLKIT + SITUATIONS + EVERYDAY

@@ -168,6 +168,8 @@ class Written(Tool):
             shown.append(("on" if v else "off") if isinstance(v, bool) else v)
             if j in self.stated[i] and kind == S and not enum and r.random() < 0.08:    # what kind of thing it is may stand before it, and is no part of it
                 shown[j] = f"{r.choice([n.replace('_', ' '), n.replace('_', ' '), 'the ' + n.replace('_', ' '), r.choice(NAMED)])} {shown[j]}"
+            if j in self.stated[i] and kind == S and not enum and r.random() < 0.06:    # nor are quotation marks
+                shown[j] = shown[j].replace(str(v), r.choice(['"{}"', '"{}"', "'{}'"]).format(v))
         return self.requests[i].strip().format(*shown), values
 
 
@@ -276,11 +278,11 @@ def opaque(r):
                      lambda: r.choice(w.CODEWORD), lambda: f"{r.choice(['api', 'svc', 'mod', 'x', 'do'])}_{pseudo(r)}", lambda: f"{r.choice(w.ANIMAL)}.{r.choice(w.COLOR)}"])()
 
 
-def draw(r, usual=0.18):
+def draw(r, usual=0.22):
     """Any tool; usual: share of those of families.py among the hand-written."""
     if r.random() < 0.4:
         return Composed(r)
-    return Written(r, r.choice(FAMILIES + SUMS * 2 if r.random() < usual else WRITTEN))
+    return Written(r, r.choice(FAMILIES + SUMS * 4 if r.random() < usual else WRITTEN))
 
 
 def siblings(r, n):

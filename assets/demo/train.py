@@ -1,6 +1,6 @@
 """Trains the demo model, from nothing in a given time: `python train.py OUT_DIR --seconds 300`. The curriculum is in stages.py.
 
-    python train.py OUT_DIR --seconds S [--start WEIGHTS_DIR|FILE.gguf] [--plan fresh|continued|touch|touch_again|spread|spread_again] [--makers N] [--threads N]
+    python train.py OUT_DIR --seconds S [--start WEIGHTS_DIR|FILE.gguf] [--plan NAME] [--makers N] [--threads N]
 
 On a CUDA device if there is one, else on the CPU. Muon for the matrices inside the layers, Adam for embedding, head, norms and
 router; a running mean of the weights is what gets exported. The rate falls to zero by the clock, at the end of the time given.
@@ -113,7 +113,7 @@ class Trainer:
         positions = corpus.positions(starts, branch)
         to = lambda a, kind: torch.from_numpy(np.ascontiguousarray(a, kind)).to(self.device)
         longest = -(-int(lengths.max()) // 256) * 256
-        self.model.attend = attention.Forked(to(branch, np.int64), to(starts, np.int64)) if branch.any() else self.attend
+        self.model.attend = attention.forked(self.attend, branch, starts, self.device) if branch.any() else self.attend
         return (to(tokens, np.int64), to(positions, np.int64), to(starts, np.int32), longest, to(filled, np.int64),
                 to(targets[filled], np.int64), to(w, np.float32))
 

@@ -41,7 +41,7 @@ def questions(r, per_request=1, composed=70):
 
 
 def conversations(seed=5):
-    """Each has the branch without a thought, and one for every form of thought."""
+    """Each has a branch without a thought, and one with it."""
     r = random.Random(seed)
     out = []
     for t, q, arguments in questions(r):
@@ -50,7 +50,7 @@ def conversations(seed=5):
         offered = r.sample([t, *others], len(others) + 1)
         asked = {"role": "user", "content": q}
         made = {"role": "assistant", "content": "", "tool_calls": [sessions.call(t.name, arguments)]}
-        thoughts = [None] + [s.format(n=t.name, k=", ".join(arguments) or "nothing") for s in sessions.THOUGHTS]
+        thoughts = [None, sessions.think(t.name, arguments)]
         out.append({"tools": [x.schema for x in offered], "messages": [], "branches": [[asked, made | ({"reasoning_content": s} if s else {})] for s in thoughts],
                     "held": isinstance(t, Written)})
     return out
@@ -76,7 +76,7 @@ def validate(model, vocab, show=0, every=1):
         wrong = set(branch[where[best != np.array(targets)[where]]].tolist())
         kind = "" if c["held"] else "composed "
         hits.setdefault(kind + "off", []).append(1 not in wrong)
-        hits.setdefault(kind + "on", []).append(bool({2, 3, 4} - wrong))
+        hits.setdefault(kind + "on", []).append(2 not in wrong)
         if show > 0 and 1 in wrong:
             show -= 1
             bad = [(vocab.decode([targets[i]]), vocab.decode([int(b)])) for i, b in zip(where, best) if branch[i] == 1 and b != targets[i]]

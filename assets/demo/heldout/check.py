@@ -1,7 +1,7 @@
 """Fails if a question to train on equals a held-out one (letters and digits compared), in any reading of its pattern.
 
-Requests to tools have values, mostly from open sets, and are compared two ways: those of situations.txt must not have the wording of a
-held-out one, whatever the values; of the older ones it says how many of the held-out requests share a wording with them.
+Requests to tools have values, mostly from open sets, and are compared two ways: those of situations.txt and everyday.txt must not have the
+wording of a held-out one, whatever the values; of the older ones it says how many of the held-out requests share a wording with them.
 
     python heldout/check.py
 """
@@ -38,15 +38,15 @@ def wording(request):
 
 
 def check_tools():
-    """True if a request of situations.txt has a held-out wording."""
+    """True if a request of situations.txt or everyday.txt has a held-out wording."""
     new, old = ([w for f in group for w in map(wording, f[3]) if w] for group in (
-        toolkit.SITUATIONS[0], families.FAMILIES + toolkit.TOOLKIT))
+        toolkit.SITUATIONS + toolkit.EVERYDAY, families.FAMILIES + toolkit.TOOLKIT))
     found = False
     for name in ("tools", "tools_other"):
         lines = (HERE / f"{name}.jsonl").read_text(encoding="utf-8").split("\n")
         asked = [plain(json.loads(line)["messages"][-1]["content"]) for line in lines if line]
         counts = [sum(any(w.match(q) for w in group) for q in asked) for group in (new, old)]
-        print(f"{name}: {len(asked)} requests, wordings of {counts[0]} are in situations.txt, of {counts[1]} in toolkit.txt or families.py")
+        print(f"{name}: {len(asked)} requests, wordings of {counts[0]} are in situations.txt or everyday.txt, of {counts[1]} in toolkit.txt or families.py")
         found |= counts[0] > 0
     return found
 
