@@ -23,11 +23,8 @@ struct Avx512 {
     static constexpr int kFloatWeights = 4;
     static constexpr int kFloatRows = 6;
 
+    using Row = WideRow;
     static constexpr int kFewRows = 4;
-    template <typename Block, int rows>
-    static void few_rows(const MatmulJob& job, int64_t m, int64_t first_row) {
-        along_wide_row<Block, rows>(job, m, first_row);
-    }
 
     template <typename Block>
     static void many_rows(const MatmulJob& job) {

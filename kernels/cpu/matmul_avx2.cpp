@@ -153,11 +153,8 @@ struct Avx2 {
     static constexpr int kFloatRows = 4;
 
     // Measured on an EPYC (Zen 4): from about four rows on the tile is faster.
+    using Row = Avx2Row;
     static constexpr int kFewRows = 3;
-    template <typename Block, int rows>
-    static void few_rows(const MatmulJob& job, int64_t m, int64_t first_row) {
-        along_row<Block, rows>(job, m, first_row);
-    }
 
     template <typename Block>
     static void many_rows(const MatmulJob& job) {

@@ -74,11 +74,10 @@ inline __m256i where_bit(__m256i bytes, int bit, int value) {
     return _mm256_and_si256(set, _mm256_set1_epi8(static_cast<char>(value)));
 }
 
-// 32 bits -> 32 bytes, 16 where the bit is set.
-inline __m256i fifth_bits(const void* src) {
-    const __m256i word = _mm256_set1_epi32(static_cast<int>(load_word(src)));
-    const __m256i spread = _mm256_shuffle_epi8(
-        word, _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+// Of each half's words, bits [8 byte, 8 byte + 16) in a byte each: 16 where it is set.
+inline __m256i fifth_bits(__m256i words, int byte) {
+    const int64_t low = byte * 0x0101010101010101, high = low + 0x0101010101010101;
+    const __m256i spread = _mm256_shuffle_epi8(words, _mm256_setr_epi64x(low, high, low, high));
     const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201U));
     const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
     return _mm256_and_si256(set, _mm256_set1_epi8(16));
@@ -104,7 +103,7 @@ __m256 halves_of_8(const std::byte* src, size_t at) {
 // scale() and minimum() of eight blocks of 32 with codes() of one, or of two where
 //
 //   kApart   the format keeps the nibbles of weights i and 16 + i together: codes 2 k and 2 k + 1
-//            of a group are the first and the second halves of parts k and k + 4
+//            of a group are the first and the second halves of parts 2 k and 2 k + 1
 //
 // Codes are q + kOffset; those of kOffset 128 are q itself in a group, as their products are too
 // large for unsigned ones (see x86_rows.h).
@@ -134,9 +133,12 @@ template <typename Block, size_t at>
 struct FiveBits32 : Nibbles32<Block, at> {
     static void codes(const std::byte* first, const std::byte* second, __m256i* codes) {
         Nibbles32<Block, at>::codes(first, second, codes);
-        const __m256i a = fifth_bits(first + at - 4), b = fifth_bits(second + at - 4);
-        codes[0] = _mm256_or_si256(codes[0], _mm256_permute2x128_si256(a, b, 0x20));
-        codes[1] = _mm256_or_si256(codes[1], _mm256_permute2x128_si256(a, b, 0x31));
+        const __m256i words = _mm256_blend_epi32(
+            _mm256_set1_epi32(static_cast<int>(load_word(first + at - 4))),
+            _mm256_set1_epi32(static_cast<int>(load_word(second + at - 4))), 0xF0);
+        for (int i = 0; i < 2; i++) {
+            codes[i] = _mm256_or_si256(codes[i], fifth_bits(words, 2 * i));
+        }
     }
 };
 
@@ -202,13 +204,14 @@ struct Codes<BlockMXFP4> : Nibbles32<BlockMXFP4, 1> {
 };
 
 template <typename Block>
-void load_group(const std::byte* src, Group& group) {
+[[gnu::always_inline]] inline void load_group(const std::byte* src, Group& group) {
     using Format = Codes<Block>;
     if constexpr (Block::kElements == 32) {
         constexpr auto kBytes = static_cast<int64_t>(sizeof(Block));
         if constexpr (Format::kApart) {
             for (int k = 0; k < 4; k++) {
-                Format::codes(src + k * kBytes, src + (k + 4) * kBytes, &group.codes[2 * k]);
+                Format::codes(src + 2 * k * kBytes, src + (2 * k + 1) * kBytes,
+                              &group.codes[2 * k]);
             }
         } else {
             for (int j = 0; j < 8; j++) {
@@ -228,19 +231,21 @@ inline __m256 floats_of_bytes(__m128i bytes) {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
 }
 
-// scale_min_6bit.h, all eight pairs.
+// scale_min_6bit.h: d and dmin, then twelve bytes of eight pairs.
 inline void load_scales_6bit(const uint8_t* src, Group& group) {
-    const float d = load_half(src), dmin = load_half(src + 2);
-    const uint32_t a = load_word(src + 4), b = load_word(src + 8), c = load_word(src + 12);
-    const auto scales = static_cast<int64_t>(
-        (a & 0x3F3F3F3FU) | static_cast<uint64_t>((c & 0x0F0F0F0FU) | (a >> 6 & 0x03030303U) << 4)
-                                << 32);
-    const auto minima = static_cast<int64_t>(
-        (b & 0x3F3F3F3FU) |
-        static_cast<uint64_t>((c >> 4 & 0x0F0F0F0FU) | (b >> 6 & 0x03030303U) << 4) << 32);
-    group.scale = _mm256_mul_ps(_mm256_set1_ps(d), floats_of_bytes(_mm_cvtsi64_si128(scales)));
-    group.minimum =
-        _mm256_mul_ps(_mm256_set1_ps(-dmin), floats_of_bytes(_mm_cvtsi64_si128(minima)));
+    const __m128i all = load_16(src);
+    const __m128i words = _mm_shuffle_epi32(all, _MM_SHUFFLE(2, 2, 1, 1));
+    const __m128i first =
+        _mm_and_si128(_mm_srlv_epi32(words, _mm_setr_epi32(0, 2, 0, 2)),
+                      _mm_setr_epi32(0x3F3F3F3F, 0x30303030, 0x3F3F3F3F, 0x30303030));
+    const __m128i last = _mm_shuffle_epi32(all, _MM_SHUFFLE(3, 3, 3, 3));
+    const __m128i second = _mm_and_si128(_mm_srlv_epi32(last, _mm_setr_epi32(0, 0, 0, 4)),
+                                         _mm_setr_epi32(0, 0x0F0F0F0F, 0, 0x0F0F0F0F));
+    const __m128i bytes = _mm_or_si128(first, second);  // eight scales, eight minima
+    const __m128 d = _mm_cvtph_ps(_mm_xor_si128(all, _mm_setr_epi32(INT32_MIN, 0, 0, 0)));
+    group.scale = _mm256_mul_ps(_mm256_broadcastss_ps(d), floats_of_bytes(bytes));
+    group.minimum = _mm256_mul_ps(_mm256_broadcastss_ps(_mm_movehdup_ps(d)),
+                                  floats_of_bytes(_mm_srli_si128(bytes, 8)));
 }
 
 template <>
@@ -293,7 +298,7 @@ struct Codes<BlockIQ4_XS> {
         group.scale = scales(src);
         const auto* nibbles = reinterpret_cast<const std::byte*>(src + 8);
         for (int k = 0; k < 4; k++) {
-            const __m256i bytes = two_16(nibbles + 16 * k, nibbles + 16 * k + 64);
+            const __m256i bytes = load_32(nibbles + 32 * k);
             group.codes[2 * k] = look_up(kIq4Values, 0, low_nibbles(bytes));
             group.codes[2 * k + 1] = look_up(kIq4Values, 0, high_nibbles(bytes));
         }

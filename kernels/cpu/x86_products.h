@@ -2,7 +2,7 @@
 // operations (matmul_avx2.cpp, avx512.h). Two ways with the same bits, by the order that
 // matmul_variants.h fixes:
 //
-//   along a row   up to Simd::kFewRows activation rows (x86_rows.h, x86_wide_rows.h): 32 weights of
+//   along a row   up to Simd::kFewRows (1 to 4) activation rows (x86_rows.h): 32 weights of
 //                 one row against 32 activations, the sums of eight such parts brought into one
 //                 vector. Reads each weight once, in order.
 //   a tile        more rows (x86_tiles.h): weight rows are unpacked and transposed, and that is
@@ -158,24 +158,21 @@ void product(const MatmulJob& job) {
         for (; m < job.m_end; m++) {
             float_rows<Simd, Block, 1>(job, m);
         }
-    } else if (job.n_rows <= Simd::kFewRows) {
-        for (int64_t t = 0; t < job.n_rows; t += 4) {
-            for (int64_t m = job.m_begin; m < job.m_end; m++) {
-                switch (job.n_rows - t) {
-                    case 1:
-                        Simd::template few_rows<Block, 1>(job, m, t);
-                        break;
-                    case 2:
-                        Simd::template few_rows<Block, 2>(job, m, t);
-                        break;
-                    case 3:
-                        Simd::template few_rows<Block, 3>(job, m, t);
-                        break;
-                    default:
-                        Simd::template few_rows<Block, 4>(job, m, t);
-                        break;
-                }
-            }
+    } else if (job.n_rows <= Simd::kFewRows && Simd::Row::template fits<Block>(job.cols)) {
+        using Row = typename Simd::Row;
+        switch (job.n_rows) {
+            case 1:
+                along_rows<Row, Block, 1>(job, 0);
+                break;
+            case 2:
+                along_rows<Row, Block, 2>(job, 0);
+                break;
+            case 3:
+                along_rows<Row, Block, 3>(job, 0);
+                break;
+            default:
+                along_rows<Row, Block, 4>(job, 0);
+                break;
         }
     } else {
         Simd::template many_rows<Block>(job);

@@ -1,7 +1,5 @@
-// Products along a row with AVX-512, for few activation rows: the order of matmul_variants.h, 256
-// weights at a time. The integer of each part is exact, so its sums are taken as comes cheapest:
-// four vectors of two parts each are added up crosswise, which is a third of the work of eight
-// vectors of one part.
+// Products along a row (x86_rows.h) with AVX-512: four vectors of two parts each are added up
+// crosswise, which is a third of the work of eight vectors of one part.
 //
 // Included by files compiled for AVX-512: everything is in an anonymous namespace (see
 // matmul_variants.h).
@@ -33,9 +31,13 @@ inline __m512i doubled(__m128i factors) {
     return _mm512_mask_blend_epi16(0xAAAAAAAA, words, _mm512_slli_epi32(words, 16));
 }
 
-// The integer of each of eight parts; `factors` are doubled() sub-scales, if the format has them.
+struct WideRowGroup : WideGroup {
+    __m512i factors;  // doubled() sub-scales, if the format has them
+};
+
+// The integer of each of eight parts.
 template <typename Block>
-__m256i wide_dots(const WideGroup& w, __m512i factors, const int8_t* q, __m256i sums) {
+__m256i wide_dots(const WideRowGroup& w, const int8_t* q, __m256i sums) {
     __m512i dots[4];
     for (int k = 0; k < 4; k++) {
         const __m512i x = _mm512_loadu_si512(q + 64 * k);
@@ -44,7 +46,7 @@ __m256i wide_dots(const WideGroup& w, __m512i factors, const int8_t* q, __m256i 
             const __m512i each = _mm512_permutexvar_epi32(
                 _mm512_setr_epi32(f, f, f, f, f + 1, f + 1, f + 1, f + 1, f + 2, f + 2, f + 2,
                                   f + 2, f + 3, f + 3, f + 3, f + 3),
-                factors);
+                w.factors);
             dots[k] = _mm512_madd_epi16(_mm512_maddubs_epi16(w.codes[k], x), each);
         } else {
             dots[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w.codes[k], x);
@@ -64,71 +66,34 @@ __m256i wide_dots(const WideGroup& w, __m512i factors, const int8_t* q, __m256i 
     return total;
 }
 
-template <typename Block>
-__m256 add_wide_group(
-    __m256 lanes, const WideGroup& w, __m512i factors, const PackedRow& x, int64_t part) {
-    const __m256i sums = load_32(x.sum + 2 * part);
-    const __m256 x_scale = _mm256_loadu_ps(x.scale + part);
-    const __m256i dots = wide_dots<Block>(w, factors, x.q + 32 * part, sums);
-    lanes = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), _mm256_mul_ps(w.scale, x_scale), lanes);
-    if constexpr (Block::kMinimum && Block::kSubScales) {
-        const __m256i least = _mm256_madd_epi16(_mm256_cvtepi8_epi16(w.sub_minimum), sums);
-        lanes =
-            _mm256_fmadd_ps(_mm256_cvtepi32_ps(least), _mm256_mul_ps(w.minimum, x_scale), lanes);
-    } else if constexpr (Block::kMinimum) {
-        lanes = _mm256_fmadd_ps(w.minimum, _mm256_loadu_ps(x.weighted_sum + part), lanes);
-    }
-    return lanes;
-}
+struct WideRow {
+    using Group = WideRowGroup;
 
-template <typename Block, int rows>
-void along_wide_row(const MatmulJob& job, int64_t m, int64_t first_row) {
-    constexpr int64_t kGroupBytes = 256 / Block::kElements * static_cast<int64_t>(sizeof(Block));
-    const std::byte* src = job.weight + m * job.weight_stride_bytes;
-    PackedRow x[rows];
-    __m256 lanes[rows];
-    for (int t = 0; t < rows; t++) {
-        x[t] = packed_row(job.x[first_row + t], job.cols);
-        lanes[t] = _mm256_setzero_ps();
+    template <typename Block>
+    using Input = PackedRow;
+
+    template <typename Block>
+    static bool fits(int64_t /*cols*/) {
+        return true;
     }
-    const int64_t parts = job.cols / 32;
-    const auto factors_of = [](const WideGroup& w) {
+
+    static void take(PackedRow& to, const PackedRow& row, int64_t /*cols*/) { to = row; }
+
+    template <typename Block>
+    static void load(const std::byte* src, Group& group) {
+        WideCodes<Block>::load(src, group);
         if constexpr (Block::kSubScales) {
-            return doubled(w.sub_scale);
-        } else {
-            return _mm512_setzero_si512();
-        }
-    };
-    int64_t part = 0;
-    WideGroup w;
-    for (; part + 8 <= parts; part += 8, src += kGroupBytes) {
-        for (int64_t line = 0; line < kGroupBytes; line += 64) {
-            _mm_prefetch(reinterpret_cast<const char*>(src) + kAhead + line, _MM_HINT_T0);
-        }
-        WideCodes<Block>::load(src, w);
-        const __m512i factors = factors_of(w);
-        for (int t = 0; t < rows; t++) {
-            lanes[t] = add_wide_group<Block>(lanes[t], w, factors, x[t], part);
+            group.factors = doubled(group.sub_scale);
         }
     }
-    if constexpr (Block::kElements == 32) {
-        if (part < parts) {
-            // Fewer than eight blocks: zeros take the place of the others, and their lanes stay.
-            std::byte rest[kGroupBytes] = {};
-            std::memcpy(rest, src, static_cast<size_t>(parts - part) * sizeof(Block));
-            WideCodes<Block>::load(rest, w);
-            const auto present = static_cast<__mmask8>((1U << (parts - part)) - 1);
-            for (int t = 0; t < rows; t++) {
-                lanes[t] = _mm256_mask_mov_ps(
-                    lanes[t], present,
-                    add_wide_group<Block>(lanes[t], w, factors_of(w), x[t], part));
-            }
-        }
+
+    template <typename Block>
+    static __m256 add(__m256 lanes, const Group& w, const PackedRow& x, int64_t part) {
+        const __m256i sums = load_32(x.sum + 2 * part);
+        const __m256i dots = wide_dots<Block>(w, x.q + 32 * part, sums);
+        return add_parts<Block>(lanes, w, dots, sums, x, part);
     }
-    for (int t = 0; t < rows; t++) {
-        job.out[(first_row + t) * job.out_stride + m - job.m_begin] = sum_of_lanes(lanes[t]);
-    }
-}
+};
 
 }  // namespace
 }  // namespace kernels::cpu
