@@ -22,11 +22,11 @@ struct Avx2Tile {
     // sums[t] += codes[i] . x[t][first + 4 i .. 4 i + 3] for each lane, i below `words`; with
     // `factors` times those, which are twice in each lane.
     template <bool is_signed, int largest, int rows, int words, bool factors>
-    static void add_dots(Int* sums,
-                         const int32_t (*codes)[kLanes],
-                         const int32_t* factor,
-                         const int8_t* const* x,
-                         int64_t first) {
+    [[gnu::always_inline]] static void add_dots(Int* sums,
+                                                const int32_t (*codes)[kLanes],
+                                                const int32_t* factor,
+                                                const int8_t* const* x,
+                                                int64_t first) {
         // So many sums of two products fit into 16 bits.
         constexpr int kFit = is_signed ? 1 : 32767 / (2 * 127 * largest);
         constexpr int kSteps = kFit >= 8 ? 8 : kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;

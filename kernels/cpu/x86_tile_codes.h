@@ -20,14 +20,19 @@ namespace kernels::cpu {
 namespace {
 
 // Where the group begins in each of the eight rows.
-using EightRows = const std::byte* const*;
+struct EightRows {
+    const std::byte* first;
+    int64_t stride;
+
+    const std::byte* at(int row, size_t byte) const { return first + row * stride + byte; }
+};
 
 // words[i] = bytes [at + 4 i, at + 4 i + 4) of each row.
 inline void words_of_8(EightRows src, size_t at, __m256i* words) {
     __m256i v[4];
     for (int l = 0; l < 4; l++) {
-        v[l] = _mm256_blend_epi32(_mm256_castsi128_si256(load_16(src[l] + at)),
-                                  _mm256_broadcastsi128_si256(load_16(src[4 + l] + at)), 0xF0);
+        v[l] = _mm256_blend_epi32(_mm256_castsi128_si256(load_16(src.at(l, at))),
+                                  _mm256_broadcastsi128_si256(load_16(src.at(4 + l, at))), 0xF0);
     }
     const __m256i a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
     const __m256i c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
@@ -38,7 +43,7 @@ inline void words_of_8(EightRows src, size_t at, __m256i* words) {
 }
 
 inline __m256i word_of_8(EightRows src, size_t at) {
-    const auto word = [&](int l) { return static_cast<int>(load_word(src[l] + at)); };
+    const auto word = [&](int l) { return static_cast<int>(load_word(src.at(l, at))); };
     return _mm256_setr_epi32(word(0), word(1), word(2), word(3), word(4), word(5), word(6),
                              word(7));
 }
@@ -46,7 +51,7 @@ inline __m256i word_of_8(EightRows src, size_t at) {
 inline __m256 half_of_8(EightRows src, size_t at) {
     const auto half = [&](int l) {
         int16_t bits;
-        std::memcpy(&bits, src[l] + at, 2);
+        std::memcpy(&bits, src.at(l, at), 2);
         return bits;
     };
     return _mm256_cvtph_ps(
@@ -86,7 +91,7 @@ struct TileCodes;
 
 // Blocks of 32 with 16 bytes of nibbles at byte `at`: `code` makes codes of the nibbles of word i.
 template <typename Block, size_t at, typename To, typename Code>
-void nibble_blocks(EightRows src, To& to, const Code& code) {
+[[gnu::always_inline]] inline void nibble_blocks(EightRows src, To& to, const Code& code) {
     for (int j = 0; j < 8; j++) {
         const size_t block = static_cast<size_t>(j) * sizeof(Block);
         __m256i w[4];
@@ -101,7 +106,7 @@ void nibble_blocks(EightRows src, To& to, const Code& code) {
 // The first words of 16 bits at byte `at` of each row; 16 bytes of each are read.
 inline __m128i first_words(EightRows src, size_t at) {
     const auto two = [&](int l) {
-        return _mm_unpacklo_epi16(load_16(src[l] + at), load_16(src[l + 1] + at));
+        return _mm_unpacklo_epi16(load_16(src.at(l, at)), load_16(src.at(l + 1, at)));
     };
     return _mm_unpacklo_epi64(_mm_unpacklo_epi32(two(0), two(2)),
                               _mm_unpacklo_epi32(two(4), two(6)));
@@ -208,6 +213,7 @@ void scales_6bit_of_8(EightRows src, To& to) {
     };
     const __m256 d = halves(_mm256_and_si256(w[0], _mm256_set1_epi32(0xFFFF)));
     const __m256 dmin = _mm256_xor_ps(halves(_mm256_srli_epi32(w[0], 16)), _mm256_set1_ps(-0.0F));
+#pragma GCC unroll 8
     for (int j = 0; j < 4; j++) {
         const auto upper = [&](__m256i words, __m256i low) {
             return _mm256_or_si256(low, _mm256_slli_epi32(bits_of(words, 8 * j + 6, 2), 4));
@@ -226,6 +232,7 @@ struct TileCodes<BlockQ4_K> {
     template <bool, typename To>
     static void load(EightRows src, To& to) {
         scales_6bit_of_8(src, to);
+#pragma GCC unroll 8
         for (int k = 0; k < 8; k++) {
             __m256i w[4];
             words_of_8(src, static_cast<size_t>(16 + 16 * k), w);
@@ -242,9 +249,11 @@ struct TileCodes<BlockQ5_K> {
     template <bool, typename To>
     static void load(EightRows src, To& to) {
         scales_6bit_of_8(src, to);
+#pragma GCC unroll 8
         for (int half = 0; half < 2; half++) {
             __m256i high[4];
             words_of_8(src, static_cast<size_t>(16 + 16 * half), high);
+#pragma GCC unroll 8
             for (int c = 0; c < 4; c++) {
                 __m256i w[4];
                 words_of_8(src, static_cast<size_t>(48 + 32 * c + 16 * half), w);
@@ -288,6 +297,7 @@ struct TileCodes<BlockQ6_K> {
         const __m256 d = half_of_8(src, 208);
         __m256i scales[4];
         words_of_8(src, 192, scales);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
             to.scale(j, d);
             to.factors(j, signed_byte(scales[j / 2], j % 2 * 2),
@@ -296,6 +306,7 @@ struct TileCodes<BlockQ6_K> {
         const auto join = [](__m256i low, __m256i two_bits) {
             return _mm256_or_si256(low, _mm256_slli_epi16(two_bits, 4));
         };
+#pragma GCC unroll 8
         for (int k = 0; k < 4; k++) {
             const int part = k / 2 * 4, word = k % 2 * 4;
             const auto at = static_cast<size_t>(k / 2 * 64 + k % 2 * 16);
@@ -326,11 +337,13 @@ struct TileCodes<BlockQ3_K> {
         const __m256i words[4] = {
             scales(low_nibbles(a), bit_pairs<0>(c)), scales(low_nibbles(b), bit_pairs<2>(c)),
             scales(high_nibbles(a), bit_pairs<4>(c)), scales(high_nibbles(b), bit_pairs<6>(c))};
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
             to.scale(j, d);
             to.factors(j, signed_byte(words[j / 2], j % 2 * 2),
                        signed_byte(words[j / 2], j % 2 * 2 + 1));
         }
+#pragma GCC unroll 8
         for (int k = 0; k < 4; k++) {
             const int part = k / 2 * 4, word = k % 2 * 4;
             __m256i low[4], third[4];
@@ -358,6 +371,7 @@ struct TileCodes<BlockQ2_K> {
         const __m256 dmin = _mm256_xor_ps(half_of_8(src, 82), _mm256_set1_ps(-0.0F));
         __m256i pairs[4];
         words_of_8(src, 0, pairs);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
             to.scale(j, d);
             to.minimum(j, dmin);
@@ -366,6 +380,7 @@ struct TileCodes<BlockQ2_K> {
             to.least_factors(j, bits_of(pairs[j / 2], at + 4, 4),
                              bits_of(pairs[j / 2], at + 12, 4));
         }
+#pragma GCC unroll 8
         for (int k = 0; k < 4; k++) {
             const int part = k / 2 * 4, word = k % 2 * 4;
             __m256i low[4];
