@@ -71,6 +71,7 @@ TASKS = {
     "calls": (350, 900, lambda r, v, size: sessions.conversation(r, size, 0.5, 9, 0.85, 0.3)),
     "single": (250, 950, lambda r, v, size: sessions.single(r, size)),
     "forked": (550, 1350, lambda r, v, size: sessions.forked(r, size)),
+    "usual": (550, 1350, lambda r, v, size: sessions.forked(r, size, thinking=0.6, usual=0.8)),
     "manual": (50, 180, lambda r, v, size: dialog.conversation(r, v, size)),
 }
 

@@ -5,12 +5,15 @@ from recall import cap, code, date, person, place, pseudo, thing, time
 from values import CURRENCY, PERSON, SYMBOL, TIMEZONE, UNIT, WORD, email, expression, filename, integer, phrase, pick, real
 
 S, I, N, B = "string", "integer", "number", "boolean"
+PLOT = pick("A", "B", "C", "D", "K", "X", "1", "2", "7", "A1", "B2", "C3", "D4", "north", "south", "west", "left", "right", "upper", "lower", "old")
+SOME = lambda r: r.choice([r.randint(1, 12), round(r.uniform(0.5, 12), 1), r.randint(0, 9) + 0.5])
 # names | descriptions | parameters (names, type, description, value) | requests; {0} is the first parameter's value.
 FAMILIES = [
     (["get_weather", "weather", "fetch_weather", "getWeather", "weather_lookup", "current_weather", "get_current_weather"],
      ["Get the current weather of a city.", "Returns the weather for a place.", "Current weather", "Look up the weather in a given location"],
      [(["city", "location", "place", "town"], S, "The city", place)],
-     ["What is the weather in {0}?", "weather in {0}", "How is the weather in {0} today?", "Is it raining in {0}?", "Tell me the weather for {0}.", "do I need an umbrella in {0}?", "What's it like outside in {0}?", "is it cold in {0} right now?", "how warm is it in {0}?", "Will it be sunny in {0}?"]),
+     ["What is the weather in {0}?", "weather in {0}", "How is the weather in {0} today?", "Is it raining in {0}?", "Tell me the weather for {0}.", "do I need an umbrella in {0}?", "What's it like outside in {0}?", "is it cold in {0} right now?", "how warm is it in {0}?", "Will it be sunny in {0}?",
+      "does it snow in {0}?", "any snow over in {0}?", "how much snow is there in {0}?", "must I wear a warm jacket in {0} tonight?", "will a jacket do in {0}?", "are shorts fine in {0} today?", "{0}: boots or sandals?", "is there fog in {0}?", "does it storm in {0} right now?", "how hot does it get in {0} today?"]),
     (["get_weather", "get_forecast", "forecast", "weather_forecast"], ["Weather forecast for a city and a number of days.", "Get the forecast"],
      [(["city", "location"], S, "City name", place), (["days", "num_days", "n_days"], I, "Number of days", lambda r: r.randint(1, 14))],
      ["What will the weather be in {0} for the next {1} days?", "{1} day forecast for {0}", "Give me the forecast for {0}, {1} days.", "forecast {0} {1} days please"]),
@@ -125,6 +128,18 @@ FAMILIES = [
      ["What is new about {0}?", "news about {0}", "latest headlines on {0}", "show me the news on {0}"]),
     (["get_date", "now", "get_current_date", "today"], ["Returns the current date.", "Get today's date and time"], [],
      ["What day is it today?", "what is the date?", "today's date", "which date is today?", "what time is it now?"]),
+    (["water_plants", "irrigate", "water_zone", "sprinkle"], ["Water a zone of the garden.", "Gives plants some liters of water"],
+     [(["zone", "area", "bed"], S, "Zone of the garden", PLOT), (["liters", "litres", "amount"], N, "Liters of water", SOME)],
+     ["zone {0} needs {1} liters", "{1} liters for zone {0}", "irrigate {0} with {1} liters", "pour {1} liters on zone {0}", "let zone {0} have {1} liters of water", "bed {0} {1} liters", "the flowers in {0} want {1} liters", "zone {0}: {1} liters please"]),
+    (["feed_animals", "feed", "fill_trough"], ["Feed the animals of a pen.", "Puts some kilos of food into a pen"],
+     [(["pen", "stall", "group"], S, "Pen", PLOT), (["kilos", "kg", "amount"], N, "Kilos of food", SOME)],
+     ["pen {0} gets {1} kilos", "feed pen {0} {1} kg", "give the goats in pen {0} {1} kilos of hay", "{1} kg for the animals in {0}", "put {1} kilos into pen {0}", "pen {0} {1} kilos please"]),
+    (["open_valve", "set_valve", "turn_valve"], ["Open a valve by some percent.", "Sets how far a valve is open"],
+     [(["valve", "valve_id", "name"], S, "Valve", PLOT), (["percent", "position"], N, "How far, 0 to 100", lambda r: r.choice([r.randint(1, 100), round(r.uniform(1, 100), 1)]))],
+     ["open valve {0} {1} percent", "valve {0} to {1} percent", "valve {0} {1} %", "set the valve {0} at {1} percent", "turn valve {0} up to {1}", "{1} percent on valve {0}"]),
+    (["ship_boxes", "move_stock", "send_pallets"], ["Move boxes to a gate.", "Ships a weight through a gate"],
+     [(["gate", "dock", "ramp"], S, "Gate", PLOT), (["tons", "weight", "amount"], N, "Weight in tons", SOME)],
+     ["gate {0} {1} tons", "ship {1} tons through gate {0}", "send gate {0} {1} tons", "{1} tons to dock {0}", "load {1} tons at {0}", "dock {0} gets {1} tons of goods"]),
     (["get_joke", "tell_joke", "random_joke"], ["Returns a random joke.", "Tells a joke"], [], ["Tell me a joke.", "joke please", "make me laugh", "I want a joke"]),
     (["battery_status", "get_battery", "system_status", "get_status"], ["Status of the system.", "Returns the state of the battery"], [], ["How full is the battery?", "battery status", "what is the status?", "show the system status"]),
 ]

@@ -250,10 +250,10 @@ def first(r, offered, thinking, strange):
     return messages
 
 
-def beginning(r, size):
+def beginning(r, size, usual=0.22):
     """Some tools for a conversation of that size, and perhaps a system message."""
     n = r.choice([1, 2, 2, 3, 3, 4, 4, 5, 6])
-    offered = draw_set(r, min(n, max(1, int(size - 150) // 130)))
+    offered = draw_set(r, min(n, max(1, int(size - 150) // 130)), usual=usual)
     return offered, [{"role": "system", "content": r.choice(dialog.SYSTEMS)}] if r.random() < 0.2 else []
 
 
@@ -264,9 +264,9 @@ def single(r, size, thinking=0.6, strange=0.3):
     return {"tools": [t.schema for t in offered], "messages": messages, "short": r.random() < 0.3}
 
 
-def forked(r, size, thinking=0.5, strange=0.3):
+def forked(r, size, thinking=0.5, strange=0.3, usual=0.22):
     """Tools are offered once, and many short conversations follow that know nothing of each other: every request is a first one."""
-    offered, messages = beginning(r, size)
+    offered, messages = beginning(r, size, usual)
     branches, room = [], size - 150 - 90 * len(offered)
     while room > 0 or not branches:
         thinks = r.random() < thinking

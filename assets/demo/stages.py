@@ -67,4 +67,9 @@ BROAD = Plan(0.6, 0.3, (
 # From there, with one form for a thought about tools.
 BROAD_AGAIN = replace(BROAD, peak=0.35, hold=0.15, seed=7, stages=BROAD.stages[1:])
 
-PLANS = {"fresh": FRESH, "continued": CONTINUED, "touch": TOUCH, "touch_again": TOUCH_AGAIN, "spread": SPREAD, "spread_again": SPREAD_AGAIN, "broad": BROAD, "broad_again": BROAD_AGAIN}
+# On a CPU, from the mean of the two: first requests to the most usual tools, few small steps.
+USUAL = Plan(0.1, 0.2, (
+    Stage("tools", 1.0, {"usual": 0.55, "forked": 0.12, "once": 0.04, "calls": 0.02, "bind": 0.02, "recall": 0.03, "among": 0.04, "long": 0.06, "manual": 0.12}, 2.0, 3.0),
+), seed=9, tokens=4096, warm=10, mean=0.02, frozen=2, steps=260)
+
+PLANS = {"fresh": FRESH, "continued": CONTINUED, "touch": TOUCH, "touch_again": TOUCH_AGAIN, "spread": SPREAD, "spread_again": SPREAD_AGAIN, "broad": BROAD, "broad_again": BROAD_AGAIN, "usual": USUAL}

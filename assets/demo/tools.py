@@ -305,15 +305,15 @@ def siblings(r, n):
     return out
 
 
-def draw_set(r, n, near=0.25):
-    """n tools with different names; `near` is the share of sets in which some are alike."""
+def draw_set(r, n, near=0.25, usual=0.22):
+    """n tools with different names; `near` is the share of sets in which some are alike, `usual` as in draw()."""
     out, names = [], set()
     for t in siblings(r, r.randint(2, min(n, 4))) if n > 1 and r.random() < near else []:
         if t.name not in names:
             names.add(t.name)
             out.append(t)
     while len(out) < n:
-        t = draw(r)
+        t = draw(r, usual)
         if t.name not in names and (r.random() < 0.5 or t.name.lower().split("_")[-1] not in {x.lower().split("_")[-1] for x in names}):
             names.add(t.name)
             out.append(t)
