@@ -7,7 +7,7 @@ import words as w
 from asking import typed
 from families import B, I, N, S
 from recall import cap, code, date, number, person, place, thing, time
-from tools import KEYS, draw_set, spell
+from tools import KEYS, USUAL, draw_set, spell
 from values import email, filename, integer, phrase, plain_word, real, words_of
 
 def result(r, tool):
@@ -250,7 +250,7 @@ def first(r, offered, thinking, strange):
     return messages
 
 
-def beginning(r, size, usual=0.22):
+def beginning(r, size, usual=USUAL):
     """Some tools for a conversation of that size, and perhaps a system message."""
     n = r.choice([1, 2, 2, 3, 3, 4, 4, 5, 6])
     offered = draw_set(r, min(n, max(1, int(size - 150) // 130)), usual=usual)
@@ -264,7 +264,7 @@ def single(r, size, thinking=0.6, strange=0.3):
     return {"tools": [t.schema for t in offered], "messages": messages, "short": r.random() < 0.3}
 
 
-def forked(r, size, thinking=0.5, strange=0.3, usual=0.22):
+def forked(r, size, thinking=0.5, strange=0.3, usual=USUAL):
     """Tools are offered once, and many short conversations follow that know nothing of each other: every request is a first one."""
     offered, messages = beginning(r, size, usual)
     branches, room = [], size - 150 - 90 * len(offered)

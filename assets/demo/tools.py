@@ -278,8 +278,11 @@ def opaque(r):
                      lambda: r.choice(w.CODEWORD), lambda: f"{r.choice(['api', 'svc', 'mod', 'x', 'do'])}_{pseudo(r)}", lambda: f"{r.choice(w.ANIMAL)}.{r.choice(w.COLOR)}"])()
 
 
-def draw(r, usual=0.22):
-    """Any tool; usual: share of those of families.py among the hand-written."""
+USUAL = 0.22    # share of the tools of families.py among the hand-written
+
+
+def draw(r, usual=USUAL):
+    """Any tool; usual: that share."""
     if r.random() < 0.4:
         return Composed(r)
     return Written(r, r.choice(FAMILIES + SUMS * 4 if r.random() < usual else WRITTEN))
@@ -305,7 +308,7 @@ def siblings(r, n):
     return out
 
 
-def draw_set(r, n, near=0.25, usual=0.22):
+def draw_set(r, n, near=0.25, usual=USUAL):
     """n tools with different names; `near` is the share of sets in which some are alike, `usual` as in draw()."""
     out, names = [], set()
     for t in siblings(r, r.randint(2, min(n, 4))) if n > 1 and r.random() < near else []:

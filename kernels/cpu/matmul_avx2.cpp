@@ -152,8 +152,8 @@ struct Avx2 {
     static constexpr int kFloatWeights = 3;
     static constexpr int kFloatRows = 4;
 
-    // Measured on an EPYC (Zen 4): from about four rows on the tile is faster.
     using Row = Avx2Row;
+    // Measured on an EPYC (Zen 4): from about four rows on the tile is faster.
     static constexpr int kFewRows = 3;
 
     template <typename Block>
