@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "kernels/check.h"
+#include "kernels/cpu/row_shares.h"
 #include "kernels/cpu/system.h"
 #include "kernels/operation_shapes.h"
 #include "kernels/quants/quants.h"
@@ -228,10 +229,8 @@ void CpuBackend::multiply(std::span<const Product> products,
                           int64_t first,
                           int64_t count,
                           const PackedRows& packed) {
-    int64_t total = 0;
-    for (const Product& p : products) {
-        total += p.weight.size[0];
-    }
+    const auto cost = [](const Product& p) { return RowCost{p.weight.size[0], 1}; };
+    const int64_t total = total_cost(products, cost).all;
     if (total == 0 || count == 0) {
         return;
     }
@@ -240,18 +239,13 @@ void CpuBackend::multiply(std::span<const Product> products,
         count < kManyTokens ? 16 : std::clamp<int64_t>(total / (4 * active_), 16, 128);
     const int64_t grain = std::max(least, kWorthwhile / (products[0].weight.size[1] * count));
     parallel(total, grain, [&](int64_t begin, int64_t end, int) {
-        int64_t offset = 0;
-        for (const Product& p : products) {
-            const int64_t m0 = std::max<int64_t>(begin - offset, 0);
-            const int64_t m1 = std::min(end - offset, p.weight.size[0]);
-            if (m0 < m1) {
+        for_rows_of_share(
+            products, begin, end, cost, [&](const Product& p, int64_t m0, int64_t m1) {
                 auto* out =
                     reinterpret_cast<float*>(p.out.data + first * p.out.stride_bytes[0]) + m0;
                 matmul_rows(out, p.out.stride_bytes[0] / static_cast<int64_t>(sizeof(float)),
                             p.weight, m0, m1, packed[activation_format(p.weight.dtype)], count);
-            }
-            offset += p.weight.size[0];
-        }
+            });
     });
 }
 

@@ -124,6 +124,8 @@ private:
                  int64_t n_rows,
                  float* result,
                  int64_t dim);
+    template <typename Cost, typename Body>
+    void share_out(std::span<const GluJob> jobs, const Cost& cost, const Body& body);
     void route(const TensorView& router,
                const float* bias,
                const MoeRouting& routing,

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/row_shares.h"
 #include "kernels/operation_shapes.h"
 
 namespace kernels::cpu {
@@ -28,27 +29,15 @@ unsigned input_formats(const Glu& glu) {
 
 }  // namespace
 
-// Calls body(job, begin, end, worker) for parts of `length(job)` units of every job.
-template <typename Jobs, typename Length, typename Body, typename Parallel>
-static void for_parts(const Jobs& jobs,
-                      const Length& length,
-                      const Parallel& parallel,
-                      const Body& body) {
-    int64_t total = 0;
-    for (const auto& job : jobs) {
-        total += length(job);
-    }
-    parallel(total, [&](int64_t begin, int64_t end, int worker) {
-        int64_t offset = 0;
-        for (const auto& job : jobs) {
-            const int64_t n = length(job);
-            const int64_t first = std::max<int64_t>(begin - offset, 0),
-                          last = std::min(end - offset, n);
-            if (first < last) {
-                body(job, first, last, worker);
-            }
-            offset += n;
-        }
+// Calls body(job, first, last, worker) for the rows of every job, in equal shares.
+template <typename Cost, typename Body>
+void CpuBackend::share_out(std::span<const GluJob> jobs, const Cost& cost, const Body& body) {
+    const TotalCost total = total_cost(jobs, cost);
+    parallel(total.all, kShareRows * total.most, [&](int64_t begin, int64_t end, int worker) {
+        for_rows_of_share(jobs, begin, end, cost,
+                          [&](const GluJob& job, int64_t first, int64_t last) {
+                              body(job, first, last, worker);
+                          });
     });
 }
 
@@ -67,9 +56,11 @@ void CpuBackend::run_glu(std::span<const GluJob> jobs,
     auto* hidden = scratch_.get<float>(Slot::hidden, n_rows * width);
     auto* ups = scratch_.get<float>(Slot::worker, most * kTileRows * active_);
 
-    for_parts(
-        jobs, [](const GluJob& job) { return job.gate.size[0]; },
-        [&](int64_t total, const auto& body) { parallel(total, 16, body); },
+    share_out(
+        jobs,
+        [](const GluJob& job) {
+            return RowCost{job.gate.size[0], row_cost(job.count)};
+        },
         [&](const GluJob& job, int64_t first, int64_t last, int worker) {
             float* up = ups + worker * most * kTileRows;
             const std::byte* const* gate_in = inputs[activation_format(job.gate.dtype)] + job.first;
@@ -110,23 +101,23 @@ void CpuBackend::run_glu(std::span<const GluJob> jobs,
             pointers[f * n_rows + t] = base[f] + t * row_size[f];
         }
     }
-    for_parts(
-        jobs, [](const GluJob& job) { return job.count; },
-        [&](int64_t total, const auto& body) {
-            parallel(total, std::max<int64_t>(1, 16384 / width), body);
-        },
-        [&](const GluJob& job, int64_t first, int64_t last, int) {
+    parallel(n_rows, std::max<int64_t>(1, 16384 / width), [&](int64_t begin, int64_t end, int) {
+        for (const GluJob& job : jobs) {
             const ActivationFormat format = activation_format(job.down.dtype);
             const int f = static_cast<int>(format);
-            for (int64_t t = job.first + first; t < job.first + last; t++) {
+            const int64_t last = std::min(end, job.first + job.count);
+            for (int64_t t = std::max(begin, job.first); t < last; t++) {
                 pack_activation(format, hidden + t * width, job.gate.size[0],
                                 base[f] + t * row_size[f]);
             }
-        });
+        }
+    });
 
-    for_parts(
-        jobs, [&](const GluJob&) { return dim; },
-        [&](int64_t total, const auto& body) { parallel(total, 16, body); },
+    share_out(
+        jobs,
+        [&](const GluJob& job) {
+            return RowCost{dim, row_cost(job.count)};
+        },
         [&](const GluJob& job, int64_t first, int64_t last, int) {
             matmul_rows(result + job.first * dim + first, dim, job.down, first, last,
                         packed[activation_format(job.down.dtype)] + job.first, job.count);
