@@ -16,12 +16,12 @@ bool quantised(DType type) {
 
 const MatmulVariant* const* matmul_variants() {
     struct Usable {
-        const MatmulVariant* of[5] = {};
+        const MatmulVariant* of[6] = {};
         Usable() {
             int n = 0;
             for (const MatmulVariant* variant : {
 #ifdef KERNELS_X86_64
-                     &kMatmulAmx, &kMatmulAvx512, &kMatmulAvx2,
+                     &kMatmulAmx, &kMatmulAvx512, &kMatmulAvxVnni, &kMatmulAvx2,
 #endif
                      &kMatmulPortable}) {
                 if (variant->supported()) {

@@ -17,7 +17,7 @@
 
 namespace kernels::cpu {
 
-// Which variant the products use on this machine: "AVX-512 VNNI", "AVX2", "portable".
+// Which variant the products use on this machine: "AVX-512 VNNI", "AVX-VNNI", "AVX2", "portable".
 std::string_view simd_name();
 
 // What a weight type multiplies with. Activations are packed once per row and shared by all

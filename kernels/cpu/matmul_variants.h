@@ -65,9 +65,8 @@ struct MatmulVariant {
 };
 
 extern const MatmulVariant kMatmulPortable;
-extern const MatmulVariant kMatmulAvx2;    // in builds for x86-64 only
-extern const MatmulVariant kMatmulAmx;     // in builds for x86-64 only
-extern const MatmulVariant kMatmulAvx512;  // in builds for x86-64 only
+// In builds for x86-64 only.
+extern const MatmulVariant kMatmulAvx2, kMatmulAvxVnni, kMatmulAvx512, kMatmulAmx;
 
 // The variants of this build that the machine can run, best first; ends with null.
 const MatmulVariant* const* matmul_variants();

@@ -1,5 +1,5 @@
 // The AVX2 and AVX-512 products, written once over what differs: `Simd` has the vector types and
-// operations (matmul_avx2.cpp, avx512.h). Two ways with the same bits, by the order that
+// operations (avx2.h, avx512.h). Two ways with the same bits, by the order that
 // matmul_variants.h fixes:
 //
 //   along a row   up to Simd::kFewRows (1 to 4) activation rows (x86_rows.h): 32 weights of

@@ -1,5 +1,5 @@
 // Products of many activation rows on AVX2 and AVX-512, written once over what differs (`Simd`:
-// matmul_avx2.cpp, avx512.h), in the order of matmul_variants.h.
+// avx2.h, avx512.h), in the order of matmul_variants.h.
 //
 // A tile is kLanes weight rows, unpacked and transposed: a vector holds four neighbours of each of
 // them and meets four activations of one row, broadcast. No sums across a vector, and the unpacking

@@ -21,6 +21,12 @@
 using namespace kernels;       // NOLINT(google-build-using-namespace)
 using namespace kernels::cpu;  // NOLINT(google-build-using-namespace)
 
+#ifdef TEST_AVX_VNNI_EMULATED
+namespace kernels::cpu {
+extern const MatmulVariant kMatmulAvxVnniEmulated;
+}
+#endif
+
 namespace {
 
 constexpr float kGuard = -12345.5F;
@@ -31,6 +37,12 @@ void for_each_variant(const Function& function) {
         INFO((*v)->name);
         function(**v);
     }
+#ifdef TEST_AVX_VNNI_EMULATED
+    if (kMatmulAvxVnniEmulated.supported()) {
+        INFO(kMatmulAvxVnniEmulated.name);
+        function(kMatmulAvxVnniEmulated);
+    }
+#endif
 }
 
 // Packed rows of random codes with scales that give weights of ordinary size. The allocation ends
