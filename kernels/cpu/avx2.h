@@ -1,5 +1,5 @@
-// AVX2, as x86_products.h wants it: 16 weight rows in a tile, a vector of eight and one more.
-// Shared by the variants that build on it.
+// AVX2, as x86_products.h wants it: 16 weight rows in a tile, as two vectors of eight. Shared by
+// the variants that build on it.
 //
 // Included by files compiled for AVX2 and more: everything is in an anonymous namespace (see
 // matmul_variants.h).

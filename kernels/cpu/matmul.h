@@ -1,8 +1,8 @@
-// Products of F32 activations with packed weights, with AVX2 and AVX-512 variants chosen at run
-// time and a portable one. Batch-invariant: an output element is computed in the same order of
-// operations whatever the number of rows, the split of M and the thread count are. (Variants differ
-// from each other in rounding.) Nothing here allocates or starts threads; callers split the work
-// over the pool.
+// Products of F32 activations with packed weights, with variants for AVX2, AVX-VNNI, AVX-512 and
+// AMX chosen at run time and a portable one. Batch-invariant: an output element is computed in the
+// same order of operations whatever the number of rows, the split of M and the thread count are.
+// (Variants differ from each other in rounding.) Nothing here allocates or starts threads; callers
+// split the work over the pool.
 //
 // F32, F16 and BF16 weights multiply with the activations as they are. All other types multiply
 // with activations rounded to 8 bits, one scale per 32: an error of at most half of 1/127 of the
@@ -17,7 +17,8 @@
 
 namespace kernels::cpu {
 
-// Which variant the products use on this machine: "AVX-512 VNNI", "AVX-VNNI", "AVX2", "portable".
+// Which variant the products use on this machine: "AMX int8", "AVX-512 VNNI", "AVX-VNNI", "AVX2" or
+// "portable".
 std::string_view simd_name();
 
 // What a weight type multiplies with. Activations are packed once per row and shared by all

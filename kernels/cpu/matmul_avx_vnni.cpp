@@ -1,5 +1,5 @@
-// Products with AVX2 and the byte dot products that processors without AVX-512 have (AVX-VNNI:
-// Intel from Alder Lake on, AMD from Zen 5 on).
+// Products with AVX2 and AVX-VNNI, the byte dot products of processors that have no AVX-512
+// (Intel's from Alder Lake on).
 //
 // For processors without them the tests compile this file once more as kMatmulAvxVnniEmulated, the
 // instruction made of others.
