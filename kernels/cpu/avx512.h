@@ -24,7 +24,10 @@ struct Avx512 {
     static constexpr int kFloatRows = 6;
 
     using Row = WideRow;
-    static constexpr int kFewRows = 4;
+    template <typename Block>
+    static constexpr int few_rows() {
+        return 4;
+    }
 
     template <typename Block>
     static void many_rows(const MatmulJob& job) {

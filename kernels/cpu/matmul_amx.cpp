@@ -520,7 +520,10 @@ __attribute__((noinline)) void up_to_8_rows_amx(const MatmulJob& job) {
 }
 
 struct Amx : Avx512 {
-    static constexpr int kFewRows = 2;
+    template <typename Block>
+    static constexpr int few_rows() {
+        return 2;
+    }
     template <typename Block>
     static void many_rows(const MatmulJob& job) {
         if (job.cols / 32 <= kMaxParts && job.n_rows <= 8) {

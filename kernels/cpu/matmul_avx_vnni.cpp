@@ -27,6 +27,7 @@ inline __m256i dot_of_four(__m256i sum, __m256i codes, __m256i x) {
 
 struct AvxVnniTile : Avx2Tile {
     static constexpr bool kVnni = true;
+    static constexpr int kFewRows = 3;  // not measured
 
     // sums[t] += codes[i] . x[t][first + 4 i .. 4 i + 3] for each lane, i below `words`; with
     // `factors` times those.

@@ -20,7 +20,7 @@ namespace {
 
 // Eight parts of 32 weights. Fields a format does not have are not set.
 struct Group {
-    __m256i codes[8];     // 32 bytes each, see Codes
+    __m256i codes[8];     // 2 j + h: the 16 codes of half h of part j, then those of part 4 + j
     __m256 scale;         // one per part
     __m256 minimum;       // one per part
     __m128i sub_scale;    // 16 int8
@@ -56,9 +56,8 @@ inline __m256i high_nibbles(__m256i bytes) {
 }
 
 // 16 bytes and 16 other ones.
-inline __m256i two_16(const std::byte* first, const std::byte* second) {
-    return _mm256_blend_epi32(_mm256_castsi128_si256(load_16(first)),
-                              _mm256_broadcastsi128_si256(load_16(second)), 0xF0);
+inline __m256i two_16(const void* first, const void* second) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(load_16(first)), load_16(second), 1);
 }
 
 // Bits `shift` and `shift + 1` of each byte.
@@ -67,9 +66,10 @@ __m256i bit_pairs(__m256i bytes) {
     return _mm256_and_si256(_mm256_srli_epi16(bytes, shift), _mm256_set1_epi8(3));
 }
 
-// `value` in the bytes that have bit `bit` set, else 0.
+// `value` in the bytes that have bit `bit` set, those of the upper half bit 4 + `bit`, else 0.
 inline __m256i where_bit(__m256i bytes, int bit, int value) {
-    const __m256i mask = _mm256_set1_epi8(static_cast<char>(1 << bit));
+    const __m256i mask = _mm256_set_m128i(_mm_set1_epi8(static_cast<char>(16 << bit)),
+                                          _mm_set1_epi8(static_cast<char>(1 << bit)));
     const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, mask), mask);
     return _mm256_and_si256(set, _mm256_set1_epi8(static_cast<char>(value)));
 }
@@ -100,10 +100,7 @@ __m256 halves_of_8(const std::byte* src, size_t at) {
 }
 
 // Codes<Block>: kOffset, kLargest (the largest unsigned code), and load() of 256 weights, or
-// scale() and minimum() of eight blocks of 32 with codes() of one, or of two where
-//
-//   kApart   the format keeps the nibbles of weights i and 16 + i together: codes 2 k and 2 k + 1
-//            of a group are the first and the second halves of parts 2 k and 2 k + 1
+// scale() and minimum() of eight blocks of 32 with codes() of two.
 //
 // Codes are q + kOffset; those of kOffset 128 are q itself in a group, as their products are too
 // large for unsigned ones (see x86_rows.h).
@@ -112,7 +109,6 @@ struct Codes;
 
 template <typename Block>
 struct Codes32 {
-    static constexpr bool kApart = false;
     static __m256 scale(const std::byte* src) { return halves_of_8<sizeof(Block)>(src, 0); }
     static __m256 minimum(const std::byte* src) { return halves_of_8<sizeof(Block)>(src, 2); }
 };
@@ -120,7 +116,6 @@ struct Codes32 {
 // With 16 bytes of nibbles from byte `at` on.
 template <typename Block, size_t at>
 struct Nibbles32 : Codes32<Block> {
-    static constexpr bool kApart = true;
     static void codes(const std::byte* first, const std::byte* second, __m256i* codes) {
         const __m256i bytes = two_16(first + at, second + at);
         codes[0] = low_nibbles(bytes);
@@ -145,7 +140,10 @@ struct FiveBits32 : Nibbles32<Block, at> {
 template <>
 struct Codes<BlockQ8_0> : Codes32<BlockQ8_0> {
     static constexpr int kOffset = 128, kLargest = 255;
-    static __m256i codes(const std::byte* src) { return load_32(src + 2); }
+    static void codes(const std::byte* first, const std::byte* second, __m256i* codes) {
+        codes[0] = two_16(first + 2, second + 2);
+        codes[1] = two_16(first + 18, second + 18);
+    }
 };
 
 template <>
@@ -208,15 +206,8 @@ template <typename Block>
     using Format = Codes<Block>;
     if constexpr (Block::kElements == 32) {
         constexpr auto kBytes = static_cast<int64_t>(sizeof(Block));
-        if constexpr (Format::kApart) {
-            for (int k = 0; k < 4; k++) {
-                Format::codes(src + 2 * k * kBytes, src + (2 * k + 1) * kBytes,
-                              &group.codes[2 * k]);
-            }
-        } else {
-            for (int j = 0; j < 8; j++) {
-                group.codes[j] = Format::codes(src + j * kBytes);
-            }
+        for (int j = 0; j < 4; j++) {
+            Format::codes(src + j * kBytes, src + (4 + j) * kBytes, &group.codes[2 * j]);
         }
         group.scale = Format::scale(src);
         if constexpr (Block::kMinimum) {
@@ -250,37 +241,41 @@ inline void load_scales_6bit(const uint8_t* src, Group& group) {
 
 template <>
 struct Codes<BlockQ4_K> {
-    static constexpr bool kApart = false;
     static constexpr int kOffset = 0, kLargest = 15;
     static void load(const uint8_t* src, Group& group) {
         load_scales_6bit(src, group);
-        for (int c = 0; c < 4; c++) {
-            const __m256i bytes = load_32(src + 16 + 32 * c);
-            group.codes[2 * c] = low_nibbles(bytes);
-            group.codes[2 * c + 1] = high_nibbles(bytes);
+        for (int c = 0; c < 2; c++) {
+            for (int h = 0; h < 2; h++) {
+                const uint8_t* nibbles = src + 16 + 32 * c + 16 * h;
+                const __m256i bytes = two_16(nibbles, nibbles + 64);
+                group.codes[4 * c + h] = low_nibbles(bytes);
+                group.codes[4 * c + 2 + h] = high_nibbles(bytes);
+            }
         }
     }
 };
 
 template <>
 struct Codes<BlockQ5_K> {
-    static constexpr bool kApart = false;
     static constexpr int kOffset = 0, kLargest = 31;
     static void load(const uint8_t* src, Group& group) {
         load_scales_6bit(src, group);
-        const __m256i high = load_32(src + 16);
-        for (int c = 0; c < 4; c++) {
-            const __m256i bytes = load_32(src + 48 + 32 * c);
-            group.codes[2 * c] = _mm256_or_si256(low_nibbles(bytes), where_bit(high, 2 * c, 16));
-            group.codes[2 * c + 1] =
-                _mm256_or_si256(high_nibbles(bytes), where_bit(high, 2 * c + 1, 16));
+        for (int h = 0; h < 2; h++) {
+            const __m256i high = _mm256_broadcastsi128_si256(load_16(src + 16 + 16 * h));
+            for (int c = 0; c < 2; c++) {
+                const uint8_t* nibbles = src + 48 + 32 * c + 16 * h;
+                const __m256i bytes = two_16(nibbles, nibbles + 64);
+                group.codes[4 * c + h] =
+                    _mm256_or_si256(low_nibbles(bytes), where_bit(high, 2 * c, 16));
+                group.codes[4 * c + 2 + h] =
+                    _mm256_or_si256(high_nibbles(bytes), where_bit(high, 2 * c + 1, 16));
+            }
         }
     }
 };
 
 template <>
 struct Codes<BlockIQ4_XS> {
-    static constexpr bool kApart = true;
     static constexpr int kOffset = 128, kLargest = 255;
     static __m256 scales(const uint8_t* src) {
         const __m256i low =
@@ -296,40 +291,39 @@ struct Codes<BlockIQ4_XS> {
     }
     static void load(const uint8_t* src, Group& group) {
         group.scale = scales(src);
-        const auto* nibbles = reinterpret_cast<const std::byte*>(src + 8);
-        for (int k = 0; k < 4; k++) {
-            const __m256i bytes = load_32(nibbles + 32 * k);
-            group.codes[2 * k] = look_up(kIq4Values, 0, low_nibbles(bytes));
-            group.codes[2 * k + 1] = look_up(kIq4Values, 0, high_nibbles(bytes));
+        for (int j = 0; j < 4; j++) {
+            const uint8_t* nibbles = src + 8 + 16 * j;
+            const __m256i bytes = two_16(nibbles, nibbles + 64);
+            group.codes[2 * j] = look_up(kIq4Values, 0, low_nibbles(bytes));
+            group.codes[2 * j + 1] = look_up(kIq4Values, 0, high_nibbles(bytes));
         }
     }
 };
 
 template <>
 struct Codes<BlockQ6_K> {
-    static constexpr bool kApart = false;
     static constexpr int kOffset = 32, kLargest = 63;
     static void load(const uint8_t* src, Group& group) {
         group.scale = _mm256_set1_ps(load_half(src + 208));
         group.sub_scale = load_16(src + 192);
-        for (int half = 0; half < 2; half++) {
-            const __m256i first = load_32(src + 64 * half);
-            const __m256i second = load_32(src + 64 * half + 32);
-            const __m256i high = load_32(src + 128 + 32 * half);
+        for (int h = 0; h < 2; h++) {
+            const uint8_t* nibbles = src + 16 * h;
+            const __m256i first = two_16(nibbles, nibbles + 64);
+            const __m256i second = two_16(nibbles + 32, nibbles + 96);
+            const __m256i high = two_16(nibbles + 128, nibbles + 160);
             const auto join = [](__m256i low, __m256i two_bits) {
                 return _mm256_or_si256(low, _mm256_slli_epi16(two_bits, 4));
             };
-            group.codes[4 * half] = join(low_nibbles(first), bit_pairs<0>(high));
-            group.codes[4 * half + 1] = join(low_nibbles(second), bit_pairs<2>(high));
-            group.codes[4 * half + 2] = join(high_nibbles(first), bit_pairs<4>(high));
-            group.codes[4 * half + 3] = join(high_nibbles(second), bit_pairs<6>(high));
+            group.codes[h] = join(low_nibbles(first), bit_pairs<0>(high));
+            group.codes[2 + h] = join(low_nibbles(second), bit_pairs<2>(high));
+            group.codes[4 + h] = join(high_nibbles(first), bit_pairs<4>(high));
+            group.codes[6 + h] = join(high_nibbles(second), bit_pairs<6>(high));
         }
     }
 };
 
 template <>
 struct Codes<BlockQ3_K> {
-    static constexpr bool kApart = false;
     static constexpr int kOffset = 4, kLargest = 7;
     static __m128i sub_scales(const uint8_t* src) {
         const uint32_t a = load_word(src + 96), b = load_word(src + 100), c = load_word(src + 104);
@@ -343,12 +337,11 @@ struct Codes<BlockQ3_K> {
     static void load(const uint8_t* src, Group& group) {
         group.scale = _mm256_set1_ps(load_half(src + 108));
         group.sub_scale = sub_scales(src);
-        const __m256i third = load_32(src);
-        for (int half = 0; half < 2; half++) {
-            const __m256i low = load_32(src + 32 + 32 * half);
+        for (int h = 0; h < 2; h++) {
+            const __m256i third = _mm256_broadcastsi128_si256(load_16(src + 16 * h));
+            const __m256i low = two_16(src + 32 + 16 * h, src + 64 + 16 * h);
             const auto join = [&](int part, __m256i two_bits) {
-                group.codes[4 * half + part] =
-                    _mm256_or_si256(two_bits, where_bit(third, 4 * half + part, 4));
+                group.codes[2 * part + h] = _mm256_or_si256(two_bits, where_bit(third, part, 4));
             };
             join(0, bit_pairs<0>(low));
             join(1, bit_pairs<2>(low));
@@ -360,7 +353,6 @@ struct Codes<BlockQ3_K> {
 
 template <>
 struct Codes<BlockQ2_K> {
-    static constexpr bool kApart = false;
     static constexpr int kOffset = 0, kLargest = 3;
     static void load(const uint8_t* src, Group& group) {
         group.scale = _mm256_set1_ps(load_half(src + 80));
@@ -368,12 +360,12 @@ struct Codes<BlockQ2_K> {
         const __m128i pairs = load_16(src);
         group.sub_scale = _mm_and_si128(pairs, _mm_set1_epi8(15));
         group.sub_minimum = _mm_and_si128(_mm_srli_epi16(pairs, 4), _mm_set1_epi8(15));
-        for (int half = 0; half < 2; half++) {
-            const __m256i low = load_32(src + 16 + 32 * half);
-            group.codes[4 * half] = bit_pairs<0>(low);
-            group.codes[4 * half + 1] = bit_pairs<2>(low);
-            group.codes[4 * half + 2] = bit_pairs<4>(low);
-            group.codes[4 * half + 3] = bit_pairs<6>(low);
+        for (int h = 0; h < 2; h++) {
+            const __m256i low = two_16(src + 16 + 16 * h, src + 48 + 16 * h);
+            group.codes[h] = bit_pairs<0>(low);
+            group.codes[2 + h] = bit_pairs<2>(low);
+            group.codes[4 + h] = bit_pairs<4>(low);
+            group.codes[6 + h] = bit_pairs<6>(low);
         }
     }
 };

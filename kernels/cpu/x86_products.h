@@ -2,7 +2,7 @@
 // operations (avx2.h, avx512.h). Two ways with the same bits, by the order that
 // matmul_variants.h fixes:
 //
-//   along a row   up to Simd::kFewRows (1 to 4) activation rows (x86_rows.h): 32 weights of
+//   along a row   up to Simd::few_rows<Block>() activation rows (x86_rows.h): 32 weights of
 //                 one row against 32 activations, the sums of eight such parts brought into one
 //                 vector. Reads each weight once, in order.
 //   a tile        more rows (x86_tiles.h): weight rows are unpacked and transposed, and that is
@@ -148,6 +148,18 @@ void float_rows(const MatmulJob& job, int64_t m) {
 
 // --- the functions of a variant
 
+// As many activation rows as there are, found from `rows` on.
+template <typename Simd, typename Block, int rows = 1>
+void few_rows(const MatmulJob& job) {
+    if constexpr (rows < Simd::template few_rows<Block>()) {
+        if (job.n_rows > rows) {
+            few_rows<Simd, Block, rows + 1>(job);
+            return;
+        }
+    }
+    along_rows<typename Simd::Row, Block, rows>(job);
+}
+
 template <typename Simd, typename Block>
 void product(const MatmulJob& job) {
     if constexpr (Block::kElements == 1) {
@@ -158,22 +170,9 @@ void product(const MatmulJob& job) {
         for (; m < job.m_end; m++) {
             float_rows<Simd, Block, 1>(job, m);
         }
-    } else if (job.n_rows <= Simd::kFewRows && Simd::Row::template fits<Block>(job.cols)) {
-        using Row = typename Simd::Row;
-        switch (job.n_rows) {
-            case 1:
-                along_rows<Row, Block, 1>(job, 0);
-                break;
-            case 2:
-                along_rows<Row, Block, 2>(job, 0);
-                break;
-            case 3:
-                along_rows<Row, Block, 3>(job, 0);
-                break;
-            default:
-                along_rows<Row, Block, 4>(job, 0);
-                break;
-        }
+    } else if (job.n_rows <= Simd::template few_rows<Block>() &&
+               job.cols <= Simd::Row::kMostColumns) {
+        few_rows<Simd, Block>(job);
     } else {
         Simd::template many_rows<Block>(job);
     }

@@ -69,15 +69,21 @@ __m256i wide_dots(const WideRowGroup& w, const int8_t* q, __m256i sums) {
 struct WideRow {
     using Group = WideRowGroup;
 
-    template <typename Block>
-    using Input = PackedRow;
+    static constexpr int64_t kMostColumns = INT64_MAX;
 
-    template <typename Block>
-    static bool fits(int64_t /*cols*/) {
-        return true;
-    }
+    template <typename Block, int n>
+    class Rows {
+    public:
+        explicit Rows(const MatmulJob& job) {
+            for (int t = 0; t < n; t++) {
+                rows_[t] = packed_row(job.x[t], job.cols);
+            }
+        }
+        const PackedRow& operator[](int t) const { return rows_[t]; }
 
-    static void take(PackedRow& to, const PackedRow& row, int64_t /*cols*/) { to = row; }
+    private:
+        PackedRow rows_[n];
+    };
 
     template <typename Block>
     static void load(const std::byte* src, Group& group) {
