@@ -45,7 +45,10 @@ void for_each_variant(const Function& function) {
 #endif
 }
 
-// Packed rows of random codes with scales that give weights of ordinary size. The allocation ends
+constexpr int kRandom = -1;
+
+// Packed rows of random codes, or of bytes that are all `fill`, with scales that give weights of
+// ordinary size. The allocation ends
 // with the last row, so that a read past it is seen by the sanitizer; rows lie `gap` bytes apart,
 // filled with bits that are NaN as a half and as a float, and begin at an odd address.
 struct Weights {
@@ -62,7 +65,7 @@ struct Weights {
 };
 
 template <DType type>
-Weights random_weights(int64_t rows, int64_t cols, int64_t gap, uint32_t seed) {
+Weights make_weights(int64_t rows, int64_t cols, int64_t gap, uint32_t seed, int fill) {
     using Block = BlockOf<type>;
     std::mt19937 random(seed);
     std::normal_distribution<float> normal(0, 0.02F);
@@ -75,7 +78,7 @@ Weights random_weights(int64_t rows, int64_t cols, int64_t gap, uint32_t seed) {
             Block block;
             auto* raw = reinterpret_cast<unsigned char*>(&block);
             for (size_t i = 0; i < sizeof(Block); i++) {
-                raw[i] = static_cast<unsigned char>(random());
+                raw[i] = static_cast<unsigned char>(fill == kRandom ? random() : fill);
             }
             if constexpr (Block::kElements == 1) {
                 const float value = normal(random);
@@ -141,19 +144,23 @@ void exact_row(const std::byte* src,
 struct WeightType {
     DType type;
     int64_t block;
-    Weights (*random)(int64_t rows, int64_t cols, int64_t gap, uint32_t seed);
+    Weights (*make)(int64_t rows, int64_t cols, int64_t gap, uint32_t seed, int fill);
     void (*exact_row)(const std::byte* src,
                       int64_t cols,
                       std::vector<double>& value,
                       std::vector<double>& size);
+
+    Weights random(int64_t rows, int64_t cols, int64_t gap, uint32_t seed) const {
+        return make(rows, cols, gap, seed, kRandom);
+    }
 };
 
 std::vector<WeightType> weight_types() {
     std::vector<WeightType> types;
-#define KERNELS_X(enumerator, text, id, elements, bytes, block)                          \
-    if constexpr (DType::enumerator != DType::i32) {                                     \
-        types.push_back({DType::enumerator, elements, random_weights<DType::enumerator>, \
-                         exact_row<DType::enumerator>});                                 \
+#define KERNELS_X(enumerator, text, id, elements, bytes, block)                        \
+    if constexpr (DType::enumerator != DType::i32) {                                   \
+        types.push_back({DType::enumerator, elements, make_weights<DType::enumerator>, \
+                         exact_row<DType::enumerator>});                               \
     }
     KERNELS_DTYPES(KERNELS_X)
 #undef KERNELS_X
@@ -239,12 +246,11 @@ std::vector<float> multiply(const MatmulVariant& variant,
 
 void check_values(const MatmulVariant& variant,
                   const WeightType& type,
-                  int64_t cols,
-                  int64_t m_count,
-                  int64_t n_rows) {
+                  Weights w,
+                  std::vector<std::vector<float>> rows) {
+    const int64_t cols = w.cols, m_count = w.rows, n_rows = std::ssize(rows);
     CAPTURE(cols, m_count, n_rows);
-    Weights w = type.random(m_count, cols, cols % 2 == 0 ? 6 : 0, 11);
-    const Activations x = pack(variant, type.type, random_rows(n_rows, cols, 12));
+    const Activations x = pack(variant, type.type, std::move(rows));
     const int64_t stride = m_count + 3;
     const std::vector<float> out = multiply(variant, w, x, 0, m_count, 0, n_rows, stride);
 
@@ -283,6 +289,15 @@ void check_values(const MatmulVariant& variant,
     }
 }
 
+void check_values(const MatmulVariant& variant,
+                  const WeightType& type,
+                  int64_t cols,
+                  int64_t m_count,
+                  int64_t n_rows) {
+    check_values(variant, type, type.random(m_count, cols, cols % 2 == 0 ? 6 : 0, 11),
+                 random_rows(n_rows, cols, 12));
+}
+
 }  // namespace
 
 TEST_CASE("products equal double loops over the dequantised operands") {
@@ -303,6 +318,30 @@ TEST_CASE("products equal double loops over the dequantised operands") {
                 check_values(variant, type, 7, 9, 5);
                 check_values(variant, type, 63, 9, 5);
                 check_values(variant, type, 65, 6, 6);
+            }
+        });
+    });
+}
+
+// The largest sums there are: every code its type's largest or least, every activation 127 or -127.
+TEST_CASE("sums of the largest products do not overflow") {
+    for_each_variant([](const MatmulVariant& variant) {
+        for_each_weight_type([&](const WeightType& type) {
+            for (int fill : {0x00, 0x7F, 0x80, 0x88, 0xFF}) {
+                CAPTURE(fill);
+                for (int64_t n : {1, 2, 7, 8, 12}) {
+                    std::vector<std::vector<float>> rows(static_cast<size_t>(n),
+                                                         std::vector<float>(512, 1.0F));
+                    for (size_t t = 0; t < rows.size(); t++) {
+                        for (size_t k = 0; k < 512; k++) {
+                            // All of one sign, or the signs of each 16 in turn.
+                            rows[t][k] = t % 3 == 0                      ? 1.0F
+                                         : t % 3 == 1 || k / 16 % 2 == 0 ? -1.0F
+                                                                         : 1.0F;
+                        }
+                    }
+                    check_values(variant, type, type.make(18, 512, 6, 61, fill), std::move(rows));
+                }
             }
         });
     });
