@@ -31,8 +31,7 @@ struct EightRows {
 inline void words_of_8(EightRows src, size_t at, __m256i* words) {
     __m256i v[4];
     for (int l = 0; l < 4; l++) {
-        v[l] = _mm256_blend_epi32(_mm256_castsi128_si256(load_16(src.at(l, at))),
-                                  _mm256_broadcastsi128_si256(load_16(src.at(4 + l, at))), 0xF0);
+        v[l] = two_16(src.at(l, at), src.at(4 + l, at));
     }
     const __m256i a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
     const __m256i c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
