@@ -111,13 +111,14 @@ void CpuBackend::Attention::read_page(const RowKernels& kernels,
     }
 }
 
-void CpuBackend::Attention::score_page(const RowKernels& kernels,
-                                       RowScores& s,
-                                       const SequenceSpan& span,
-                                       int64_t position,
-                                       const std::byte* next) const {
+RowMixFunction CpuBackend::Attention::score_page(const RowKernels& kernels,
+                                                 RowScores& s,
+                                                 const SequenceSpan& span,
+                                                 int64_t position,
+                                                 const std::byte* next) const {
     const int64_t n = latent() + rotary();
     void (*score)(const RowScores&) = nullptr;
+    RowMixFunction mix_as_they_lie = nullptr;
     if (n % 32 == 0) {
         if (pages.int8_latent) {
             score = latent() % kCodesPerScale == 0 && rotary() % 32 == 0 ? kernels.score_q8_latent
@@ -127,13 +128,16 @@ void CpuBackend::Attention::score_page(const RowKernels& kernels,
                     : pages.dtype == DType::bf16 ? kernels.score_bf16
                     : pages.dtype == DType::q8_0 ? kernels.score_q8_0
                                                  : nullptr;
+            mix_as_they_lie = pages.dtype == DType::f16    ? kernels.mix_f16
+                              : pages.dtype == DType::bf16 ? kernels.mix_bf16
+                                                           : nullptr;
         }
     }
     if (score == nullptr) {
         read_page(kernels, span, position / kPageTokens, s.count, s.tile);
         kernels.dot(s.scores, s.score_stride, s.queries, s.stride, s.n, s.tile, s.stride, s.count,
                     row());
-        return;
+        return nullptr;
     }
     const LatentRow latent_row(latent(), rotary());
     s.rows = k_row(pages, span, position);
@@ -144,6 +148,7 @@ void CpuBackend::Attention::score_page(const RowKernels& kernels,
     s.rotary_at = latent_row.rotary_at;
     s.scales_at = latent_row.scales_at;
     score(s);
+    return mix_as_they_lie;
 }
 
 void CpuBackend::mla_attend(const TensorView& heads,

@@ -75,14 +75,14 @@ struct CpuBackend::Attention {
                    int64_t page,
                    int64_t count,
                    float* tile) const;
-    // Scores of the page that begins at `position` of the sequence, and its rows as floats; `next`
-    // are the rows that will probably follow, or null. The caller has filled in all but where the
-    // rows lie.
-    void score_page(const RowKernels& kernels,
-                    RowScores& s,
-                    const SequenceSpan& span,
-                    int64_t position,
-                    const std::byte* next) const;
+    // Scores of the page that begins at `position` of the sequence; `next` are the rows that will
+    // probably follow, or null. The caller has filled in all but where the rows lie. Returns how to
+    // mix the rows as they lie; if there is no way, the tile has them as floats.
+    RowMixFunction score_page(const RowKernels& kernels,
+                              RowScores& s,
+                              const SequenceSpan& span,
+                              int64_t position,
+                              const std::byte* next) const;
 };
 
 // Neighbouring tokens of a sequence that read the cached rows together.

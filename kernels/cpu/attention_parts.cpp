@@ -298,8 +298,9 @@ void CpuBackend::attend_split(const Attention& a,
             next = where.next_group != nullptr ? where.next_group->span : nullptr;
             then = where.next_split * kSplitTokens;
         }
-        a.score_page(rows_, s, *group.span, position,
-                     next != nullptr ? k_row(a.pages, *next, then) : nullptr);
+        const RowMixFunction mix_as_they_lie =
+            a.score_page(rows_, s, *group.span, position,
+                         next != nullptr ? k_row(a.pages, *next, then) : nullptr);
         for (int64_t i = blind * heads; i < columns; i++) {
             float* sum = part + i * part_row;
             factors[i] = rows_.softmax_step(scores + i * kPageTokens,
@@ -311,8 +312,16 @@ void CpuBackend::attend_split(const Attention& a,
             const int64_t seen = std::min(count, first + t + 1 - position);
             n = seen == count ? group.count - t : 1;
             const int64_t i = t * heads;
-            rows_.mix(part + i * part_row, part_row, position == begin ? nullptr : factors + i,
-                      scores + i * kPageTokens, kPageTokens, n * heads, tile, row, seen, mix);
+            float* sums = part + i * part_row;
+            const float* factor = position == begin ? nullptr : factors + i;
+            const float* weights = scores + i * kPageTokens;
+            if (mix_as_they_lie != nullptr) {
+                mix_as_they_lie({sums, part_row, factor, weights, kPageTokens, n * heads, s.rows,
+                                 s.row_bytes, seen, mix});
+            } else {
+                rows_.mix(sums, part_row, factor, weights, kPageTokens, n * heads, tile, row, seen,
+                          mix);
+            }
         }
     }
 }

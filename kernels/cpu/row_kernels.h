@@ -30,6 +30,20 @@ struct RowScores {
     int64_t latent, rotary_at, scales_at;  // of q8_latent (k_type.h); latent a multiple of 128
 };
 
+// And mixed by the weights that become of the scores, as `mix` does.
+struct RowMix {
+    float* acc;  // [n], acc_stride apart
+    int64_t acc_stride;
+    const float* factor;
+    const float* p;  // [n, count], p_stride apart
+    int64_t p_stride, n;
+    const std::byte* rows;  // [count], row_bytes apart
+    int64_t row_bytes, count;
+    int64_t cols;  // the first of each row's numbers, a multiple of 16
+};
+
+using RowMixFunction = void (*)(const RowMix& m);
+
 struct RowKernels {
     // out[i, j] = a[i] . b[j]; dim is a multiple of 16.
     void (*dot)(float* out,
@@ -84,12 +98,13 @@ struct RowKernels {
     void (*widen_f16)(float* dst, const void* src, int64_t n);
     void (*widen_q8_0)(float* dst, const void* src, int64_t n);
 
-    // scores = queries . rows, as `dot` of the rows as floats, which are written to `tile`. May be
-    // null.
+    // scores = queries . rows, as `dot` of the rows as floats, which are written to `tile` unless
+    // there is a mix of them as they lie. May be null.
     void (*score_f16)(const RowScores& s);
     void (*score_bf16)(const RowScores& s);
     void (*score_q8_0)(const RowScores& s);
     void (*score_q8_latent)(const RowScores& s);
+    RowMixFunction mix_f16, mix_bf16;
 };
 
 const RowKernels& row_kernels();

@@ -274,12 +274,35 @@ void widen_q8_0(float* dst, const void* src, int64_t n) {
 }  // namespace
 
 const RowKernels KERNELS_ROWS_NAME = {
-    dot,       mix,        softmax_step,   merge,           multiply,      multiply_add,
-    add,       norm,       swiglu,
+    dot,
+    mix,
+    softmax_step,
+    merge,
+    multiply,
+    multiply_add,
+    add,
+    norm,
+    swiglu,
 #ifdef KERNELS_F16C
-    widen_f16, widen_q8_0, score<F16Rows>, score<Bf16Rows>, score<Q8Rows>, score<LatentRows>,
+    widen_f16,
+    widen_q8_0,
+#    if KERNELS_REGISTER_BYTES == 32
+    score_as_they_lie<F16Rows>,
+    score_as_they_lie<Bf16Rows>,
+    score<Q8Rows>,
+    score<LatentRows>,
+    mix_as_they_lie<F16Rows>,
+    mix_as_they_lie<Bf16Rows>,
+#    else
+    score<F16Rows>,
+    score<Bf16Rows>,
+    score<Q8Rows>,
+    score<LatentRows>,
+    nullptr,
+    nullptr,
+#    endif
 #else
-    nullptr, nullptr, nullptr,      nullptr, nullptr,  nullptr,
+    nullptr, nullptr, nullptr,      nullptr, nullptr,  nullptr,      nullptr, nullptr,
 #endif
 };
 

@@ -202,19 +202,25 @@ TEST_CASE("row kernels: wide reads of F16 and Q8_0 equal dequantize_row bit for 
 }
 
 TEST_CASE(
-    "row kernels: scores of packed rows are those of the rows as floats, bit for bit, and nothing "
-    "else is read or written") {
+    "row kernels: packed rows are scored and mixed as the rows as floats are, bit for bit, and "
+    "nothing else is read or written") {
     Random random(5);
-    const std::pair<kernels::KType, void (*RowKernels::*)(const kernels::cpu::RowScores&)> kinds[] =
-        {{kernels::DType::f16, &RowKernels::score_f16},
-         {kernels::DType::bf16, &RowKernels::score_bf16},
-         {kernels::DType::q8_0, &RowKernels::score_q8_0},
-         {kernels::KType::q8_latent(), &RowKernels::score_q8_latent}};
+    struct Kind {
+        kernels::KType type;
+        void (*RowKernels::*score)(const kernels::cpu::RowScores&);
+        kernels::cpu::RowMixFunction RowKernels::*mix;  // may be null
+    };
+    const Kind kinds[] = {{kernels::DType::f16, &RowKernels::score_f16, &RowKernels::mix_f16},
+                          {kernels::DType::bf16, &RowKernels::score_bf16, &RowKernels::mix_bf16},
+                          {kernels::DType::q8_0, &RowKernels::score_q8_0, nullptr},
+                          {kernels::KType::q8_latent(), &RowKernels::score_q8_latent, nullptr}};
     for (int i = 0; const RowKernels* k = row_kernels_variant(i); i++) {
-        for (const auto& [type, score] : kinds) {
+        for (const auto& [type, score, mix_of_kind] : kinds) {
             if (k->*score == nullptr) {
                 continue;
             }
+            const kernels::cpu::RowMixFunction mix =
+                mix_of_kind != nullptr ? k->*mix_of_kind : nullptr;
             for (const auto& [latent, rotary] : {std::pair<int64_t, int64_t>{512, 64}, {128, 32}}) {
                 const int64_t dim = latent + rotary,
                               bytes = kernels::k_row_bytes(type, latent, rotary);
@@ -241,8 +247,23 @@ TEST_CASE(
                         (k->*score)({got.data(), 64, queries.data(), tile.data(), dim, n, dim,
                                      rows.data(), nullptr, bytes, count, latent, at.rotary_at,
                                      at.scales_at});
-                        REQUIRE(same_bits(tile, want_tile));
                         REQUIRE(same_bits(got, want));
+                        if (mix == nullptr) {
+                            REQUIRE(same_bits(tile, want_tile));
+                            continue;
+                        }
+                        REQUIRE(same_bits(tile, Floats(tile.size(), kNaN)));
+                        const int64_t apart = latent + 16;
+                        Floats want_sums = random.normals(n * apart), sums = want_sums;
+                        const Floats factors = random.normals(n);
+                        for (const float* factor :
+                             {factors.data(), static_cast<const float*>(nullptr)}) {
+                            k->mix(want_sums.data(), apart, factor, want.data(), 64, n,
+                                   want_tile.data(), dim, count, latent);
+                            mix({sums.data(), apart, factor, want.data(), 64, n, rows.data(), bytes,
+                                 count, latent});
+                            REQUIRE(same_bits(sums, want_sums));
+                        }
                     }
                 }
             }
