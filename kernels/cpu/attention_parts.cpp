@@ -1,9 +1,10 @@
 // Absorbed attention's sums over the positions.
 //
 // Work is cut into parts: a group of neighbouring tokens of a sequence, and a split of 128 or 256
-// positions. A thread reads the split's rows once for all heads of the group, with the matrix unit
-// where there is one (attention_tiles.h), else as floats. The parts' sums are merged in the order
-// of the positions. With many groups a thread takes one through all its splits; with few (decoding)
+// positions. A thread takes the split's rows from memory once for all heads of the group, and
+// multiplies with the matrix unit where there is one (attention_tiles.h), else with floats, made of
+// a page or where they are used (row_kernels.h). The parts' sums are merged in the order of the
+// positions. With many groups a thread takes one through all its splits; with few (decoding)
 // the splits themselves are shared out. Either way the order of every sum depends on the token's
 // position alone.
 #include <algorithm>

@@ -21,7 +21,7 @@ struct RowScores {
     float* scores;  // [n, count], score_stride apart
     int64_t score_stride;
     const float* queries;   // [n >= 1] of `dim` floats
-    float* tile;            // [count] the rows as floats
+    float* tile;            // [count] room for the rows as floats
     int64_t stride;         // of both
     int64_t n, dim;         // dim a multiple of 32
     const std::byte* rows;  // [count], row_bytes apart
@@ -30,12 +30,12 @@ struct RowScores {
     int64_t latent, rotary_at, scales_at;  // of q8_latent (k_type.h); latent a multiple of 128
 };
 
-// And mixed by the weights that become of the scores, as `mix` does.
+// K rows as they lie in a page, mixed as `mix` does the rows as floats, with the same bits.
 struct RowMix {
     float* acc;  // [n], acc_stride apart
     int64_t acc_stride;
-    const float* factor;
-    const float* p;  // [n, count], p_stride apart
+    const float* factor;  // [n], or null as in `mix`
+    const float* p;       // [n, count], p_stride apart
     int64_t p_stride, n;
     const std::byte* rows;  // [count], row_bytes apart
     int64_t row_bytes, count;
@@ -98,8 +98,8 @@ struct RowKernels {
     void (*widen_f16)(float* dst, const void* src, int64_t n);
     void (*widen_q8_0)(float* dst, const void* src, int64_t n);
 
-    // scores = queries . rows, as `dot` of the rows as floats, which are written to `tile` unless
-    // there is a mix of them as they lie. May be null.
+    // scores = queries . rows, as `dot` of the rows as floats, which are written to `tile`; where
+    // the type has a mix below, the tile is left as it is. Both may be null, a mix alone too.
     void (*score_f16)(const RowScores& s);
     void (*score_bf16)(const RowScores& s);
     void (*score_q8_0)(const RowScores& s);
