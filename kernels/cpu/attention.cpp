@@ -163,8 +163,10 @@ void CpuBackend::mla_attend(const TensorView& heads,
     use_threads_for(count);
 
     const Attention a{heads, q, k_b, v_b, pages, scale};
-    const int64_t expand_from =
-        tiles_for(pages) != nullptr ? std::numeric_limits<int64_t>::max() : kExpandFromTokens;
+    const AttentionTiles* tiles = tiles_for(pages);
+    const int64_t expand_from = tiles != nullptr && tiles->matrix_unit
+                                    ? std::numeric_limits<int64_t>::max()
+                                    : kExpandFromTokens;
     size_t begin = 0;  // spans before `begin` are done
     for (size_t i = 0; i <= batch.spans.size(); i++) {
         if (i == batch.spans.size() || batch.spans[i].n_tokens >= expand_from) {

@@ -2,11 +2,11 @@
 //
 // Work is cut into parts: a group of neighbouring tokens of a sequence, and a split of 128 or 256
 // positions. A thread takes the split's rows from memory once for all heads of the group, and
-// multiplies with the matrix unit where there is one (attention_tiles.h), else with floats, made of
-// a page or where they are used (row_kernels.h). The parts' sums are merged in the order of the
-// positions. With many groups a thread takes one through all its splits; with few (decoding)
-// the splits themselves are shared out. Either way the order of every sum depends on the token's
-// position alone.
+// multiplies with the matrix unit where there is one, or with integers (attention_tiles.h), else
+// with floats, made of a page or where they are used (row_kernels.h). The parts' sums are merged in
+// the order of the positions. With many groups a thread takes one through all its splits; with few
+// (decoding) the splits themselves are shared out. Either way the order of every sum depends on the
+// token's position alone.
 #include <algorithm>
 #include <cmath>
 
@@ -73,18 +73,18 @@ void CpuBackend::attend_parts(const Attention& a,
     Queries q{queries, tiles_for(a.pages)};
     int64_t work_bytes = (kPageTokens * a.row() + most * heads * (kPageTokens + 1)) * 4;
     if (q.tiles != nullptr) {
-        q.packed_bytes = q.tiles->query_bytes(most * heads, a.row());
+        q.packed_bytes = q.tiles->query_bytes(most * heads, a.latent(), a.row());
         q.packed = scratch_.bytes(Slot::tiled_queries, n_groups * q.packed_bytes);
         parallel(n_groups, 1, [&](int64_t begin, int64_t end, int) {
             for (int64_t g = begin; g < end; g++) {
                 const Group& group = groups[static_cast<size_t>(g)];
                 q.tiles->pack_queries(q.packed + g * q.packed_bytes,
                                       queries + group.local * heads * a.row(), a.row(),
-                                      group.count * heads, a.row());
+                                      group.count * heads, a.latent(), a.row());
             }
         });
         work_bytes = q.tiles->work_bytes(most * heads, a.row()) +
-                     q.tiles->query_bytes(heads, a.row());  // for a token alone
+                     q.tiles->query_bytes(heads, a.latent(), a.row());  // for a token alone
     }
     work_bytes = (work_bytes + 63) / 64 * 64;
     const auto packed_of = [&](const Group& group) {
@@ -147,8 +147,9 @@ void CpuBackend::attend_parts(const Attention& a,
     for (int64_t wave_begin = 0; wave_begin < total; wave_begin += wave) {
         const int64_t wave_end = std::min(wave_begin + wave, total);
         // Two pieces for each thread with a matrix unit: neighbours within them are read ahead.
-        const int64_t piece =
-            q.tiles != nullptr ? std::max<int64_t>(1, (wave_end - wave_begin) / (2 * active_)) : 1;
+        const int64_t piece = q.tiles != nullptr && q.tiles->matrix_unit
+                                  ? std::max<int64_t>(1, (wave_end - wave_begin) / (2 * active_))
+                                  : 1;
         one_by_one(wave_end - wave_begin, piece, [&](int64_t begin, int64_t end, int worker) {
             for (int64_t i = wave_begin + begin; i < wave_begin + end; i++) {
                 const Group* group = group_of(i);
@@ -250,7 +251,7 @@ void CpuBackend::attend_part(const Attention& a,
         token.count = std::min(token.seen, split.count);
         token.columns = heads;
         q.tiles->pack_queries(alone, q.floats + (group.local + t) * heads * a.row(), a.row(), heads,
-                              a.row());
+                              a.latent(), a.row());
         token.queries = alone;
         token.part = sums + t * heads * a.part_row();
         token.next = nullptr;

@@ -413,7 +413,7 @@ bool takes(DType type, bool int8_latent, int64_t latent) {
     return type == DType::f16 || type == DType::bf16;
 }
 
-int64_t query_bytes(int64_t columns, int64_t row) {
+int64_t query_bytes(int64_t columns, int64_t /*latent*/, int64_t row) {
     return Columns(columns, row).bytes();
 }
 
@@ -424,7 +424,12 @@ int64_t work_bytes(int64_t columns, int64_t row) {
 }
 
 // See Columns.
-void pack_queries(std::byte* dst, const float* queries, int64_t stride, int64_t n, int64_t row) {
+void pack_queries(std::byte* dst,
+                  const float* queries,
+                  int64_t stride,
+                  int64_t n,
+                  int64_t /*latent*/,
+                  int64_t row) {
     const Columns columns(n, row);
     for (int64_t k = 0; k < columns.depth; k++, dst += kTile) {
         const int64_t at = k * kDepth;
@@ -491,8 +496,8 @@ bool supported() {
            tiles_granted(kAmxBf16 | kAmxInt8);
 }
 
-constexpr AttentionTiles kTiles = {takes,        query_bytes, work_bytes,
-                                   pack_queries, attend,      &kQ8AttentionTiles};
+constexpr AttentionTiles kTiles = {takes,  query_bytes, work_bytes,        pack_queries,
+                                   attend, true,        &kQ8AttentionTiles};
 
 }  // namespace
 

@@ -227,7 +227,7 @@ bool takes(DType type, bool int8_latent, int64_t /*latent*/) {
     return !int8_latent && type == DType::q8_0;
 }
 
-int64_t query_bytes(int64_t columns, int64_t row) {
+int64_t query_bytes(int64_t columns, int64_t /*latent*/, int64_t row) {
     return tiles(columns, kSide) * tiles(row, kDepth) * static_cast<int64_t>(sizeof(QueryBlock));
 }
 
@@ -273,8 +273,12 @@ float find_digits(const float* src, int8_t (*digits)[32]) {
     return power(exponent);
 }
 
-void pack_queries(
-    std::byte* dst, const float* queries, int64_t stride, int64_t columns, int64_t row) {
+void pack_queries(std::byte* dst,
+                  const float* queries,
+                  int64_t stride,
+                  int64_t columns,
+                  int64_t /*latent*/,
+                  int64_t row) {
     const int64_t depth = tiles(row, kDepth);
     auto* block = reinterpret_cast<QueryBlock*>(dst);
     for (int64_t first = 0; first < columns; first += kSide) {
@@ -345,7 +349,7 @@ bool attend(const TiledSplit& s) {
 
 }  // namespace
 
-const AttentionTiles kQ8AttentionTiles = {takes,        query_bytes, work_bytes,
-                                          pack_queries, attend,      nullptr};
+const AttentionTiles kQ8AttentionTiles = {takes,  query_bytes, work_bytes, pack_queries,
+                                          attend, true,        nullptr};
 
 }  // namespace kernels::cpu

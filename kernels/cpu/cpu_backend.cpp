@@ -33,8 +33,10 @@ std::string mebibytes(int64_t bytes) {
 
 const AttentionTiles* attention_tiles() {
 #if defined(KERNELS_X86_64)
-    static const AttentionTiles* const tiles = attention_tiles_amx();
-    return tiles;
+    static const AttentionTiles* const amx = attention_tiles_amx();
+    return amx != nullptr                       ? amx
+           : &row_kernels() == &kRowKernelsAvx2 ? &kCodeAttentionAvx2
+                                                : nullptr;
 #else
     return nullptr;
 #endif

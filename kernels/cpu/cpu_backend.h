@@ -21,15 +21,17 @@ namespace kernels::cpu {
 
 inline constexpr int64_t kBlockTokens = 512;
 
-// Positions that one thread attends to at a time, without a matrix unit (attention_tiles.h has its
-// own). Sums over the positions are made per split, then over the splits in order: a function of
-// the position alone.
+// Positions that one thread attends to at a time, in float rows (attention_tiles.h has its own).
+// Sums over the positions are made per split, then over the splits in order: a function of the
+// position alone.
 inline constexpr int64_t kSplitTokens = 4 * kPageTokens;
 
 class CpuBackend final : public Backend {
 public:
-    // Without tiles attention is done in float rows, as on a machine that has no matrix unit.
+    // Without tiles attention is done in float rows, as on a machine that has none.
     explicit CpuBackend(const CpuOptions& options, const AttentionTiles* tiles = attention_tiles());
+    // What attention takes rows of this type with, or null. For tests.
+    const AttentionTiles* tiles_for(const KPages& rows) const;
 
     Buffer allocate(int64_t bytes, MemoryUse use) override;
     TensorView adopt_weight(const TensorView& host) override;
@@ -136,7 +138,6 @@ private:
     void attend_absorbed(const Attention& a, std::span<const SequenceSpan> spans);
     int64_t group_tokens(const Attention& a) const;
     int64_t split_tokens(const Attention& a) const;
-    const AttentionTiles* tiles_for(const KPages& rows) const;  // or null
     void attend_groups(const Attention& a,
                        std::span<const Group> groups,
                        int64_t first_row,

@@ -99,7 +99,7 @@ struct RowKernels {
     void (*widen_q8_0)(float* dst, const void* src, int64_t n);
 
     // scores = queries . rows, as `dot` of the rows as floats, which are written to `tile`; where
-    // the type has a mix below, the tile is left as it is. Both may be null, a mix alone too.
+    // the type has a mix below, the tile is left as it is. All may be null, a mix alone too.
     void (*score_f16)(const RowScores& s);
     void (*score_bf16)(const RowScores& s);
     void (*score_q8_0)(const RowScores& s);

@@ -289,8 +289,8 @@ const RowKernels KERNELS_ROWS_NAME = {
 #    if KERNELS_REGISTER_BYTES == 32
     score_as_they_lie<F16Rows>,
     score_as_they_lie<Bf16Rows>,
-    score<Q8Rows>,
-    score<LatentRows>,
+    nullptr,  // attention_codes_avx2.cpp
+    nullptr,
     mix_as_they_lie<F16Rows>,
     mix_as_they_lie<Bf16Rows>,
 #    else
