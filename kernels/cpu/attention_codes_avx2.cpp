@@ -185,16 +185,19 @@ inline void multiply_add(__m256i (&sums)[2], const int16_t* a, __m256i b0, __m25
     sums[1] = high;
 }
 
-// sums[i] += over `steps` pairs of a[i] [2] b [2, 16]. A distance known when this is compiled saves
-// computing addresses.
+// sums[i] += over `steps` pairs of a[i] [2] b [2, 16], steps a multiple of 4. A distance known when
+// this is compiled saves computing addresses.
 template <int A, typename Stride>
 inline void multiply(
     const int16_t* a, Stride stride, const int16_t* b, int64_t steps, __m256i (&sums)[A][2]) {
-    for (int64_t k = 0; k < steps; k++, a += 2, b += 2 * kSide) {
-        const __m256i b0 = load(b), b1 = load(b + kSide);
+    for (int64_t k = 0; k < steps; k += 4) {
+#pragma GCC unroll 4
+        for (int u = 0; u < 4; u++, a += 2, b += 2 * kSide) {
+            const __m256i b0 = load(b), b1 = load(b + kSide);
 #pragma GCC unroll 8
-        for (int i = 0; i < A; i++) {
-            multiply_add(sums[i], a + i * stride, b0, b1);
+            for (int i = 0; i < A; i++) {
+                multiply_add(sums[i], a + i * stride, b0, b1);
+            }
         }
     }
 }
