@@ -157,7 +157,7 @@ inline float largest_of(const float* src, int64_t n) {
     m = _mm_max_epi32(m, _mm_unpackhi_epi64(m, m));
     m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 1));
     const float largest = _mm_cvtss_f32(_mm_castsi128_ps(m));
-    return largest <= 3.4e38F ? largest : __builtin_nanf("");
+    return largest < __builtin_inff() ? largest : __builtin_nanf("");
 }
 
 // What makes the largest `range`; zero where none can.
