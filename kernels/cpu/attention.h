@@ -29,8 +29,8 @@ static inline std::byte* k_row(const KPages& pages, const SequenceSpan& span, in
 
 // Tokens whose absorbed queries and mixed latents are held at a time, those that read the cached
 // rows together (queries, sums and weights of so many stay in the second-level cache), and parts
-// per thread between two merges, which bounds the memory of unmerged sums at any length; without a
-// matrix unit more parts of fewer tokens.
+// per thread between two merges, which bounds the memory of unmerged sums at any length; in float
+// rows (attention_tiles.h has the others) more parts of fewer tokens.
 inline constexpr int64_t kAbsorbTokens = 256;
 inline constexpr int64_t kGroupTokens = 4;
 inline constexpr int64_t kTiledGroupTokens = 8;

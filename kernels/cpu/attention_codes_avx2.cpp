@@ -23,6 +23,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/attention_tiles.h"
+#include "kernels/cpu/register_blocks.h"
 #include "kernels/cpu/row_kernels.h"
 
 namespace kernels::cpu {
@@ -165,11 +166,6 @@ inline float inverse(float largest, float range) {
     return largest > 0 ? range / largest : 0;
 }
 
-template <int64_t n>
-struct Fixed {
-    constexpr operator int64_t() const { return n; }  // NOLINT: stands for the number
-};
-
 // sums += a [2] b [2, 16]. In so many words: of intrinsics gcc 12 makes a copy of each sum, or
 // keeps sums in memory.
 inline void multiply_add(__m256i (&sums)[2], const int16_t* a, __m256i b0, __m256i b1) {
@@ -185,8 +181,7 @@ inline void multiply_add(__m256i (&sums)[2], const int16_t* a, __m256i b0, __m25
     sums[1] = high;
 }
 
-// sums[i] += over `steps` pairs of a[i] [2] b [2, 16], steps a multiple of 4. A distance known when
-// this is compiled saves computing addresses.
+// sums[i] += over `steps` pairs of a[i] [2] b [2, 16], steps a multiple of 4.
 template <int A, typename Stride>
 inline void multiply(
     const int16_t* a, Stride stride, const int16_t* b, int64_t steps, __m256i (&sums)[A][2]) {
@@ -199,35 +194,6 @@ inline void multiply(
                 multiply_add(sums[i], a + i * stride, b0, b1);
             }
         }
-    }
-}
-
-// Calls f(begin, count as a type) for pieces of at most kColumns that cover [0, n).
-template <int n>
-struct Count {
-    static constexpr int value = n;
-};
-template <typename Function>
-inline void in_blocks(int64_t n, const Function& f) {
-    int64_t at = 0;
-    for (; n - at >= kColumns; at += kColumns) {
-        f(at, Count<kColumns>{});
-    }
-    switch (n - at) {
-        case 1:
-            f(at, Count<1>{});
-            break;
-        case 2:
-            f(at, Count<2>{});
-            break;
-        case 3:
-            f(at, Count<3>{});
-            break;
-        case 4:
-            f(at, Count<4>{});
-            break;
-        default:
-            break;
     }
 }
 
@@ -324,7 +290,7 @@ inline void score_rows(
                              : s.next != nullptr ? s.next[0]
                                                  : nullptr;
     const std::byte* const ahead_end = ahead == nullptr ? nullptr : ahead + kSide * s.row_bytes;
-    in_blocks(s.columns, [&](int64_t column, auto count) {
+    in_blocks<kColumns>(s.columns, [&](int64_t column, auto count) {
         constexpr int n = decltype(count)::value;
         const int16_t* numbers = queries.numbers + column * words;
         const float* factors = queries.factors + column * queries.blocks;
@@ -371,7 +337,7 @@ inline void mix_token(const TiledSplit& s,
         _mm256_store_ps(w.relative + j, _mm256_mul_ps(range, _mm256_load_ps(w.relative + j)));
     }
     const __m256 factor = _mm256_set1_ps(largest / kLargestP), offset = _mm256_set1_ps(-kOffset);
-    in_blocks(s.heads, [&](int64_t head, auto count) {
+    in_blocks<kColumns>(s.heads, [&](int64_t head, auto count) {
         constexpr int m = decltype(count)::value;
         const int64_t column = token * s.heads + head;
         for (int i = 0; i < m; i++) {

@@ -1,6 +1,6 @@
 // Absorbed attention's sums over the positions.
 //
-// Work is cut into parts: a group of neighbouring tokens of a sequence, and a split of 128 or 256
+// Work is cut into parts: a group of neighbouring tokens of a sequence, and a split of 256
 // positions. A thread takes the split's rows from memory once for all heads of the group, and
 // multiplies with the matrix unit where there is one, or with integers (attention_tiles.h), else
 // with floats, made of a page or where they are used (row_kernels.h). The parts' sums are merged in

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/cpu/register_blocks.h"
 #include "kernels/cpu/row_kernels.h"
 
 namespace kernels::cpu {

@@ -25,13 +25,7 @@ inline void store_block(float* p, D v) {
     std::memcpy(p, &v, sizeof v);
 }
 
-// A distance known when this is compiled. gcc computes the addresses of rows that lie a variable
-// distance apart one by one, again in each step.
-template <int64_t n>
-struct Fixed {
-    constexpr operator int64_t() const { return n; }  // NOLINT: stands for the number
-};
-// That of the model's rows, 512 + 64 numbers, and of a page's scores.
+// The distance of the model's rows, 512 + 64 numbers, and of a page's scores.
 using RowFloats = Fixed<576>;
 using PageScores = Fixed<64>;
 
@@ -123,34 +117,6 @@ inline void dot_block(float* out,
     D acc[A][B] = {};
     dot_steps(acc, a, a_stride, b, b_stride, dim);
     store_sums(out, out_stride, acc);
-}
-
-template <int n>
-struct Count {
-    static constexpr int value = n;
-};
-
-// Calls f(Count<n>) for n, which is 1 .. Most.
-template <int Most, typename Function>
-inline void with_count(int64_t n, const Function& f) {
-    if constexpr (Most > 1) {
-        if (n < Most) {
-            with_count<Most - 1>(n, f);
-            return;
-        }
-    }
-    f(Count<Most>{});
-}
-
-// Calls f(begin, count) for pieces of at most Most that cover [0, n); the last two are alike rather
-// than one of them single.
-template <int Most, typename Function>
-inline void in_blocks(int64_t n, const Function& f) {
-    for (int64_t at = 0, count; at < n; at += count) {
-        const int64_t left = n - at;
-        count = left == Most + 1 ? (Most + 1) / 2 : left < Most ? left : Most;
-        with_count<Most>(count, [&](auto c) { f(at, c); });
-    }
 }
 
 constexpr int64_t stationary_rows(int64_t row_bytes) {
