@@ -247,19 +247,31 @@ private:
         glfwSetWindowIcon(window, static_cast<int>(images.size()), images.data());
     }
 
-    // Only onto a monitor that is there: the one it was on may be unplugged.
+    // Only onto a monitor that is there: the one it was on may be unplugged. Never larger than that
+    // or, where nothing is known of a place, than the first one.
     void restore_place(const Settings& settings) {
         int count = 0;
         GLFWmonitor** monitors = glfwGetMonitors(&count);
+        int most_width = 0, most_height = 0;
         for (int i = 0; i < count; i++) {
             int x = 0, y = 0, width = 0, height = 0;
             glfwGetMonitorWorkarea(monitors[i], &x, &y, &width, &height);
-            if (settings.window_x >= x - 40 && settings.window_x < x + width - 80 &&
-                settings.window_y >= y && settings.window_y < y + height - 80) {
+            const bool here = settings.window_x >= x - 40 && settings.window_x < x + width - 80 &&
+                              settings.window_y >= y && settings.window_y < y + height - 80;
+            if (here || i == 0) {
+                most_width = width;
+                most_height = height;
+            }
+            if (here) {
                 glfwSetWindowPos(window, static_cast<int>(settings.window_x),
                                  static_cast<int>(settings.window_y));
                 break;
             }
+        }
+        int width = 0, height = 0;
+        glfwGetWindowSize(window, &width, &height);
+        if (most_width > 0 && most_height > 0 && (width > most_width || height > most_height)) {
+            glfwSetWindowSize(window, std::min(width, most_width), std::min(height, most_height));
         }
         if (settings.window_maximized) {
             glfwMaximizeWindow(window);
